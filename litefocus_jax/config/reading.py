@@ -1,0 +1,112 @@
+"""Turn a checkpoint's JSON into a frozen dataclass, refusing what the code does not do."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar
+
+T = TypeVar("T")
+
+
+class ConfigError(ValueError):
+    """A configuration asks for something that is not supported, or contradicts itself."""
+
+
+def _freeze(value: Any) -> Any:
+    """Lists from JSON become tuples, at every depth, so that configs stay hashable."""
+    if isinstance(value, list | tuple):
+        return tuple(_freeze(item) for item in value)
+    return value
+
+
+@dataclasses.dataclass(frozen=True)
+class JsonConfig:
+    """Base of all model configurations.
+
+    A subclass declares the fields the code honours. Every other key of the JSON is judged by two class tables:
+    ``REQUIRED`` maps a key to the values under which our forward pass is right (anything else is an error), and
+    ``IGNORED`` names keys that do not change the forward pass. With ``STRICT``, a key on neither table is an error
+    unless its value is null or false; otherwise it is passed over (transformers' files carry dozens of such keys).
+    """
+
+    CLASS_NAME: ClassVar[str] = ""
+    REQUIRED: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    IGNORED: ClassVar[frozenset[str]] = frozenset()
+    STRICT: ClassVar[bool] = True
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], source: str | Path = "configuration") -> Self:
+        """Read a configuration from the parsed JSON of a checkpoint.
+
+        Args:
+            values: the parsed JSON object.
+            source: where it came from, for error messages.
+
+        Raises:
+            ConfigError: naming every field that is unsupported, unknown or malformed, all at once.
+        """
+        fields = {field.name for field in dataclasses.fields(cls)}
+        problems = []
+        for key, allowed in cls.REQUIRED.items():
+            if key in values and _freeze(values[key]) not in allowed:
+                choices = " or ".join(repr(choice) for choice in allowed)
+                problems.append(f"{key} = {values[key]!r} is not supported; expected {choices}")
+        if cls.STRICT:
+            known = fields | set(cls.REQUIRED) | cls.IGNORED
+            for key, value in values.items():
+                if key not in known and not key.startswith("_") and value not in (None, False):
+                    problems.append(f"{key} = {value!r} is not a field this version knows")
+        if problems:
+            raise ConfigError(f"{source}: {cls.__name__} cannot be read:\n  " + "\n  ".join(problems))
+        try:
+            return cls(**{key: _freeze(value) for key, value in values.items() if key in fields})
+        except ConfigError as error:
+            raise ConfigError(f"{source}: {error}") from None
+        except TypeError as error:
+            raise ConfigError(f"{source}: {cls.__name__} is incomplete: {error}") from None
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Self:
+        """Read a configuration from a JSON file.
+
+        Raises:
+            ConfigError: when the file is missing, is not a JSON object, or fails `from_dict`.
+        """
+        return cls.from_dict(read_json(path), source=path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object that `from_dict` reads back to an equal configuration."""
+        values = dataclasses.asdict(self)
+        return {"_class_name": self.CLASS_NAME, **values} if self.CLASS_NAME else values
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Parse a JSON object from a file.
+
+    Raises:
+        ConfigError: when the file is missing, is not valid JSON, or does not hold an object.
+    """
+    path = Path(path)
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist; expected a JSON configuration there") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds a JSON {type(values).__name__}; expected an object")
+    return values
+
+
+def per_level(value: T | tuple[T, ...], levels: int, name: str) -> tuple[T, ...]:
+    """Expand a field given once to one value per resolution level, or check the length of one given per level.
+
+    Raises:
+        ConfigError: when a tuple has another length than the number of levels.
+    """
+    if not isinstance(value, tuple):
+        return (value,) * levels
+    if len(value) != levels:
+        raise ConfigError(f"{name} = {value!r} has {len(value)} entries; expected one for each of {levels} levels")
+    return value
