@@ -104,7 +104,7 @@ class VocoderConfig(JsonConfig):
     def tiny(cls) -> "VocoderConfig":
         """The published rates (hop 160 at 16 kHz, odd and even), a few channels wide."""
         return cls(
-            model_in_dim=16,
+            model_in_dim=32,
             upsample_initial_channel=32,
             upsample_rates=(5, 4, 2, 2, 2),
             upsample_kernel_sizes=(16, 16, 8, 4, 4),

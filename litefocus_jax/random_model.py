@@ -1,0 +1,78 @@
+"""Models with random weights in any published shape: for trying the tools out, for benchmarks and for tests."""
+
+import hashlib
+import string
+import tempfile
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from litefocus_jax import config
+from litefocus_jax.checkpoint.modules import abstract, fill, leaves
+
+Model = TypeVar("Model", bound=nnx.Module)
+
+PUBLISHED_CONFIGS = Path(__file__).parent / "assets" / "configs"
+SIZES = ("tiny", "audioldm2", "audioldm2-large")
+
+
+def random_weights(module: nnx.Module, seed: int = 0) -> dict[str, np.ndarray]:
+    """Float32 weights for every leaf of an abstract module, each drawn from the seed and its own name.
+
+    Kernels are normal with variance one over fan-in, so that activations keep their size through the network; norms
+    are the identity and biases zero.
+    """
+    weights = {}
+    for path, leaf in leaves(module).items():
+        kind = path.rsplit(".", 1)[-1]
+        digest = hashlib.sha256(f"{seed}/{path}".encode()).digest()
+        generator = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+        if kind == "scale":
+            weights[path] = np.ones(leaf.shape, np.float32)
+        elif kind == "bias" or leaf.ndim == 0:
+            weights[path] = np.zeros(leaf.shape, np.float32)
+        else:
+            fan_in = leaf.shape[-1] if kind == "embedding" else max(1, int(np.prod(leaf.shape[:-1])))
+            weights[path] = generator.standard_normal(leaf.shape, np.float32) * np.float32(fan_in**-0.5)
+    return weights
+
+
+def random_model(model_class: type[Model], model_config: Any, seed: int = 0, dtype: Any = jnp.float32) -> Model:
+    """A module of the given class with random weights."""
+    module = abstract(model_class, model_config)
+    return fill(module, random_weights(module, seed), dtype)
+
+
+def published_config(name: str, sub_model: str) -> dict[str, Any]:
+    """The published JSON of a sub-model (``"unet"``, ``"vae"``, ...); variants share what they do not override.
+
+    Raises:
+        ValueError: when there is no such published configuration.
+    """
+    file = "scheduler_config.json" if sub_model == "scheduler" else "config.json"
+    for folder in (PUBLISHED_CONFIGS / name, PUBLISHED_CONFIGS / "audioldm2"):
+        if (PUBLISHED_CONFIGS / name).is_dir() and (folder / sub_model / file).exists():
+            return config.read_json(folder / sub_model / file)
+    known = ", ".join(sorted(path.name for path in PUBLISHED_CONFIGS.iterdir()))
+    raise ValueError(f"no published configuration {name!r} with a {sub_model!r}; the published ones are {known}")
+
+
+def save_character_tokenizers(folder: Path) -> tuple[Path, Path]:
+    """Write a CLAP-like and a T5-like tokenizer that need no vocabulary file, for models with random weights.
+
+    Returns the two folders, ``tokenizer`` (one token per byte) and ``tokenizer_2`` (one token per character).
+    """
+    from tokenizers import pre_tokenizers
+    from transformers import RobertaTokenizer, T5Tokenizer
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: index for index, token in enumerate(["<s>", "<pad>", "</s>", "<unk>", *alphabet, "<mask>"])}
+    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0)]
+    pieces += [(character, -3.0) for character in string.printable.strip()]
+    RobertaTokenizer(vocab=vocabulary, merges=[], model_max_length=36).save_pretrained(folder / "tokenizer")
+    T5Tokenizer(vocab=pieces, extra_ids=0, model_max_length=64).save_pretrained(folder / "tokenizer_2")
+    return folder / "tokenizer", folder / "tokenizer_2"
