@@ -1,0 +1,203 @@
+"""What a user asks for, checked before anything runs."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from litefocus_jax.config import SchedulerConfig, UNetConfig, VAEConfig, VocoderConfig
+from litefocus_jax.litefocus import LiteFocusConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class LatentGeometry:
+    """How seconds of sound, mel frames and latent frames follow from one another.
+
+    Attributes:
+        sampling_rate: samples per second.
+        samples_per_latent_frame: vocoder hop times the VAE's down-sampling.
+        frequencies: latent frequencies.
+        channels: latent channels.
+        training_frames: latent frames of the clips the model was trained on.
+    """
+
+    sampling_rate: int
+    samples_per_latent_frame: int
+    frequencies: int
+    channels: int
+    training_frames: int | None
+
+    @classmethod
+    def from_configs(cls, unet: UNetConfig, vae: VAEConfig, vocoder: VocoderConfig) -> "LatentGeometry":
+        """Read the geometry off the sub-models.
+
+        Raises:
+            ValueError: when the sub-models do not fit together.
+        """
+        if vocoder.model_in_dim % vae.scale_factor:
+            raise ValueError(
+                f"the vocoder takes {vocoder.model_in_dim} mel bins, not a multiple of the VAE's factor "
+                f"{vae.scale_factor}; these sub-models do not belong together"
+            )
+        if unet.in_channels != vae.latent_channels or unet.out_channels != vae.latent_channels:
+            raise ValueError(
+                f"the UNet maps {unet.in_channels} to {unet.out_channels} channels, but the VAE's latents have "
+                f"{vae.latent_channels}; these sub-models do not belong together"
+            )
+        return cls(
+            sampling_rate=vocoder.sampling_rate,
+            samples_per_latent_frame=vocoder.hop_length * vae.scale_factor,
+            frequencies=vocoder.model_in_dim // vae.scale_factor,
+            channels=vae.latent_channels,
+            training_frames=unet.sample_size,
+        )
+
+    @property
+    def shortest_in_s(self) -> float:
+        """Seconds of sound in one latent frame."""
+        return self.samples_per_latent_frame / self.sampling_rate
+
+    def samples(self, audio_length_in_s: float) -> int:
+        """Samples of a clip of this length, rounded down as diffusers does."""
+        return int(audio_length_in_s * self.sampling_rate)
+
+    def latent_frames(self, audio_length_in_s: float) -> int:
+        """The fewest latent frames that cover the clip's samples."""
+        return -(-self.samples(audio_length_in_s) // self.samples_per_latent_frame)
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """One checked call of the pipeline.
+
+    Attributes:
+        prompts: one text per sound.
+        negative_prompts: as many texts; empty strings unless given.
+        audio_length_in_s: seconds.
+        num_inference_steps: denoising steps.
+        guidance_scale: weight of classifier-free guidance; guidance runs when it is above 1.
+        num_waveforms_per_prompt: sounds made for every prompt.
+        eta: DDIM's share of fresh noise.
+        seed: of all randomness.
+        scheduler: ``"ddim"``, ``"dpm++"`` or None for the checkpoint's own.
+        litefocus: sparse attention, or None for dense.
+    """
+
+    prompts: tuple[str, ...]
+    negative_prompts: tuple[str, ...]
+    audio_length_in_s: float
+    num_inference_steps: int
+    guidance_scale: float
+    num_waveforms_per_prompt: int
+    eta: float
+    seed: int
+    scheduler: str | None
+    litefocus: LiteFocusConfig | None
+
+    @property
+    def guided(self) -> bool:
+        return self.guidance_scale > 1.0
+
+    @property
+    def batch_size(self) -> int:
+        return len(self.prompts) * self.num_waveforms_per_prompt
+
+
+def make_request(
+    geometry: LatentGeometry,
+    scheduler_config: SchedulerConfig,
+    *,
+    prompt: str | Sequence[str],
+    negative_prompt: str | Sequence[str] | None,
+    audio_length_in_s: float | None,
+    num_inference_steps: int,
+    guidance_scale: float,
+    num_waveforms_per_prompt: int,
+    eta: float,
+    seed: int,
+    scheduler: str | None,
+    litefocus: LiteFocusConfig | Literal["auto"] | None,
+) -> Request:
+    """Check the arguments of a pipeline call and fill in the defaults.
+
+    A single negative prompt serves every prompt. Without ``audio_length_in_s`` the clip is as long as those the
+    model was trained on.
+
+    Raises:
+        TypeError: for an argument of a wrong type.
+        ValueError: for a value that cannot be honoured; the message names it and what is expected.
+    """
+    prompts = _texts("prompt", prompt)
+    negative_prompts = ("",) * len(prompts) if negative_prompt is None else _texts("negative_prompt", negative_prompt)
+    if len(negative_prompts) == 1:
+        negative_prompts *= len(prompts)
+    if len(negative_prompts) != len(prompts):
+        raise ValueError(
+            f"negative_prompt has {len(negative_prompts)} texts for {len(prompts)} prompts; "
+            "expected one for all, or one for each"
+        )
+    if audio_length_in_s is None:
+        if geometry.training_frames is None:
+            raise ValueError("audio_length_in_s is not given, and the UNet's sample_size does not say a default")
+        audio_length_in_s = geometry.training_frames * geometry.shortest_in_s
+    seconds = _number("audio_length_in_s", audio_length_in_s)
+    if seconds < geometry.shortest_in_s:
+        raise ValueError(
+            f"audio_length_in_s = {seconds:g} is too short; expected at least one latent frame, "
+            f"{geometry.shortest_in_s:g} s"
+        )
+    _count("num_inference_steps", num_inference_steps, scheduler_config.num_train_timesteps)
+    _count("num_waveforms_per_prompt", num_waveforms_per_prompt)
+    eta = _number("eta", eta)
+    if not 0.0 <= eta <= 1.0:
+        raise ValueError(f"eta = {eta:g}; expected a number from 0 (deterministic) to 1")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed = {seed!r}; expected a whole number from 0 to 2**32 - 1")
+    if isinstance(litefocus, str):
+        if litefocus != "auto":
+            raise ValueError(f"litefocus = {litefocus!r}; expected 'auto', None or a LiteFocusConfig")
+        litefocus = LiteFocusConfig.for_duration(seconds)
+    elif litefocus is not None and not isinstance(litefocus, LiteFocusConfig):
+        raise TypeError(f"litefocus is a {type(litefocus).__name__}; expected 'auto', None or a LiteFocusConfig")
+    return Request(
+        prompts=prompts,
+        negative_prompts=negative_prompts,
+        audio_length_in_s=seconds,
+        num_inference_steps=int(num_inference_steps),
+        guidance_scale=_number("guidance_scale", guidance_scale),
+        num_waveforms_per_prompt=int(num_waveforms_per_prompt),
+        eta=eta,
+        seed=int(seed),
+        scheduler=scheduler,
+        litefocus=litefocus,
+    )
+
+
+def _texts(name: str, value: str | Sequence[str]) -> tuple[str, ...]:
+    texts = (value,) if isinstance(value, str) else tuple(value)
+    for text in texts:
+        if not isinstance(text, str):
+            raise TypeError(f"{name} holds a {type(text).__name__}, {text!r}; expected a string or a list of strings")
+    if not texts:
+        raise ValueError(f"{name} is an empty list; expected at least one text")
+    return texts
+
+
+def _number(name: str, value: float) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} = {value!r}; expected a number") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{name} = {number}; expected a finite number")
+    return number
+
+
+def _count(name: str, value: int, largest: int | None = None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} = {value!r}; expected a whole number")
+    if value < 1 or (largest is not None and value > largest):
+        bounds = "at least 1" if largest is None else f"from 1 to {largest}"
+        raise ValueError(f"{name} = {value}; expected {bounds}")
