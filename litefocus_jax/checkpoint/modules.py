@@ -10,6 +10,8 @@ from flax import nnx
 
 from litefocus_jax.checkpoint.rules import CheckpointError
 
+FLOATING_DTYPES = ("float32", "bfloat16", "float16")
+
 Module = TypeVar("Module", bound=nnx.Module)
 
 
@@ -55,6 +57,37 @@ def fill(module: Module, arrays: dict[str, np.ndarray], dtype: Any) -> Module:
         name = ".".join(map(str, path))
         filled.append((path, variable.replace(jax.device_put(_cast(arrays.pop(name), dtype, name)))))
     return nnx.merge(graph, nnx.from_flat_state(filled))
+
+
+def to_numpy(module: nnx.Module, dtype: Any = None) -> dict[str, np.ndarray]:
+    """Copy a module's weights to the host, by dotted path.
+
+    Args:
+        module: with weights.
+        dtype: floating-point type to cast to; as they are unless given.
+
+    Raises:
+        CheckpointError: when a value overflows the asked-for type.
+    """
+    arrays = {name: np.asarray(leaf) for name, leaf in leaves(module).items()}
+    if dtype is None:
+        return arrays
+    return {name: _cast(array, jnp.dtype(dtype), name) for name, array in arrays.items()}
+
+
+def floating_dtype(dtype: Any) -> np.dtype:
+    """A type that weights can have, from its name or any spelling that numpy understands.
+
+    Raises:
+        ValueError: when it is not float32, bfloat16 or float16.
+    """
+    try:
+        found = jnp.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or found.name not in FLOATING_DTYPES:
+        raise ValueError(f"dtype = {dtype!r} is not supported; expected {', '.join(FLOATING_DTYPES)}")
+    return found
 
 
 def _cast(array: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:

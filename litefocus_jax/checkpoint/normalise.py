@@ -82,7 +82,8 @@ def _fused(magnitude: np.ndarray | LazyArray, direction: np.ndarray | LazyArray)
     def read() -> np.ndarray:
         scale, weight = (np.asarray(tensor, dtype=np.float32) for tensor in (magnitude, direction))
         norm = np.sqrt(np.sum(np.square(weight), axis=tuple(range(1, weight.ndim)), keepdims=True))
-        return scale * weight / norm
+        with np.errstate(divide="ignore", invalid="ignore"):  # NaN is reported when the rules are applied
+            return scale * weight / norm
 
     return LazyArray(direction.shape, np.dtype(np.float32), read)
 

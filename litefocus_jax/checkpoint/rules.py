@@ -120,6 +120,12 @@ def _compile(pattern: str, other_side: str = "") -> re.Pattern[str]:
     return re.compile("".join(parts) + re.escape(pattern[position:]))
 
 
+def listed(lines: Sequence[str], indent: int = 2) -> str:
+    """Indented lines for an error message; a long list is cut and says how many more there are."""
+    rest = [f"... and {len(lines) - _LISTED} more"] * (len(lines) > _LISTED)
+    return "\n".join(" " * indent + line for line in [*lines[:_LISTED], *rest])
+
+
 class _Problems:
     """Collects problems by kind, and raises them all as one error."""
 
@@ -135,10 +141,7 @@ class _Problems:
             return
         lines = [f"{self._source}: the weights do not fit the model"]
         for kind, found in self._kinds.items():
-            lines.append(f"  {kind} ({len(found)}):")
-            lines += [f"    {line}" for line in found[:_LISTED]]
-            if len(found) > _LISTED:
-                lines.append(f"    ... and {len(found) - _LISTED} more")
+            lines += [f"  {kind} ({len(found)}):", listed(found, indent=4)]
         raise CheckpointError("\n".join(lines))
 
 
@@ -186,30 +189,28 @@ def _transformed_shape(shape: tuple[int, ...], transform: Callable[[np.ndarray],
         return None
 
 
-def convert(
+def check(
     tensors: Tensors,
     rules: Sequence[Rule],
     targets: Mapping[str, jax.ShapeDtypeStruct],
     ignored: Iterable[str] = (),
     source: str = "checkpoint",
-) -> dict[str, np.ndarray]:
-    """Rename and transpose a checkpoint's tensors into a model's parameters.
-
-    Names, shapes and dtypes are judged before any value is read. The values keep the source's floating-point type.
+) -> dict[str, tuple[str, Rule]]:
+    """Pair every parameter with its source tensor, from names, shapes and types alone; no value is read.
 
     Args:
-        tensors: source tensors by key; `LazyArray` values are read one at a time.
+        tensors: source tensors by key.
         rules: the table of the sub-model.
         targets: every parameter of the model, by dotted path.
         ignored: patterns of source keys that are deliberately unused.
         source: where the tensors come from, for error messages.
 
     Returns:
-        One array per target, in the order of `targets`.
+        Source key and rule of every target.
 
     Raises:
         CheckpointError: one message with every missing, unknown, doubled and misshapen tensor and every rule that
-            matched nothing; or, if those are in order, with every tensor that holds NaN or infinity.
+            matched nothing.
     """
     problems = _Problems(source)
     pairs = _match(tensors, rules, ignored, problems)
@@ -232,13 +233,35 @@ def convert(
         if target not in pairs:
             problems.add("missing parameters", _describe(target, expected.shape))
     problems.raise_any()
+    return pairs
 
+
+def convert(
+    tensors: Tensors,
+    rules: Sequence[Rule],
+    targets: Mapping[str, jax.ShapeDtypeStruct],
+    ignored: Iterable[str] = (),
+    source: str = "checkpoint",
+) -> dict[str, np.ndarray]:
+    """Rename and transpose a checkpoint's tensors into a model's parameters, after `check`.
+
+    Takes the arguments of `check`. Each `LazyArray` is read once; the values keep their floating-point type.
+
+    Returns:
+        One array per target, in the order of ``targets``.
+
+    Raises:
+        CheckpointError: from `check`; or, if names and shapes are in order, one message with every tensor that holds
+            NaN or infinity.
+    """
+    pairs = check(tensors, rules, targets, ignored, source)
+    problems = _Problems(source)
     arrays = {}
     for target in targets:
         key, rule = pairs[target]
         array = np.asarray(tensors[key])
-        if not np.isfinite(array).all():
-            count = array.size - np.count_nonzero(np.isfinite(array))
+        if not (finite := np.isfinite(array)).all():
+            count = array.size - np.count_nonzero(finite)
             problems.add("NaN or infinite values", f"{_describe(key, array.shape)}: {count} of {array.size}")
         arrays[target] = TRANSFORMS[rule.transform].forward(array)
     problems.raise_any()

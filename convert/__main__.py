@@ -1,0 +1,64 @@
+"""Command line of the converter: ``python -m convert SRC DST``."""
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    source: Annotated[str, typer.Argument(metavar="SRC", help="Diffusers folder, or hub id such as cvssp/audioldm2.")],
+    destination: Annotated[Path, typer.Argument(metavar="DST", help="Folder to write.")],
+    dtype: Annotated[str, typer.Option(help="Type of the written weights: float32, bfloat16, float16.")] = "float32",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier model in DST.")] = False,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")] = None,
+) -> None:
+    """Convert a PyTorch checkpoint of AudioLDM2 (safetensors or pickles) to the native format."""
+    # Slow imports wait until the arguments are known to be well-formed.
+    import jax
+
+    jax.config.update("jax_platforms", "cpu")  # nothing is computed, and weights need not pass through a GPU
+    from convert.conversion import convert_checkpoint
+
+    # Termination unwinds as Ctrl-C does, so that the unfinished folder is removed.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    console, errors = Console(), Console(stderr=True)
+    try:
+        with console.status("Starting") as status:
+            components = convert_checkpoint(
+                source, destination, dtype=dtype, overwrite=overwrite, revision=revision, report=status.update
+            )
+    except (ValueError, OSError, ImportError) as error:
+        errors.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    console.print(_summary(components, destination))
+
+
+def _summary(components, destination: Path) -> Table:
+    """What was written: parameters and size of each sub-model."""
+    from litefocus_jax.checkpoint.modules import parameter_count
+
+    table = Table(title=f"{destination} ({components.dtype})", title_justify="left")
+    table.add_column("sub-model")
+    table.add_column("parameters", justify="right")
+    table.add_column("MB", justify="right")
+    total_parameters, total_bytes = 0, 0
+    for name, module in components.modules.items():
+        parameters = parameter_count(module)
+        size = (destination / name / "model.safetensors").stat().st_size
+        table.add_row(name, f"{parameters:,}", f"{size / 1e6:,.1f}")
+        total_parameters, total_bytes = total_parameters + parameters, total_bytes + size
+    table.add_section()
+    table.add_row("total", f"{total_parameters:,}", f"{total_bytes / 1e6:,.1f}")
+    return table
+
+
+if __name__ == "__main__":
+    app()

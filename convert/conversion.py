@@ -1,0 +1,65 @@
+"""A PyTorch checkpoint in, a native folder out."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from convert import pickles
+from litefocus_jax.checkpoint import native, store
+from litefocus_jax.checkpoint.opened import Components
+from litefocus_jax.checkpoint.replacement import check_destination
+from litefocus_jax.checkpoint.sub_models import SUB_MODELS
+
+Report = Callable[[str], None]
+
+
+def convert_checkpoint(
+    source: str,
+    destination: Path,
+    *,
+    dtype: str = "float32",
+    overwrite: bool = False,
+    revision: str | None = None,
+    report: Report = lambda line: None,
+) -> Components:
+    """Convert a checkpoint to the native format, whole or not at all.
+
+    Args:
+        source: diffusers folder, native folder, or hub id.
+        destination: the folder to write.
+        dtype: floating-point type of the written weights.
+        overwrite: replace an earlier native folder, once the new one is complete.
+        revision: branch, tag or commit on the hub.
+        report: told what is being done, line by line.
+
+    Returns:
+        The model that was written.
+
+    Raises:
+        CheckpointError: when the source is not found or anything in it is missing, unknown, misshapen, not finite or
+            refused; when the destination exists.
+        ConfigError: when its top-level JSON is malformed.
+        ValueError: when ``dtype`` is not supported.
+    """
+    check_destination(destination, overwrite=overwrite, marker=native.MANIFEST)
+    report(f"Looking for {source}")
+    folder = _fetch(source, revision)
+    report(f"Checking names and shapes in {folder}")
+    checkpoint = store.open_checkpoint(folder, read_weights=pickles.read_folder)
+    components = checkpoint.load(dtype, on_sub_model=lambda name: report(f"Reading {name}"))
+    report(f"Writing {destination}")
+    native.save_native(components, destination, overwrite=overwrite)
+    return components
+
+
+def _fetch(source: str, revision: str | None) -> Path:
+    """The folder of a checkpoint; from the hub, pickles are downloaded only where there are no safetensors."""
+    folder = store.local_folder(source, revision=revision)
+    if Path(source).expanduser().is_dir():
+        return folder
+    patterns = [
+        pattern
+        for sub_model in SUB_MODELS
+        if not pickles.has_safetensors(folder / sub_model.folder, sub_model.weights)
+        for pattern in pickles.pickle_patterns(sub_model.folder, sub_model.weights)
+    ]
+    return store.local_folder(source, revision=revision, patterns=tuple(patterns)) if patterns else folder

@@ -1,0 +1,107 @@
+"""Find a checkpoint by folder or hub id, in whichever format it is, and load it."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from litefocus_jax.checkpoint import diffusers, native, safetensors_files
+from litefocus_jax.checkpoint.native import save_native
+from litefocus_jax.checkpoint.opened import Checkpoint, Components
+from litefocus_jax.checkpoint.rules import CheckpointError
+from litefocus_jax.checkpoint.sub_models import DIFFUSERS_WEIGHTS, TRANSFORMERS_WEIGHTS
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_DOWNLOADED = (
+    native.MANIFEST,
+    diffusers.INDEX,
+    "*/config.json",
+    "scheduler/*.json",
+    *(f"tokenizer{number}/*.{suffix}" for number in ("", "_2") for suffix in ("json", "txt", "model")),
+    *(
+        pattern
+        for stem in (DIFFUSERS_WEIGHTS, TRANSFORMERS_WEIGHTS)
+        for pattern in (f"*/{stem}.safetensors", f"*/{stem}.safetensors.index.json", f"*/{stem}-*-of-*.safetensors")
+    ),
+)
+
+
+def load_components(source: str | Path, dtype: Any = None, *, revision: str | None = None) -> Components:
+    """Load a whole model.
+
+    Args:
+        source: a native folder, a diffusers folder, or the id of either on the Hugging Face hub.
+        dtype: floating-point type of all weights: float32, bfloat16 or float16. Unless given, that of a native
+            folder's weights, and float32 for a diffusers folder.
+        revision: branch, tag or commit on the hub.
+
+    Raises:
+        CheckpointError: when it is not found, or anything in it is missing, unknown, misshapen or not finite.
+        ConfigError: when its top-level JSON is malformed.
+        ValueError: when ``dtype`` is not supported, or ``revision`` is given with a folder.
+    """
+    return open_checkpoint(source, revision=revision).load(dtype)
+
+
+def open_checkpoint(
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    read_weights: diffusers.ReadWeights = safetensors_files.read_folder,
+) -> Checkpoint:
+    """Open a model and check all of it but the values of its weights.
+
+    Args:
+        source: a native folder, a diffusers folder, or the id of either on the Hugging Face hub.
+        revision: branch, tag or commit on the hub.
+        read_weights: reads the weights of a diffusers sub-model.
+
+    Raises:
+        CheckpointError: when it is not found, or anything in it is missing, unknown or misshapen.
+        ConfigError: when its top-level JSON is malformed.
+        ValueError: when ``revision`` is given with a folder.
+    """
+    folder = local_folder(source, revision=revision)
+    if (folder / native.MANIFEST).exists():
+        return native.open_native(folder)
+    if (folder / diffusers.INDEX).exists():
+        return diffusers.open_diffusers(folder, read_weights)
+    raise CheckpointError(
+        f"{folder} is no checkpoint: it holds neither {native.MANIFEST} (native) nor {diffusers.INDEX} (diffusers)"
+    )
+
+
+def local_folder(source: str | Path, *, revision: str | None = None, patterns: tuple[str, ...] = _DOWNLOADED) -> Path:
+    """The folder of a checkpoint, downloaded from the hub unless ``source`` is a folder.
+
+    Args:
+        source: a folder or a hub id.
+        revision: branch, tag or commit on the hub.
+        patterns: the files to download.
+
+    Raises:
+        CheckpointError: when there is no such folder, nor such a model on the hub or in its cache.
+        ValueError: when ``revision`` is given with a folder.
+    """
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        if revision is not None:
+            raise ValueError(f"revision = {revision!r} is for models on the hub, but {folder} is a folder")
+        return folder
+    if folder.exists():
+        raise CheckpointError(f"{folder} is a file; expected the folder of a checkpoint")
+    if not isinstance(source, str) or not _HUB_ID.fullmatch(source):
+        raise CheckpointError(f"{source} does not exist; expected a folder, or a hub id such as 'cvssp/audioldm2'")
+
+    from huggingface_hub import snapshot_download  # slow to import, and not needed for folders
+
+    try:
+        return Path(snapshot_download(source, revision=revision, allow_patterns=list(patterns)))
+    except Exception as error:  # the hub's client passes on errors of whatever transport it uses
+        raise CheckpointError(
+            f"{source!r} was not found.\n"
+            f"  As a folder: {folder.absolute()} does not exist.\n"
+            f"  As a hub id: {type(error).__name__}: {str(error).strip()}"
+        ) from error
+
+
+__all__ = ["Checkpoint", "Components", "load_components", "local_folder", "open_checkpoint", "save_native"]
