@@ -1,0 +1,232 @@
+"""Variational autoencoder between mel spectrograms and latents (diffusers' ``AutoencoderKL``, arXiv 2112.10752).
+
+Letters in shape comments: B batch, T time, F frequency, C channels, L latent channels.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Key
+
+from litefocus_jax.attention import dot_product_attention
+from litefocus_jax.config import VAEConfig
+from litefocus_jax.models.layers import Downsample, GroupNorm, ResnetBlock, Upsample
+
+_EPSILON = 1e-6  # of every normalisation; the configuration has no field for it
+_LOGVAR_RANGE = (-30.0, 20.0)
+
+
+class LatentDistribution(NamedTuple):
+    """Independent normal distributions, one for each number of the latents."""
+
+    mean: Float[Array, "batch time frequency latent_channels"]
+    logvar: Float[Array, "batch time frequency latent_channels"]
+
+    def sample(self, key: Key[Array, ""]) -> Float[Array, "batch time frequency latent_channels"]:
+        """Draw latents; the same key draws the same ones."""
+        noise = jax.random.normal(key, self.mean.shape, self.mean.dtype)
+        return self.mean + jnp.exp(0.5 * self.logvar) * noise
+
+
+class SpatialAttention(nnx.Module):
+    """One attention head as wide as the channels, over all positions of time and frequency, with a skip around it."""
+
+    def __init__(self, channels: int, *, num_groups: int, rngs: nnx.Rngs) -> None:
+        self.group_norm = GroupNorm(num_groups, channels, epsilon=_EPSILON, rngs=rngs)
+        self.to_q = nnx.Linear(channels, channels, rngs=rngs)
+        self.to_k = nnx.Linear(channels, channels, rngs=rngs)
+        self.to_v = nnx.Linear(channels, channels, rngs=rngs)
+        self.to_out = nnx.List([nnx.Linear(channels, channels, rngs=rngs)])
+
+    def __call__(
+        self, x: Float[Array, "batch time frequency channels"]
+    ) -> Float[Array, "batch time frequency channels"]:
+        """Let every position attend to every other."""
+        batch, time, frequency, channels = x.shape
+        tokens = self.group_norm(x).reshape(batch, time * frequency, 1, channels)  # [B, T*F, one head, C]
+        mixed = dot_product_attention(self.to_q(tokens), self.to_k(tokens), self.to_v(tokens))
+        return x + self.to_out[0](mixed).reshape(x.shape)
+
+
+class MidBlock(nnx.Module):
+    """Two resnet blocks at the lowest resolution, with attention between them unless the configuration drops it."""
+
+    def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs) -> None:
+        channels = config.block_out_channels[-1]
+        self.resnets = nnx.List(_resnet(channels, channels, config, rngs) for _ in range(2))
+        self.attentions = nnx.List(
+            SpatialAttention(channels, num_groups=config.norm_num_groups, rngs=rngs)
+            for _ in range(config.mid_block_add_attention)
+        )
+
+    def __call__(
+        self, x: Float[Array, "batch time frequency channels"]
+    ) -> Float[Array, "batch time frequency channels"]:
+        """Transform without changing the shape."""
+        x = self.resnets[0](x)
+        for attention in self.attentions:
+            x = attention(x)
+        return self.resnets[1](x)
+
+
+class DownBlock(nnx.Module):
+    """Resnet blocks of the encoder, then half the resolution except at the last level."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, is_last: bool, config: VAEConfig, rngs: nnx.Rngs
+    ) -> None:
+        self.resnets = nnx.List(
+            _resnet(out_channels if layer else in_channels, out_channels, config, rngs)
+            for layer in range(config.layers_per_block)
+        )
+        self.downsamplers = nnx.List(Downsample(out_channels, padding=0, rngs=rngs) for _ in range(not is_last))
+
+    def __call__(
+        self, x: Float[Array, "batch time frequency in_channels"]
+    ) -> Float[Array, "batch new_time new_frequency out_channels"]:
+        """Transform, and halve time and frequency, rounding down."""
+        for resnet in self.resnets:
+            x = resnet(x)
+        for downsample in self.downsamplers:
+            x = downsample(x)
+        return x
+
+
+class UpBlock(nnx.Module):
+    """Resnet blocks of the decoder, one more than the encoder's, then twice the resolution except at the last level."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, is_last: bool, config: VAEConfig, rngs: nnx.Rngs
+    ) -> None:
+        self.resnets = nnx.List(
+            _resnet(out_channels if layer else in_channels, out_channels, config, rngs)
+            for layer in range(config.layers_per_block + 1)
+        )
+        self.upsamplers = nnx.List(Upsample(out_channels, rngs=rngs) for _ in range(not is_last))
+
+    def __call__(
+        self, x: Float[Array, "batch time frequency in_channels"]
+    ) -> Float[Array, "batch new_time new_frequency out_channels"]:
+        """Transform, and double time and frequency."""
+        for resnet in self.resnets:
+            x = resnet(x)
+        for upsample in self.upsamplers:
+            x = upsample(x)
+        return x
+
+
+class Encoder(nnx.Module):
+    """Mel spectrogram to the mean and log-variance of its latents, side by side on the channels."""
+
+    def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs) -> None:
+        widths = config.block_out_channels
+        self.conv_in = _conv3x3(config.in_channels, widths[0], rngs)
+        self.down_blocks = nnx.List()
+        for level, out_channels in enumerate(widths):
+            is_last = level == len(widths) - 1
+            in_channels = widths[max(level - 1, 0)]
+            self.down_blocks.append(DownBlock(in_channels, out_channels, is_last=is_last, config=config, rngs=rngs))
+        self.mid_block = MidBlock(config, rngs=rngs)
+        self.conv_norm_out = GroupNorm(config.norm_num_groups, widths[-1], epsilon=_EPSILON, rngs=rngs)
+        self.conv_out = _conv3x3(widths[-1], 2 * config.latent_channels, rngs)
+
+    def __call__(
+        self, mel: Float[Array, "batch frames mel_bins in_channels"]
+    ) -> Float[Array, "batch time frequency twice_latent_channels"]:
+        """Encode; time and frequency shrink by ``config.scale_factor``."""
+        x = self.conv_in(mel)
+        for block in self.down_blocks:
+            x = block(x)
+        x = self.mid_block(x)
+        return self.conv_out(jax.nn.silu(self.conv_norm_out(x)))
+
+
+class Decoder(nnx.Module):
+    """Latents to mel spectrogram."""
+
+    def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs) -> None:
+        widths = config.block_out_channels[::-1]
+        self.conv_in = _conv3x3(config.latent_channels, widths[0], rngs)
+        self.mid_block = MidBlock(config, rngs=rngs)
+        self.up_blocks = nnx.List()
+        for level, out_channels in enumerate(widths):
+            is_last = level == len(widths) - 1
+            in_channels = widths[max(level - 1, 0)]
+            self.up_blocks.append(UpBlock(in_channels, out_channels, is_last=is_last, config=config, rngs=rngs))
+        self.conv_norm_out = GroupNorm(config.norm_num_groups, widths[-1], epsilon=_EPSILON, rngs=rngs)
+        self.conv_out = _conv3x3(widths[-1], config.out_channels, rngs)
+
+    def __call__(
+        self, latents: Float[Array, "batch time frequency latent_channels"]
+    ) -> Float[Array, "batch frames mel_bins out_channels"]:
+        """Decode; time and frequency grow by ``config.scale_factor``."""
+        x = self.mid_block(self.conv_in(latents))
+        for block in self.up_blocks:
+            x = block(x)
+        return self.conv_out(jax.nn.silu(self.conv_norm_out(x)))
+
+
+class VAE(nnx.Module):
+    """Compresses log-mel spectrograms into latents and back.
+
+    Latents are the network's own. The diffusion model sees them multiplied by ``config.scaling_factor``: the caller
+    multiplies after `encode` and divides before `decode`.
+    """
+
+    def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs) -> None:
+        self.config = config
+        self.encoder = Encoder(config, rngs=rngs)
+        self.decoder = Decoder(config, rngs=rngs)
+        channels = config.latent_channels
+        self.quant_conv = nnx.Conv(2 * channels, 2 * channels, (1, 1), rngs=rngs) if config.use_quant_conv else None
+        self.post_quant_conv = nnx.Conv(channels, channels, (1, 1), rngs=rngs) if config.use_post_quant_conv else None
+
+    def encode(self, mel: Float[Array, "batch frames mel_bins in_channels"]) -> LatentDistribution:
+        """The distribution of a spectrogram's latents.
+
+        Returns:
+            ``(mean, logvar)``, each ``[batch, frames / 4, mel_bins / 4, latent_channels]`` in the published
+            configuration (``config.scale_factor`` in general, each halving rounds down).
+
+        Raises:
+            ValueError: when ``mel`` does not have four axes ending in ``config.in_channels``, or is smaller than one
+                latent position.
+        """
+        _check_shape("mel", mel, self.config.in_channels, smallest=self.config.scale_factor)
+        moments = self.encoder(mel)
+        if self.quant_conv is not None:
+            moments = self.quant_conv(moments)
+        mean, logvar = jnp.split(moments, 2, axis=-1)  # [B, T, F, L] each
+        return LatentDistribution(mean, jnp.clip(logvar, *_LOGVAR_RANGE))
+
+    def decode(
+        self, latents: Float[Array, "batch time frequency latent_channels"]
+    ) -> Float[Array, "batch frames mel_bins out_channels"]:
+        """The spectrogram of some latents: ``[batch, 4 * time, 4 * frequency, 1]`` in the published configuration.
+
+        Raises:
+            ValueError: when ``latents`` does not have four axes ending in ``config.latent_channels``.
+        """
+        _check_shape("latents", latents, self.config.latent_channels, smallest=1)
+        if self.post_quant_conv is not None:
+            latents = self.post_quant_conv(latents)
+        return self.decoder(latents)
+
+
+def _resnet(in_channels: int, out_channels: int, config: VAEConfig, rngs: nnx.Rngs) -> ResnetBlock:
+    return ResnetBlock(
+        in_channels, out_channels, time_embed_dim=None, num_groups=config.norm_num_groups, epsilon=_EPSILON, rngs=rngs
+    )
+
+
+def _conv3x3(in_channels: int, out_channels: int, rngs: nnx.Rngs) -> nnx.Conv:
+    return nnx.Conv(in_channels, out_channels, (3, 3), padding=1, rngs=rngs)
+
+
+def _check_shape(name: str, array: Array, channels: int, *, smallest: int) -> None:
+    if array.ndim != 4 or array.shape[-1] != channels:
+        raise ValueError(f"{name} has shape {array.shape}; expected [batch, time, frequency, {channels}]")
+    if min(array.shape[1:3]) < smallest:
+        raise ValueError(f"{name} has shape {array.shape}; expected at least {smallest} along time and frequency")

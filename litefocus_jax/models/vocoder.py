@@ -1,0 +1,171 @@
+"""HiFi-GAN vocoder: mel spectrogram to sound (transformers' ``SpeechT5HifiGan``, arXiv 2010.05646).
+
+Letters in shape comments: B batch, T time at the current rate, C channels, W kernel width, R up-sampling rate,
+O output channels.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+from jaxtyping import Array, Float
+
+from litefocus_jax.config import VocoderConfig
+
+_EDGE_KERNEL_SIZE = 7  # of the first and the last convolution
+_FINAL_LEAKY_RELU_SLOPE = 0.01  # the reference falls back to PyTorch's default here, whatever the configuration says
+
+
+def _correlate(
+    x: Float[Array, "batch time in_channels"],
+    kernel: Float[Array, "width in_channels out_channels"],
+    padding: int,
+    dilation: int = 1,
+) -> Float[Array, "batch new_time out_channels"]:
+    """One-dimensional convolution, computed as a two-dimensional one over an image of one row.
+
+    Time lies along the image's last spatial axis. On XLA:CPU this runs at the speed of a matrix product, up to 1.6x
+    faster than the one-dimensional form and 2 to 4x faster than an image of one column.
+    """
+    images = lax.conv_general_dilated(
+        x[:, None],  # [B, 1, T, C]
+        kernel[None],  # [1, W, C, O]
+        window_strides=(1, 1),
+        padding=((0, 0), (padding, padding)),
+        rhs_dilation=(1, dilation),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    return images[:, 0]
+
+
+class Conv1d(nnx.Module):
+    """Convolution over time that keeps its length (for an odd ``kernel_size``)."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, kernel_size: int, dilation: int = 1, rngs: nnx.Rngs
+    ) -> None:
+        self.dilation = dilation
+        self.padding = (kernel_size - 1) * dilation // 2
+        initializer = nnx.initializers.lecun_normal()
+        self.kernel = nnx.Param(initializer(rngs.params(), (kernel_size, in_channels, out_channels)))
+        self.bias = nnx.Param(jnp.zeros(out_channels))
+
+    def __call__(self, x: Float[Array, "batch time in_channels"]) -> Float[Array, "batch time out_channels"]:
+        """Convolve along time."""
+        return _correlate(x, self.kernel[...], self.padding, self.dilation) + self.bias[...]
+
+
+class TransposedConv1d(nnx.Module):
+    """Up-sampling by a transposed convolution over time.
+
+    The kernel lies as in ``nnx.ConvTranspose``: reversed along its width with respect to PyTorch's.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, kernel_size: int, rate: int, rngs: nnx.Rngs) -> None:
+        self.rate = rate
+        self.padding = (kernel_size - rate) // 2
+        initializer = nnx.initializers.lecun_normal()
+        self.kernel = nnx.Param(initializer(rngs.params(), (kernel_size, in_channels, out_channels)))
+        self.bias = nnx.Param(jnp.zeros(out_channels))
+
+    def __call__(self, x: Float[Array, "batch time in_channels"]) -> Float[Array, "batch new_time out_channels"]:
+        """Up-sample along time, to ``(time - 1) * rate - 2 * padding + kernel_size`` steps.
+
+        Instead of convolving an input spread out with zeros, the kernel is cut into one short kernel for each of the
+        ``rate`` positions (phases) between two inputs. Side by side on the output channels they make one ordinary
+        convolution, whose channels, read as time, are the up-sampled signal.
+        """
+        kernel = self.kernel[...]
+        kernel_size, in_channels, out_channels = kernel.shape
+        taps = math.ceil(kernel_size / self.rate)
+        kernel = jnp.pad(kernel, ((taps * self.rate - kernel_size, 0), (0, 0), (0, 0)))
+        kernel = kernel.reshape(taps, self.rate, in_channels, out_channels)[:, ::-1]  # the last of each R is phase 0
+        kernel = kernel.transpose(0, 2, 1, 3).reshape(taps, in_channels, self.rate * out_channels)
+
+        phases = _correlate(x, kernel, padding=taps - 1)  # [B, T + W/R - 1, R*O]
+        upsampled = phases.reshape(x.shape[0], -1, out_channels)  # [B, T*R + W - R, O]
+        length = (x.shape[1] - 1) * self.rate - 2 * self.padding + kernel_size
+        return upsampled[:, self.padding : self.padding + length] + self.bias[...]
+
+
+class ResidualBlock(nnx.Module):
+    """Pairs of a dilated and an ordinary convolution, each pair with a skip around it."""
+
+    def __init__(
+        self, channels: int, *, kernel_size: int, dilations: tuple[int, ...], slope: float, rngs: nnx.Rngs
+    ) -> None:
+        self.slope = slope
+        self.convs1 = nnx.List(
+            Conv1d(channels, channels, kernel_size=kernel_size, dilation=dilation, rngs=rngs) for dilation in dilations
+        )
+        self.convs2 = nnx.List(Conv1d(channels, channels, kernel_size=kernel_size, rngs=rngs) for _ in dilations)
+
+    def __call__(self, x: Float[Array, "batch time channels"]) -> Float[Array, "batch time channels"]:
+        """Add the change of each pair in turn."""
+        for dilated, ordinary in zip(self.convs1, self.convs2, strict=True):
+            hidden = dilated(jax.nn.leaky_relu(x, self.slope))
+            x = x + ordinary(jax.nn.leaky_relu(hidden, self.slope))
+        return x
+
+
+class Vocoder(nnx.Module):
+    """Turns a log-mel spectrogram into sound, ``config.hop_length`` samples per frame.
+
+    After each up-sampling, residual blocks of several kernel sizes look at the same signal, and their mean goes on.
+    """
+
+    def __init__(self, config: VocoderConfig, *, rngs: nnx.Rngs) -> None:
+        self.config = config
+        channels = config.upsample_initial_channel
+        self.conv_pre = Conv1d(config.model_in_dim, channels, kernel_size=_EDGE_KERNEL_SIZE, rngs=rngs)
+        self.upsampler = nnx.List()
+        # Flat as in the checkpoint: the blocks of one rate follow those of the rate before.
+        self.resblocks = nnx.List()
+        for rate, kernel_size in zip(config.upsample_rates, config.upsample_kernel_sizes, strict=True):
+            self.upsampler.append(
+                TransposedConv1d(channels, channels // 2, kernel_size=kernel_size, rate=rate, rngs=rngs)
+            )
+            channels //= 2
+            for block_kernel_size, dilations in zip(
+                config.resblock_kernel_sizes, config.resblock_dilation_sizes, strict=True
+            ):
+                self.resblocks.append(
+                    ResidualBlock(
+                        channels,
+                        kernel_size=block_kernel_size,
+                        dilations=dilations,
+                        slope=config.leaky_relu_slope,
+                        rngs=rngs,
+                    )
+                )
+        self.conv_post = Conv1d(channels, 1, kernel_size=_EDGE_KERNEL_SIZE, rngs=rngs)
+        # Statistics of the training set, not weights: an optimiser of nnx.Param leaves them alone.
+        self.mean = nnx.Variable(jnp.zeros(config.model_in_dim))
+        self.scale = nnx.Variable(jnp.ones(config.model_in_dim))
+
+    def __call__(self, mel: Float[Array, "batch frames mel_bins"]) -> Float[Array, "batch samples"]:
+        """Synthesise sound from log-mel frames.
+
+        Returns:
+            Float32 samples between -1 and 1 at ``config.sampling_rate``: ``hop_length * frames`` of them where every
+            kernel size and its rate are both odd or both even; each rate for which they are not adds one sample to
+            the length it makes.
+
+        Raises:
+            ValueError: when ``mel`` does not have ``config.model_in_dim`` bins.
+        """
+        if mel.ndim != 3 or mel.shape[-1] != self.config.model_in_dim:
+            raise ValueError(f"mel has shape {mel.shape}; expected [batch, frames, {self.config.model_in_dim}]")
+        if self.config.normalize_before:
+            mel = (mel - self.mean[...]) / self.scale[...]
+        blocks_per_rate = len(self.config.resblock_kernel_sizes)
+        hidden = self.conv_pre(mel.astype(self.conv_pre.kernel[...].dtype))  # [B, T, C]
+        for level, upsample in enumerate(self.upsampler):
+            hidden = upsample(jax.nn.leaky_relu(hidden, self.config.leaky_relu_slope))  # [B, T * R, C / 2]
+            blocks = self.resblocks[level * blocks_per_rate : (level + 1) * blocks_per_rate]
+            outputs = [block(hidden) for block in blocks]
+            hidden = sum(outputs[1:], outputs[0]) / blocks_per_rate
+        hidden = self.conv_post(jax.nn.leaky_relu(hidden, _FINAL_LEAKY_RELU_SLOPE))  # [B, samples, 1]
+        return jnp.tanh(hidden[..., 0].astype(jnp.float32))
