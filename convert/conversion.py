@@ -26,7 +26,7 @@ def convert_checkpoint(
     Args:
         source: diffusers folder, native folder, or hub id.
         destination: the folder to write.
-        dtype: floating-point type of the written weights.
+        dtype: floating-point type of the written weights; VAE and vocoder are float32 in any case.
         overwrite: replace an earlier native folder, once the new one is complete.
         revision: branch, tag or commit on the hub.
         report: told what is being done, line by line.
@@ -36,7 +36,8 @@ def convert_checkpoint(
 
     Raises:
         CheckpointError: when the source is not found or anything in it is missing, unknown, misshapen, not finite or
-            refused; when the destination exists.
+            refused.
+        FileExistsError: when the destination exists and may not be replaced.
         ConfigError: when its top-level JSON is malformed.
         ValueError: when ``dtype`` is not supported.
     """

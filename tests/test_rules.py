@@ -109,24 +109,23 @@ def test_a_tensor_renamed_to_no_parameter_is_an_error():
     assert "tensors without a parameter (1):\n    norm.bias [3], renamed to norm.bias" in message
 
 
-def test_ignored_tensors_are_neither_used_nor_read():
-    def fail():
+def unreadable(shape: tuple[int, ...]) -> LazyArray:
+    def fail() -> np.ndarray:
         raise AssertionError("read")
 
-    unread = LazyArray((9,), np.dtype(np.float32), fail)
-    assert convert(source() | {"buffer.0": unread}, TABLE, TARGETS, ("buffer.{rest}",)).keys() == TARGETS.keys()
+    return LazyArray(shape, np.dtype(np.float32), fail)
+
+
+def test_ignored_tensors_are_neither_used_nor_read():
+    arrays = convert(source() | {"buffer.0": unreadable((9,))}, TABLE, TARGETS, ("buffer.{rest}",))
+    assert arrays.keys() == TARGETS.keys()
 
 
 def test_names_are_judged_before_any_value_is_read():
-    reads = []
-    lazy = {
-        name: LazyArray(tensor.shape, tensor.dtype, lambda name=name: reads.append(name))
-        for name, tensor in source().items()
-    }
-    assert check(lazy, TABLE, TARGETS)["norm.scale"][0] == "norm.weight"
+    tensors = {name: unreadable(tensor.shape) for name, tensor in source().items()}
+    assert check(tensors, TABLE, TARGETS)["norm.scale"][0] == "norm.weight"
     with pytest.raises(CheckpointError, match="stray"):
-        convert(lazy | {"stray": np.zeros(1)}, TABLE, TARGETS)
-    assert reads == []
+        convert(tensors | {"stray": unreadable((1,))}, TABLE, TARGETS)
 
 
 def test_values_that_are_not_finite_are_named():
@@ -236,14 +235,13 @@ def test_deprecated_attention_names_are_renamed():
 
 
 @pytest.mark.parametrize(
-    "suffixes", [("weight_g", "weight_v"), [f"parametrizations.weight.original{n}" for n in (0, 1)]]
+    ("magnitude", "direction"),
+    [("weight_g", "weight_v"), ("parametrizations.weight.original0", "parametrizations.weight.original1")],
 )
-def test_weight_norm_is_fused(suffixes):
+def test_weight_norm_is_fused(magnitude, direction):
     generator = np.random.default_rng(0)
-    magnitude, direction = generator.standard_normal((4, 1, 1)), generator.standard_normal((4, 3, 5))
-    fused = fuse_weight_norm(
-        {f"conv.{suffixes[0]}": magnitude, f"conv.{suffixes[1]}": direction, "conv.bias": magnitude}
-    )
+    g, v = generator.standard_normal((4, 1, 1)), generator.standard_normal((4, 3, 5))
+    fused = fuse_weight_norm({f"conv.{magnitude}": g, f"conv.{direction}": v, "conv.bias": g})
     assert fused.keys() == {"conv.bias", "conv.weight"}
     norms = np.linalg.norm(np.asarray(fused["conv.weight"]).reshape(4, -1), axis=1)
     np.testing.assert_allclose(norms, np.abs(g).ravel(), rtol=1e-5)

@@ -62,11 +62,11 @@ def save_native(components: Components, folder: str | Path, *, overwrite: bool =
         components: the model.
         folder: destination.
         overwrite: replace an earlier native folder, once the new one is complete.
-        dtype: floating-point type of the stored weights; theirs unless given.
+        dtype: floating-point type of the stored weights, VAE and vocoder excepted; theirs unless given.
 
     Raises:
-        CheckpointError: when the destination exists without ``overwrite``, or is something else than a native folder;
-            when weights overflow the asked-for type.
+        FileExistsError: when the destination exists without ``overwrite``, or is something else than a native folder.
+        CheckpointError: when weights overflow the asked-for type.
         ValueError: when ``dtype`` is not float32, bfloat16 or float16.
     """
     dtype = modules.floating_dtype(components.dtype if dtype is None else dtype)
@@ -78,10 +78,13 @@ def save_native(components: Components, folder: str | Path, *, overwrite: bool =
         "sub_models": list(components.modules),
     }
     with replacement_folder(Path(folder), overwrite=overwrite, marker=MANIFEST) as new:
-        for name, module in components.modules.items():
-            (new / name).mkdir()
-            _write_json(new / name / "config.json", module.config.to_dict())
-            safetensors_files.write_file(new / name / "model.safetensors", modules.to_numpy(module, dtype))
+        for sub_model in SUB_MODELS:
+            module = components.modules[sub_model.folder]
+            location = new / sub_model.folder
+            location.mkdir()
+            _write_json(location / "config.json", module.config.to_dict())
+            arrays = modules.to_numpy(module, sub_model.weights_dtype(dtype))
+            safetensors_files.write_file(location / "model.safetensors", arrays)
         (new / "scheduler").mkdir()
         _write_json(new / "scheduler" / "scheduler_config.json", components.scheduler.to_dict())
         for name in ("tokenizer", "tokenizer_2"):

@@ -30,7 +30,7 @@ class Components:
         scheduler: the noise schedule.
         tokenizer: folder of CLAP's tokenizer.
         tokenizer_2: folder of T5's tokenizer.
-        dtype: floating-point type of the weights, such as ``"bfloat16"``.
+        dtype: floating-point type of the weights, such as ``"bfloat16"``; VAE and vocoder are float32 in any case.
     """
 
     unet: Any
@@ -126,7 +126,7 @@ class Checkpoint:
         """Read all weights, one sub-model after another.
 
         Args:
-            dtype: floating-point type of all weights; `Checkpoint.dtype` unless given.
+            dtype: floating-point type of the weights, VAE and vocoder excepted; `Checkpoint.dtype` unless given.
             on_sub_model: told the name of each sub-model before it is read.
 
         Raises:
@@ -135,9 +135,9 @@ class Checkpoint:
         """
         dtype = modules.floating_dtype(self.dtype if dtype is None else dtype)
         loaded = {}
-        for name, stored in self.sub_models.items():
-            on_sub_model(name)
-            loaded[name] = stored.load(dtype)
+        for sub_model in SUB_MODELS:
+            on_sub_model(sub_model.folder)
+            loaded[sub_model.folder] = self.sub_models[sub_model.folder].load(sub_model.weights_dtype(dtype))
         return Components(
             **loaded,
             scheduler=self.scheduler,

@@ -6,8 +6,6 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from litefocus_jax.checkpoint.rules import CheckpointError
-
 
 def check_destination(destination: Path, *, overwrite: bool, marker: str) -> None:
     """Refuse a destination that must not be written; for a caller with long work ahead.
@@ -18,21 +16,21 @@ def check_destination(destination: Path, *, overwrite: bool, marker: str) -> Non
         marker: a file by which an earlier one is recognised; other folders are never replaced.
 
     Raises:
-        CheckpointError: when it exists and may not be replaced.
+        FileExistsError: when it exists and may not be replaced.
     """
     if not destination.exists() and not destination.is_symlink():
         return
     if not destination.is_dir() or destination.is_symlink():
-        raise CheckpointError(f"{destination} exists and is not a folder; choose another destination")
+        raise FileExistsError(f"{destination} exists and is not a folder; choose another destination")
     if not any(destination.iterdir()):
         return
     if not (destination / marker).is_file():
-        raise CheckpointError(
+        raise FileExistsError(
             f"{destination} exists and holds no {marker}, so it is not an earlier model and is never replaced; "
             "choose another destination"
         )
     if not overwrite:
-        raise CheckpointError(f"{destination} exists; choose another destination, or overwrite it (--overwrite)")
+        raise FileExistsError(f"{destination} exists; choose another destination, or overwrite it (--overwrite)")
 
 
 @contextlib.contextmanager
@@ -47,7 +45,7 @@ def replacement_folder(destination: Path, *, overwrite: bool, marker: str) -> It
         marker: a file by which an earlier one is recognised; other folders are never replaced.
 
     Raises:
-        CheckpointError: when the destination exists and may not be replaced.
+        FileExistsError: when the destination exists and may not be replaced.
         OSError: when it cannot be written.
     """
     check_destination(destination, overwrite=overwrite, marker=marker)

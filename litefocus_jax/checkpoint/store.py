@@ -30,8 +30,8 @@ def load_components(source: str | Path, dtype: Any = None, *, revision: str | No
 
     Args:
         source: a native folder, a diffusers folder, or the id of either on the Hugging Face hub.
-        dtype: floating-point type of all weights: float32, bfloat16 or float16. Unless given, that of a native
-            folder's weights, and float32 for a diffusers folder.
+        dtype: floating-point type of the weights: float32, bfloat16 or float16; VAE and vocoder are float32 in any
+            case. Unless given, that of a native folder's weights, and float32 for a diffusers folder.
         revision: branch, tag or commit on the hub.
 
     Raises:

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 
+import numpy as np
 from flax import nnx
 
 from litefocus_jax import config
@@ -35,6 +36,7 @@ class SubModel:
         ignored: patterns of the PyTorch keys that are deliberately unused.
         steps: from `litefocus_jax.checkpoint.normalise`, applied in order before the rules.
         weights: name of its weight files in a diffusers folder, without suffix.
+        always_float32: its weights stay float32 whatever type the model is loaded or stored in.
     """
 
     folder: str
@@ -45,6 +47,11 @@ class SubModel:
     ignored: tuple[str, ...] = ()
     steps: tuple[normalise.Step, ...] = ()
     weights: str = TRANSFORMERS_WEIGHTS
+    always_float32: bool = False
+
+    def weights_dtype(self, dtype: np.dtype) -> np.dtype:
+        """The type of this sub-model's weights in a model of type ``dtype``."""
+        return np.dtype(np.float32) if self.always_float32 else dtype
 
     def normalise(self, tensors: Tensors) -> Tensors:
         """Bring the tensors to the spelling that the rules know."""
@@ -70,6 +77,7 @@ SUB_MODELS: tuple[SubModel, ...] = (
         ignored=vae.VAE_IGNORED,
         steps=(normalise.rename_deprecated_attention,),
         weights=DIFFUSERS_WEIGHTS,
+        always_float32=True,  # as the vocoder: it takes little of the time, and eight bits of mantissa are audible
     ),
     SubModel(
         folder="vocoder",
@@ -79,6 +87,7 @@ SUB_MODELS: tuple[SubModel, ...] = (
         rules=vocoder.VOCODER_RULES,
         ignored=vocoder.VOCODER_IGNORED,
         steps=(normalise.fuse_weight_norm,),
+        always_float32=True,
     ),
     SubModel(
         folder="text_encoder",
