@@ -50,16 +50,28 @@ def _conv1x1_to_linear(array: np.ndarray) -> np.ndarray:
     return array.squeeze(axis=(2, 3)).T
 
 
+_LINEAR = _permutation(1, 0)
+_CONV2D = _permutation(2, 3, 1, 0)
+
+
+def _linear_or_conv2d(array: np.ndarray) -> Transform:
+    return _LINEAR if array.ndim == 2 else _CONV2D
+
+
 TRANSFORMS: Mapping[str, Transform] = {
     "same": Transform(lambda array: array, lambda array: array),
     # [out, in] -> [in, out]
-    "linear": _permutation(1, 0),
+    "linear": _LINEAR,
     # A 1x1 convolution used as a linear layer: [out, in, 1, 1] -> [in, out]
     "conv1x1_to_linear": Transform(_conv1x1_to_linear, lambda array: array.T[:, :, None, None]),
     # [out, in, width] -> [width, in, out]
     "conv1d": _permutation(2, 1, 0),
     # [out, in, height, width] -> [height, width, in, out]
-    "conv2d": _permutation(2, 3, 1, 0),
+    "conv2d": _CONV2D,
+    # By rank, for layers that a configuration makes the one or the other.
+    "linear_or_conv2d": Transform(
+        lambda array: _linear_or_conv2d(array).forward(array), lambda array: _linear_or_conv2d(array).inverse(array)
+    ),
     # [in, out, width] -> [width, in, out], reversed along the width: PyTorch scatters the kernel, whereas
     # nnx.ConvTranspose (transpose_kernel=False) correlates with it over the dilated input.
     "conv_transpose1d": Transform(
