@@ -13,7 +13,11 @@ class ClapTextConfig(JsonConfig):
     """The text tower of transformers' ``ClapModel``: a RoBERTa encoder, its pooler and a two-layer projection."""
 
     STRICT = False
-    REQUIRED: ClassVar = {"is_decoder": (False,), "add_cross_attention": (False,), "position_embedding_type": ("absolute",)}
+    REQUIRED: ClassVar = {
+        "is_decoder": (False,),
+        "add_cross_attention": (False,),
+        "position_embedding_type": ("absolute",),
+    }
 
     vocab_size: int = 50265
     hidden_size: int = 768
@@ -45,6 +49,13 @@ class ClapTextConfig(JsonConfig):
             values = {**values["text_config"], **defaults, **shared}
         return super().from_dict(values, source)
 
+    def __post_init__(self) -> None:
+        if self.hidden_size % self.num_attention_heads:
+            raise ConfigError(
+                f"hidden_size = {self.hidden_size} is not a multiple of num_attention_heads = "
+                f"{self.num_attention_heads}"
+            )
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON of a ``ClapModel`` that has only its text tower."""
         projection = {key: getattr(self, key) for key in ("projection_dim", "projection_hidden_act")}
@@ -52,6 +63,7 @@ class ClapTextConfig(JsonConfig):
 
     @classmethod
     def tiny(cls) -> "ClapTextConfig":
+        """Two layers, a few features wide; the vocabulary holds one token per byte."""
         return cls(
             vocab_size=300,
             hidden_size=16,
@@ -68,6 +80,7 @@ class T5Config(JsonConfig):
     """Fields of transformers' ``T5EncoderModel`` JSON."""
 
     STRICT = False
+    REQUIRED: ClassVar = {"is_decoder": (False,)}
 
     vocab_size: int = 32128
     d_model: int = 512
@@ -100,9 +113,21 @@ class T5Config(JsonConfig):
             raise ConfigError(
                 f"feed_forward_proj = {self.feed_forward_proj!r} is not supported; expected 'relu' or 'gated-gelu'"
             )
+        # A quarter of the buckets holds single distances behind the query; the rest widen up to the largest distance.
+        if self.relative_attention_num_buckets < 4:
+            raise ConfigError(
+                f"relative_attention_num_buckets = {self.relative_attention_num_buckets} is too few; "
+                "expected at least 4"
+            )
+        if self.relative_attention_max_distance <= self.relative_attention_num_buckets // 4:
+            raise ConfigError(
+                f"relative_attention_max_distance = {self.relative_attention_max_distance} is too short for "
+                f"{self.relative_attention_num_buckets} buckets; expected more than a quarter of their number"
+            )
 
     @property
     def is_gated(self) -> bool:
+        """Whether the feed-forward networks have a gate (T5 v1.1 and Flan-T5)."""
         return self.feed_forward_proj.startswith("gated-")
 
     def to_dict(self) -> dict[str, Any]:
@@ -111,6 +136,7 @@ class T5Config(JsonConfig):
 
     @classmethod
     def tiny(cls) -> "T5Config":
+        """Two gated blocks, a few features wide, with distances that short prompts exhaust."""
         return cls(
             vocab_size=300,
             d_model=24,
@@ -143,12 +169,19 @@ class GPT2Config(JsonConfig):
     scale_attn_by_inverse_layer_idx: bool = False
     max_new_tokens: int = 8
 
+    def __post_init__(self) -> None:
+        if self.n_embd % self.n_head:
+            raise ConfigError(f"n_embd = {self.n_embd} is not a multiple of n_head = {self.n_head}")
+        if self.max_new_tokens < 1:
+            raise ConfigError(f"max_new_tokens = {self.max_new_tokens}; expected at least 1")
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON of a ``GPT2Model``."""
         return {"architectures": ["GPT2Model"], "model_type": "gpt2", **super().to_dict()}
 
     @classmethod
     def tiny(cls) -> "GPT2Config":
+        """Two layers, a few features wide, generating four vectors."""
         return cls(vocab_size=30, n_positions=96, n_embd=16, n_layer=2, n_head=2, max_new_tokens=4)
 
 
@@ -171,8 +204,10 @@ class ProjectionConfig(JsonConfig):
 
     @property
     def has_learned_positions(self) -> bool:
+        """Whether the second encoder's vectors get learned positions."""
         return self.use_learned_position_embedding is not None
 
     @classmethod
     def tiny(cls) -> "ProjectionConfig":
+        """The widths of the other tiny text models, without learned positions, as published."""
         return cls(text_encoder_dim=8, text_encoder_1_dim=24, langauge_model_dim=16)
