@@ -1,0 +1,76 @@
+"""From token ids to what the UNet attends to: CLAP and Flan-T5, joined and continued by GPT-2."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from litefocus_jax.models.clap import ClapTextModel
+from litefocus_jax.models.gpt2 import GPT2
+from litefocus_jax.models.projection import ProjectionModel
+from litefocus_jax.models.t5 import T5Encoder
+
+_T5_START = 4  # columns before the first T5 token: start, CLAP, end, start_1
+
+
+class TextConditioning(NamedTuple):
+    """What a batch of prompts asks of the UNet.
+
+    Attributes:
+        generated_prompt_embeds: vectors of the language model; none of them is padding.
+        prompt_embeds: Flan-T5's vector of each token.
+        attention_mask: true on the tokens of ``prompt_embeds`` that are not padding.
+    """
+
+    generated_prompt_embeds: Float[Array, "batch new_tokens language_model_dim"]
+    prompt_embeds: Float[Array, "batch tokens t5_dim"]
+    attention_mask: Bool[Array, "batch tokens"]
+
+
+def encode_text(
+    clap: ClapTextModel,
+    t5: T5Encoder,
+    projection: ProjectionModel,
+    language_model: GPT2,
+    clap_ids: Int[Array, "batch clap_tokens"],
+    clap_mask: Bool[Array, "batch clap_tokens"],
+    t5_ids: Int[Array, "batch tokens"],
+    t5_mask: Bool[Array, "batch tokens"],
+    t5_length: Int[Array, ""] | int,
+) -> TextConditioning:
+    """Encode prompts, as diffusers' ``AudioLDM2Pipeline.encode_prompt`` does.
+
+    In diffusers, T5 prompts are padded to a common length, and although padding is masked, it counts where positions
+    of the language model are concerned: how far it reaches changes the generated vectors. That length is ``t5_length``
+    here. The arrays may be longer, so that prompts of like length share one compiled program: columns from
+    ``t5_length`` on are masked and take no position, and change nothing.
+
+    Args:
+        clap: CLAP's text tower.
+        t5: Flan-T5's encoder.
+        projection: joins both.
+        language_model: continues the joined sequence, by its configuration's ``max_new_tokens``.
+        clap_ids: CLAP's token ids; padding to any length changes nothing.
+        clap_mask: true (or 1) on tokens, false (or 0) on padding.
+        t5_ids: Flan-T5's token ids, padded on the right.
+        t5_mask: true (or 1) on tokens, false (or 0) on padding.
+        t5_length: the length that diffusers would pad this batch to, at most the length of ``t5_ids``; traced.
+
+    Raises:
+        ValueError: when the prompts are longer than the language model, or learned positions, hold.
+    """
+    columns = jnp.arange(t5_ids.shape[1])
+    t5_mask = t5_mask.astype(bool) & (columns < t5_length)
+    clap_states = clap(clap_ids, clap_mask)[:, None, :]  # [batch, 1, projection_dim]
+    prompt_embeds = t5(t5_ids, t5_mask)
+    sequence, sequence_mask = projection(clap_states, jnp.ones(clap_states.shape[:2], bool), prompt_embeds, t5_mask)
+    # The end vector stands after the bucket's padding, and has the position it would have without.
+    positions = jnp.arange(sequence.shape[1]).at[-1].set(_T5_START + t5_length)
+    generated = language_model.generate(
+        sequence,
+        sequence_mask,
+        positions,
+        next_position=_T5_START + 1 + t5_length,
+        max_new_tokens=language_model.config.max_new_tokens,
+    )
+    return TextConditioning(generated, prompt_embeds, t5_mask)

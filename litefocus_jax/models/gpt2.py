@@ -1,0 +1,219 @@
+"""GPT-2 as AudioLDM2 uses it: it continues a sequence of vectors, and its tokens play no part.
+
+Radford et al., "Language Models are Unsupervised Multitask Learners" (2019); AudioLDM2, arXiv 2308.05734, section 3.2.
+Letters in shape comments: B batch, P prompt, N new vectors, S = P + N - 1 places in the cache, C features.
+"""
+
+from typing import NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+from litefocus_jax.config import GPT2Config
+from litefocus_jax.models.activations import activation_named
+from litefocus_jax.models.layers import LayerNorm
+from litefocus_jax.models.text_layers import Embedding, multi_head_attention
+
+
+class KeyValues(NamedTuple):
+    """Keys and values of one layer for the whole sequence; places not yet reached hold zeros."""
+
+    key: Float[Array, "batch places features"]
+    value: Float[Array, "batch places features"]
+
+
+Cache: TypeAlias = tuple[KeyValues, ...]
+"""One entry per layer."""
+
+
+class GPT2Attention(nnx.Module):
+    """Self-attention that writes its keys and values into a cache and looks at the whole of it."""
+
+    def __init__(self, config: GPT2Config, layer_index: int, *, rngs: nnx.Rngs) -> None:
+        self.num_heads = config.n_head
+        scale = (config.n_embd // config.n_head) ** -0.5 if config.scale_attn_weights else 1.0
+        self.scale = scale / (layer_index + 1) if config.scale_attn_by_inverse_layer_idx else scale
+        self.query_key_value = nnx.Linear(config.n_embd, 3 * config.n_embd, rngs=rngs)
+        self.output = nnx.Linear(config.n_embd, config.n_embd, rngs=rngs)
+
+    def __call__(
+        self,
+        hidden: Float[Array, "batch tokens features"],
+        mask: Bool[Array, "batch 1 tokens places"],
+        cache: KeyValues,
+        start: Int[Array, ""] | int,
+    ) -> tuple[Float[Array, "batch tokens features"], KeyValues]:
+        """Mix vectors standing at the places from ``start`` on; also returns the cache with theirs written in."""
+        query, key, value = jnp.split(self.query_key_value(hidden), 3, axis=-1)
+        cache = KeyValues(
+            jax.lax.dynamic_update_slice_in_dim(cache.key, key, start, axis=1),
+            jax.lax.dynamic_update_slice_in_dim(cache.value, value, start, axis=1),
+        )
+        mixed = multi_head_attention(
+            query, cache.key, cache.value, num_heads=self.num_heads, scale=self.scale, mask=mask
+        )
+        return self.output(mixed), cache
+
+
+class GPT2FeedForward(nnx.Module):
+    """Two linear layers with an activation between them."""
+
+    def __init__(self, config: GPT2Config, *, rngs: nnx.Rngs) -> None:
+        inner = 4 * config.n_embd if config.n_inner is None else config.n_inner
+        self.activation = activation_named(config.activation_function, "activation_function")
+        self.up = nnx.Linear(config.n_embd, inner, rngs=rngs)
+        self.down = nnx.Linear(inner, config.n_embd, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "batch tokens features"]) -> Float[Array, "batch tokens features"]:
+        """Transform each vector on its own."""
+        return self.down(self.activation(self.up(x)))
+
+
+class GPT2Block(nnx.Module):
+    """Attention and a feed-forward network, each normalised before its residual sum."""
+
+    def __init__(self, config: GPT2Config, layer_index: int, *, rngs: nnx.Rngs) -> None:
+        self.attention_norm = LayerNorm(config.n_embd, epsilon=config.layer_norm_epsilon, rngs=rngs)
+        self.attention = GPT2Attention(config, layer_index, rngs=rngs)
+        self.feed_forward_norm = LayerNorm(config.n_embd, epsilon=config.layer_norm_epsilon, rngs=rngs)
+        self.feed_forward = GPT2FeedForward(config, rngs=rngs)
+
+    def __call__(
+        self,
+        hidden: Float[Array, "batch tokens features"],
+        mask: Bool[Array, "batch 1 tokens places"],
+        cache: KeyValues,
+        start: Int[Array, ""] | int,
+    ) -> tuple[Float[Array, "batch tokens features"], KeyValues]:
+        """One block, with its cache brought up to date."""
+        mixed, cache = self.attention(self.attention_norm(hidden), mask, cache, start)
+        hidden = hidden + mixed
+        return hidden + self.feed_forward(self.feed_forward_norm(hidden)), cache
+
+
+class GPT2(nnx.Module):
+    """A causal transformer over vectors.
+
+    ``token_embedding`` is read by nothing here; it is kept so that a checkpoint can be written back whole.
+
+    Raises:
+        ConfigError: when the configuration names an unknown activation.
+    """
+
+    def __init__(self, config: GPT2Config, *, rngs: nnx.Rngs) -> None:
+        self.config = config
+        self.token_embedding = Embedding(config.vocab_size, config.n_embd, rngs=rngs)
+        self.position_embedding = Embedding(config.n_positions, config.n_embd, rngs=rngs)
+        self.blocks = nnx.List([GPT2Block(config, index, rngs=rngs) for index in range(config.n_layer)])
+        self.final_norm = LayerNorm(config.n_embd, epsilon=config.layer_norm_epsilon, rngs=rngs)
+
+    def __call__(
+        self,
+        inputs_embeds: Float[Array, "batch tokens features"],
+        attention_mask: Bool[Array, "batch tokens"],
+        position_ids: Int[Array, "*batch tokens"],
+    ) -> Float[Array, "batch tokens features"]:
+        """Last hidden states of a whole sequence at once.
+
+        Args:
+            inputs_embeds: the sequence.
+            attention_mask: true (or 1) on vectors that later ones may look at.
+            position_ids: place of each vector in the position embedding.
+
+        Raises:
+            ValueError: when the sequence is longer than the position embedding.
+        """
+        num_tokens = inputs_embeds.shape[1]
+        self._check_length(num_tokens)
+        hidden = self._embed(inputs_embeds, position_ids)
+        mask = _causal_mask(attention_mask, num_tokens)
+        return self._advance(hidden, mask, self._empty_cache(hidden, num_tokens), 0)[0]
+
+    def generate(
+        self,
+        inputs_embeds: Float[Array, "batch prompt features"],
+        attention_mask: Bool[Array, "batch prompt"],
+        position_ids: Int[Array, "*batch prompt"],
+        next_position: Int[Array, ""] | int,
+        max_new_tokens: int,
+    ) -> Float[Array, "batch max_new_tokens features"]:
+        """Continue a sequence by its own last hidden states, one after the other, with cached keys and values.
+
+        The last column must be a real vector: the first new one is its hidden state. Columns before it may be padding
+        of any amount, as long as they are masked and ``position_ids`` passes them over.
+
+        Args:
+            inputs_embeds: the prompt.
+            attention_mask: true (or 1) on real columns, false (or 0) on padding.
+            position_ids: place of each column in the position embedding.
+            next_position: place of the first new vector.
+            max_new_tokens: number of new vectors, at least one; static.
+
+        Returns:
+            The new vectors, in the weights' dtype.
+
+        Raises:
+            ValueError: when ``max_new_tokens`` is below one, or prompt (with padding) and new vectors are more than
+                the position embedding holds.
+        """
+        if max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens = {max_new_tokens}; expected at least 1")
+        prompt_length = inputs_embeds.shape[1]
+        num_places = prompt_length + max_new_tokens - 1  # the last new vector is not fed back
+        self._check_length(num_places)
+
+        hidden = self._embed(inputs_embeds, position_ids)
+        cache = self._empty_cache(hidden, num_places)
+        hidden, cache = self._advance(hidden, _causal_mask(attention_mask, num_places), cache, 0)
+        first = hidden[:, -1:]  # [B, 1, C]
+
+        new_columns = ((0, 0), (0, num_places - prompt_length))
+        is_real = jnp.pad(attention_mask.astype(bool), new_columns, constant_values=True)
+
+        def step(carry: tuple[Array, Cache], index: Array) -> tuple[tuple[Array, Cache], Array]:
+            vector, cache = carry
+            place = prompt_length + index
+            mask = is_real & (jnp.arange(num_places) <= place)[None, :]
+            hidden = self._embed(vector, jnp.reshape(next_position + index, (1,)))
+            vector, cache = self._advance(hidden, mask[:, None, None, :], cache, place)
+            return (vector, cache), vector[:, 0]
+
+        _, following = jax.lax.scan(step, (first, cache), jnp.arange(max_new_tokens - 1))  # [N - 1, B, C]
+        return jnp.concatenate([first, following.swapaxes(0, 1)], axis=1)
+
+    def _check_length(self, length: int) -> None:
+        if length > self.config.n_positions:
+            raise ValueError(
+                f"prompt and generated vectors take {length} positions, but the language model has n_positions = "
+                f"{self.config.n_positions}; shorten the prompt, pad it less, or generate fewer vectors"
+            )
+
+    def _embed(self, vectors: Array, positions: Array) -> Array:
+        embedded = self.position_embedding(positions)
+        # [tokens, C] or [B, tokens, C], to the rank of the vectors
+        embedded = embedded.reshape(-1, *embedded.shape[-2:])
+        return vectors.astype(embedded.dtype) + embedded
+
+    def _empty_cache(self, hidden: Array, num_places: int) -> Cache:
+        zeros = jnp.zeros((hidden.shape[0], num_places, hidden.shape[2]), hidden.dtype)
+        return (KeyValues(zeros, zeros),) * len(self.blocks)
+
+    def _advance(self, hidden: Array, mask: Array, cache: Cache, start: Array | int) -> tuple[Array, Cache]:
+        """Run all blocks on the vectors at the places from ``start`` on."""
+        updated = []
+        for block, layer_cache in zip(self.blocks, cache, strict=True):
+            hidden, layer_cache = block(hidden, mask, layer_cache, start)
+            updated.append(layer_cache)
+        return self.final_norm(hidden), tuple(updated)
+
+
+def _causal_mask(
+    attention_mask: Bool[Array, "batch prompt"], num_places: int
+) -> Bool[Array, "batch 1 prompt num_places"]:
+    """Each column of the prompt looks at itself and at real columns before it; places past the prompt are empty."""
+    prompt_length = attention_mask.shape[1]
+    is_past = jnp.tril(jnp.ones((prompt_length, num_places), bool))
+    is_real = jnp.pad(attention_mask.astype(bool), ((0, 0), (0, num_places - prompt_length)))
+    return (is_past[None] & is_real[:, None, :])[:, None]

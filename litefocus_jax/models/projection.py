@@ -1,0 +1,72 @@
+"""The bridge from the two text encoders to the language model (diffusers' ``AudioLDM2ProjectionModel``)."""
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float
+
+from litefocus_jax.config import ProjectionConfig
+
+
+class ProjectionModel(nnx.Module):
+    """Projects both encoders' outputs to one width and joins them, each between learned start and end vectors.
+
+    As in the checkpoint, names ending in ``_1`` belong to the second encoder.
+    """
+
+    def __init__(self, config: ProjectionConfig, *, rngs: nnx.Rngs) -> None:
+        width = config.langauge_model_dim
+        self.projection = nnx.Linear(config.text_encoder_dim, width, rngs=rngs)
+        self.projection_1 = nnx.Linear(config.text_encoder_1_dim, width, rngs=rngs)
+        self.sos_embed = nnx.Param(jnp.ones(width))
+        self.eos_embed = nnx.Param(jnp.ones(width))
+        self.sos_embed_1 = nnx.Param(jnp.ones(width))
+        self.eos_embed_1 = nnx.Param(jnp.ones(width))
+        # [1, features, positions], as stored
+        positions_shape = (1, config.text_encoder_1_dim, config.max_seq_length or 0)
+        self.position_embedding = nnx.Param(jnp.zeros(positions_shape)) if config.has_learned_positions else None
+
+    def __call__(
+        self,
+        hidden_states: Float[Array, "batch tokens text_encoder_dim"],
+        attention_mask: Bool[Array, "batch tokens"],
+        hidden_states_1: Float[Array, "batch tokens_1 text_encoder_1_dim"],
+        attention_mask_1: Bool[Array, "batch tokens_1"],
+    ) -> tuple[Float[Array, "batch tokens+tokens_1+4 width"], Bool[Array, "batch tokens+tokens_1+4"]]:
+        """Join both sequences as ``[start, first, end, start_1, second, end_1]``.
+
+        Args:
+            hidden_states: of the first encoder: CLAP's features as a sequence of one.
+            attention_mask: true (or 1) on what is not padding.
+            hidden_states_1: of the second encoder: T5's, one per token.
+            attention_mask_1: true (or 1) on what is not padding.
+
+        Returns:
+            The sequence and its mask; start and end vectors are never masked.
+
+        Raises:
+            ValueError: when there are learned positions, and fewer of them than vectors of the second encoder.
+        """
+        if self.position_embedding is not None:
+            num_tokens, num_positions = hidden_states_1.shape[1], self.position_embedding.shape[2]
+            if num_tokens > num_positions:
+                raise ValueError(
+                    f"hidden_states_1 has {num_tokens} vectors, but the projection model has learned positions for "
+                    f"max_seq_length = {num_positions}; shorten the prompt, or pad it less"
+                )
+            # diffusers accepts exactly max_seq_length vectors; shorter sequences have the first positions.
+            hidden_states_1 = hidden_states_1 + self.position_embedding[...][:, :, :num_tokens].swapaxes(1, 2)
+        first = _between(self.sos_embed[...], self.projection(hidden_states), self.eos_embed[...])
+        second = _between(self.sos_embed_1[...], self.projection_1(hidden_states_1), self.eos_embed_1[...])
+        masks = [_unmasked_ends(attention_mask), _unmasked_ends(attention_mask_1)]
+        return jnp.concatenate([first, second], axis=1), jnp.concatenate(masks, axis=1)
+
+
+def _between(
+    start: Float[Array, " width"], states: Float[Array, "batch tokens width"], end: Float[Array, " width"]
+) -> Float[Array, "batch tokens+2 width"]:
+    start, end = (jnp.broadcast_to(edge, (states.shape[0], 1, edge.shape[0])) for edge in (start, end))
+    return jnp.concatenate([start, states, end], axis=1)
+
+
+def _unmasked_ends(mask: Bool[Array, "batch tokens"]) -> Bool[Array, "batch tokens+2"]:
+    return jnp.pad(mask.astype(bool), ((0, 0), (1, 1)), constant_values=True)

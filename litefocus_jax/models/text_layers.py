@@ -1,0 +1,53 @@
+"""What the three text models share: the embedding table and multi-head attention.
+
+Letters in shape comments: B batch, Q queries, K keys, H heads, D head width, C features.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+
+class Embedding(nnx.Module):
+    """A table of vectors. Unlike ``nnx.Embed``, whose dtype is fixed when built, it answers in its weights' dtype."""
+
+    def __init__(self, num_embeddings: int, features: int, *, rngs: nnx.Rngs) -> None:
+        self.embedding = nnx.Param(jax.random.normal(rngs.params(), (num_embeddings, features)) * features**-0.5)
+
+    def __call__(self, ids: Int[Array, "*axes"]) -> Float[Array, "*axes features"]:
+        """Look vectors up; an id past the end gives NaN, which is noticed, rather than a neighbour's vector."""
+        return jnp.take(self.embedding[...], ids, axis=0, mode="fill", fill_value=jnp.nan)
+
+
+def multi_head_attention(
+    query: Float[Array, "batch queries features"],
+    key: Float[Array, "batch keys features"],
+    value: Float[Array, "batch keys features"],
+    *,
+    num_heads: int,
+    scale: float,
+    mask: Bool[Array, "#batch 1 #queries keys"],
+    bias: Float[Array, "1 heads queries keys"] | None = None,
+) -> Float[Array, "batch queries features"]:
+    """Dense attention with float32 scores and softmax, ``softmax(scale * query @ key + bias) @ value``.
+
+    Prompts are short, so XLA's plain form serves on every device, and takes any mask and bias.
+
+    Args:
+        query: what asks; the features of all heads lie side by side.
+        key: what is compared.
+        value: what is mixed.
+        num_heads: number of heads, a divisor of the features.
+        scale: multiplies the scores before the bias.
+        mask: true where a query may look at a key.
+        bias: added to the scores.
+    """
+
+    def split_heads(states: Array) -> Array:
+        return states.reshape(*states.shape[:2], num_heads, -1)  # [B, Q or K, H, D]
+
+    mixed = jax.nn.dot_product_attention(
+        split_heads(query), split_heads(key), split_heads(value), bias, mask, scale=scale, implementation="xla"
+    )
+    return mixed.reshape(query.shape)  # [B, Q, C]
