@@ -59,7 +59,6 @@ def test_a_table_runs_backwards():
     [
         ("same", (2, 3), (2, 3)),
         ("linear", (2, 3), (3, 2)),
-        ("conv1x1_to_linear", (2, 3, 1, 1), (3, 2)),
         ("conv1d", (2, 3, 5), (5, 3, 2)),
         ("conv2d", (2, 3, 5, 7), (5, 7, 3, 2)),
         ("linear_or_conv2d", (2, 3), (3, 2)),

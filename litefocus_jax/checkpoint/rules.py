@@ -46,10 +46,6 @@ def _flip_first(array: np.ndarray) -> np.ndarray:
     return array[::-1]
 
 
-def _conv1x1_to_linear(array: np.ndarray) -> np.ndarray:
-    return array.squeeze(axis=(2, 3)).T
-
-
 _LINEAR = _permutation(1, 0)
 _CONV2D = _permutation(2, 3, 1, 0)
 
@@ -62,8 +58,6 @@ TRANSFORMS: Mapping[str, Transform] = {
     "same": Transform(lambda array: array, lambda array: array),
     # [out, in] -> [in, out]
     "linear": _LINEAR,
-    # A 1x1 convolution used as a linear layer: [out, in, 1, 1] -> [in, out]
-    "conv1x1_to_linear": Transform(_conv1x1_to_linear, lambda array: array.T[:, :, None, None]),
     # [out, in, width] -> [width, in, out]
     "conv1d": _permutation(2, 1, 0),
     # [out, in, height, width] -> [height, width, in, out]
