@@ -13,6 +13,9 @@ from flax import nnx
 
 from litefocus_jax import config
 from litefocus_jax.checkpoint.modules import abstract, fill, leaves
+from litefocus_jax.checkpoint.native import save_native
+from litefocus_jax.checkpoint.opened import Components
+from litefocus_jax.checkpoint.sub_models import SUB_MODELS
 
 Model = TypeVar("Model", bound=nnx.Module)
 
@@ -76,3 +79,48 @@ def save_character_tokenizers(folder: Path) -> tuple[Path, Path]:
     RobertaTokenizer(vocab=vocabulary, merges=[], model_max_length=36).save_pretrained(folder / "tokenizer")
     T5Tokenizer(vocab=pieces, extra_ids=0, model_max_length=64).save_pretrained(folder / "tokenizer_2")
     return folder / "tokenizer", folder / "tokenizer_2"
+
+
+def sub_model_configs(size: str) -> dict[str, config.JsonConfig]:
+    """The configuration of every sub-model of a size, by folder name.
+
+    Raises:
+        ValueError: when the size is not one of `SIZES`.
+    """
+    if size not in SIZES:
+        raise ValueError(f"size = {size!r}; expected one of {', '.join(SIZES)}")
+    if size == "tiny":
+        return {sub_model.folder: sub_model.config_class.tiny() for sub_model in SUB_MODELS}
+    return {
+        sub_model.folder: sub_model.config_class.from_dict(published_config(size, sub_model.folder))
+        for sub_model in SUB_MODELS
+    }
+
+
+def save_random_model(folder: str | Path, *, size: str = "tiny", seed: int = 0, overwrite: bool = False) -> None:
+    """Write a native folder with random weights: it makes noise, but takes every path a real model takes.
+
+    Args:
+        folder: destination.
+        size: one of `SIZES`.
+        seed: of the weights.
+        overwrite: replace an earlier native folder.
+
+    Raises:
+        ValueError: when the size is unknown.
+        CheckpointError: when the destination exists and ``overwrite`` is false.
+    """
+    configs = sub_model_configs(size)
+    with tempfile.TemporaryDirectory() as scratch:
+        tokenizer, tokenizer_2 = save_character_tokenizers(Path(scratch))
+        components = Components(
+            **{
+                sub_model.folder: random_model(sub_model.model_class, configs[sub_model.folder], seed)
+                for sub_model in SUB_MODELS
+            },
+            scheduler=config.SchedulerConfig.from_dict(published_config("audioldm2", "scheduler")),
+            tokenizer=tokenizer,
+            tokenizer_2=tokenizer_2,
+            dtype="float32",
+        )
+        save_native(components, folder, overwrite=overwrite)

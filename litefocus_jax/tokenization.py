@@ -81,4 +81,6 @@ def _warn_of_lost_text(tokenizer: Any, text: str, full: list[int], kept: list[in
     text_tokens = [token for token in full if token not in special]
     kept_count = sum(token not in special for token in kept)
     lost = tokenizer.decode(text_tokens[kept_count:]).strip()
-    logger.warning("The prompt %r is longer than the text encoder's %d tokens; this part is lost: %r", text, limit, lost)
+    logger.warning(
+        "The prompt %r is longer than the text encoder's %d tokens; this part is lost: %r", text, limit, lost
+    )

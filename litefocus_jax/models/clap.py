@@ -103,6 +103,7 @@ class ClapTextModel(nnx.Module):
     """
 
     def __init__(self, config: ClapTextConfig, *, rngs: nnx.Rngs) -> None:
+        self.config = config
         self.embeddings = ClapTextEmbeddings(config, rngs=rngs)
         self.layers = nnx.List([ClapTextLayer(config, rngs=rngs) for _ in range(config.num_hidden_layers)])
         self.pooler = nnx.Linear(config.hidden_size, config.hidden_size, rngs=rngs)

@@ -14,6 +14,7 @@ class ProjectionModel(nnx.Module):
     """
 
     def __init__(self, config: ProjectionConfig, *, rngs: nnx.Rngs) -> None:
+        self.config = config
         width = config.langauge_model_dim
         self.projection = nnx.Linear(config.text_encoder_dim, width, rngs=rngs)
         self.projection_1 = nnx.Linear(config.text_encoder_1_dim, width, rngs=rngs)

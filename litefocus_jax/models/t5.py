@@ -151,6 +151,7 @@ class T5Encoder(nnx.Module):
     """Token ids to one vector per token."""
 
     def __init__(self, config: T5Config, *, rngs: nnx.Rngs) -> None:
+        self.config = config
         self.token_embedding = Embedding(config.vocab_size, config.d_model, rngs=rngs)
         self.relative_position_bias = T5RelativePositionBias(config, rngs=rngs)
         self.blocks = nnx.List([T5Block(config, rngs=rngs) for _ in range(config.num_layers)])

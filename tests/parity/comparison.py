@@ -1,16 +1,15 @@
 """The one place that decides how a PyTorch module and ours are given the same weights and compared."""
 
-from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import torch
 from flax import nnx
 
 from litefocus_jax.checkpoint.modules import abstract, fill, leaves
 from litefocus_jax.checkpoint.rules import Rule, convert
+from tests.tolerance import deviation
 
 Model = TypeVar("Model", bound=nnx.Module)
 Reference = TypeVar("Reference", bound=torch.nn.Module)
@@ -60,13 +59,6 @@ def to_jax(tensor: torch.Tensor) -> jax.Array:
 def nhwc(tensor: torch.Tensor) -> jax.Array:
     """``[batch, channel, time, frequency]`` as our ``[batch, time, frequency, channel]``."""
     return to_jax(tensor.permute(0, 2, 3, 1).contiguous())
-
-
-def deviation(actual: Iterable, expected: Iterable) -> float:
-    """Largest absolute difference, in standard deviations of what is expected."""
-    expected, actual = np.asarray(expected, np.float64), np.asarray(actual, np.float64)
-    assert actual.shape == expected.shape, f"shape {actual.shape}, expected {expected.shape}"
-    return float(np.max(np.abs(actual - expected)) / np.std(expected))
 
 
 def assert_parity(actual: jax.Array, expected: torch.Tensor | jax.Array, tolerance: float = 1e-4) -> None:

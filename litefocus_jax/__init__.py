@@ -1,0 +1,48 @@
+"""Long sound from text in JAX: AudioLDM2 in Flax NNX with LiteFocus sparse attention.
+
+The public names are loaded on first use, so that importing the package costs nothing.
+"""
+
+import importlib
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from litefocus_jax.checkpoint.rules import CheckpointError
+    from litefocus_jax.config import ConfigError
+    from litefocus_jax.litefocus import LiteFocusConfig, litefocus_attention
+    from litefocus_jax.pipeline import AudioLDM2Pipeline, AudioPipelineOutput
+
+_PUBLIC = {
+    "AudioLDM2Pipeline": "litefocus_jax.pipeline",
+    "AudioPipelineOutput": "litefocus_jax.pipeline",
+    "CheckpointError": "litefocus_jax.checkpoint.rules",
+    "ConfigError": "litefocus_jax.config",
+    "LiteFocusConfig": "litefocus_jax.litefocus",
+    "litefocus_attention": "litefocus_jax.litefocus",
+}
+
+__all__ = [
+    "AudioLDM2Pipeline",
+    "AudioPipelineOutput",
+    "CheckpointError",
+    "ConfigError",
+    "LiteFocusConfig",
+    "__version__",
+    "litefocus_attention",
+]
+
+try:
+    __version__ = version("litefocus-jax")
+except PackageNotFoundError:  # a source tree that was never installed
+    __version__ = "0+unknown"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,228 @@
+"""The jitted functions of a generation: encode the prompts, denoise the latents, decode them to sound.
+
+Each is a pure function of models, arrays and keys. Models go in as arguments and never as closures, so their weights
+are not baked into the programs; what sets a shape is static, and what a user turns (seed, guidance scale, prompts) is
+traced, so that turning it compiles nothing new.
+"""
+
+import collections
+import dataclasses
+import functools
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from litefocus_jax.litefocus import LiteFocusConfig
+from litefocus_jax.models.clap import ClapTextModel
+from litefocus_jax.models.conditioning import TextConditioning, encode_text
+from litefocus_jax.models.gpt2 import GPT2
+from litefocus_jax.models.projection import ProjectionModel
+from litefocus_jax.models.t5 import T5Encoder
+from litefocus_jax.models.unet import Context, UNet
+from litefocus_jax.models.vae import VAE
+from litefocus_jax.models.vocoder import Vocoder
+from litefocus_jax.schedulers import Schedule, SchedulerState, initial_state, step
+
+# Steps run by one call of the compiled loop. An accelerator is kept busy by ten; on a CPU a single step takes long
+# enough that the user wants to see each one.
+_STEPS_PER_CALL = {"cpu": 1}
+_DEFAULT_STEPS_PER_CALL = 10
+_POLL_INTERVAL_IN_S = 0.005
+
+
+class RandomKeys(NamedTuple):
+    """The sources of randomness of one generation.
+
+    Attributes:
+        latents: one key per sound, for its first noise.
+        steps: one key per sound, for the noise DDIM adds at each step.
+        litefocus: for LiteFocus's gathered tokens, which all sounds share.
+    """
+
+    latents: Key[Array, "sounds"]
+    steps: Key[Array, "sounds"]
+    litefocus: Key[Array, ""]
+
+
+def random_keys(seed: int, num_prompts: int, num_waveforms_per_prompt: int) -> RandomKeys:
+    """Keys that depend on the seed and on the waveform's number within its prompt, not on the rest of the batch.
+
+    A prompt therefore sounds the same alone and among others.
+    """
+    latents, steps, litefocus = jax.random.split(jax.random.key(seed), 3)
+    waveform = jnp.tile(jnp.arange(num_waveforms_per_prompt), num_prompts)
+    per_sound = jax.vmap(jax.random.fold_in, (None, 0))
+    return RandomKeys(per_sound(latents, waveform), per_sound(steps, waveform), litefocus)
+
+
+@functools.partial(jax.jit, static_argnames="shape")
+def initial_latents(
+    keys: Key[Array, "sounds"], shape: tuple[int, int, int]
+) -> Float[Array, "sounds time frequency channels"]:
+    """Standard normal latents, each from its own key; ``shape`` is ``(time, frequency, channels)``."""
+    return jax.vmap(lambda key: jax.random.normal(key, shape, jnp.float32))(keys)
+
+
+@jax.jit
+def encode(
+    text_encoder: ClapTextModel,
+    text_encoder_2: T5Encoder,
+    projection_model: ProjectionModel,
+    language_model: GPT2,
+    clap_ids: Int[Array, "texts clap_tokens"],
+    clap_mask: Bool[Array, "texts clap_tokens"],
+    t5_ids: Int[Array, "texts t5_tokens"],
+    t5_mask: Bool[Array, "texts t5_tokens"],
+    t5_length: Int[Array, ""],
+) -> TextConditioning:
+    """Texts to what the UNet attends to; see `encode_text`."""
+    return encode_text(
+        text_encoder,
+        text_encoder_2,
+        projection_model,
+        language_model,
+        clap_ids,
+        clap_mask,
+        t5_ids,
+        t5_mask,
+        t5_length,
+    )
+
+
+@functools.partial(jax.jit, static_argnames="num_waveforms_per_prompt")
+def project_context(unet: UNet, conditioning: TextConditioning, num_waveforms_per_prompt: int) -> Context:
+    """Keys and values of every cross-attention, which no step changes.
+
+    The conditioning's batch is the prompts, preceded by the negative prompts under guidance; each is repeated for its
+    waveforms.
+    """
+    repeated = jax.tree.map(lambda array: jnp.repeat(array, num_waveforms_per_prompt, axis=0), conditioning)
+    return unet.project_context(
+        repeated.generated_prompt_embeds.astype(unet.dtype),
+        repeated.prompt_embeds.astype(unet.dtype),
+        repeated.attention_mask,
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("guided", "litefocus"))
+def denoise(
+    unet: UNet,
+    context: Context,
+    schedule: Schedule,
+    state: SchedulerState,
+    first_step: Int[Array, ""],
+    guidance_scale: Float[Array, ""],
+    keys: RandomKeys,
+    *,
+    guided: bool,
+    litefocus: LiteFocusConfig | None,
+) -> SchedulerState:
+    """Run the steps of a schedule in one ``lax.scan``.
+
+    Classifier-free guidance (Ho and Salimans, arXiv 2207.12598) runs both branches as one batch of twice the size, the
+    negative prompts first: ``output = negative + guidance_scale * (positive - negative)``.
+
+    Args:
+        unet: computes in the dtype of its weights; the latents and the guidance stay in float32.
+        context: from `project_context`.
+        schedule: the rows to run, possibly a part of a longer schedule.
+        state: latents ``[sounds, time, frequency, channels]`` and the scheduler's memory.
+        first_step: number of the first row within the whole generation; it enters the random draws.
+        guidance_scale: ignored unless ``guided``.
+        keys: from `random_keys`.
+        guided: whether guidance runs.
+        litefocus: sparse attention, or None for dense.
+    """
+    time_embeddings = unet.embed_time(schedule.steps.timestep)  # [S, D]
+
+    def body(state: SchedulerState, xs: tuple) -> tuple[SchedulerState, None]:
+        row, time_embedding, number = xs
+        sample = state.latents.astype(unet.dtype)
+        if guided:
+            sample = jnp.concatenate([sample, sample])
+        is_drawn_once = litefocus is not None and litefocus.resample == "once"
+        litefocus_key = keys.litefocus if is_drawn_once else jax.random.fold_in(keys.litefocus, number)
+        output = unet(sample, time_embedding, context, litefocus=litefocus, key_rng=litefocus_key)
+        output = output.astype(jnp.float32)
+        if guided:
+            negative, positive = jnp.split(output, 2)
+            output = negative + guidance_scale * (positive - negative)
+        noise = None
+        if schedule.is_stochastic:
+            step_keys = jax.vmap(jax.random.fold_in, (0, None))(keys.steps, number)
+            noise = jax.vmap(lambda key: jax.random.normal(key, output.shape[1:], jnp.float32))(step_keys)
+        return step(schedule, row, state, output, noise), None
+
+    numbers = first_step + jnp.arange(schedule.num_steps)
+    state, _ = jax.lax.scan(body, state, (schedule.steps, time_embeddings, numbers))
+    return state
+
+
+def sample(
+    unet: UNet,
+    context: Context,
+    schedule: Schedule,
+    latents: Float[Array, "sounds time frequency channels"],
+    guidance_scale: float,
+    keys: RandomKeys,
+    *,
+    guided: bool,
+    litefocus: LiteFocusConfig | None,
+    on_progress: Callable[[int], None] | None = None,
+) -> Float[Array, "sounds time frequency channels"]:
+    """Denoise from start to end, telling ``on_progress`` the number of steps done, and answering Ctrl-C.
+
+    Nothing inside the compiled loop talks to the host: a callback would stop an accelerator at every step. Instead the
+    loop is cut into calls of `denoise` of equal length (up to ten steps on accelerators, one on CPUs; always a divisor
+    of the number of steps, so that one program serves all), and the state stays on the device between them. The host
+    queues the next call before it waits for the last one, and waits by asking every few milliseconds rather than by
+    blocking, because Python delivers Ctrl-C only between its own instructions. The cost is one dispatch of a few
+    milliseconds per call, which an accelerator hides behind the call that is running. After Ctrl-C the device still
+    finishes the calls it was given, two at most.
+    """
+    length = steps_per_call(schedule.num_steps, jax.default_backend())
+    queued_ahead = 0 if jax.default_backend() == "cpu" else 1
+    scale = jnp.float32(guidance_scale)
+    state = initial_state(schedule, latents)
+    running: collections.deque[tuple[int, jax.Array]] = collections.deque()
+    for start in range(0, schedule.num_steps, length):
+        part = dataclasses.replace(schedule, steps=schedule.rows(start, start + length))
+        state = denoise(unet, context, part, state, jnp.int32(start), scale, keys, guided=guided, litefocus=litefocus)
+        running.append((start + length, state.latents))
+        is_last = start + length == schedule.num_steps
+        while len(running) > (0 if is_last else queued_ahead):
+            steps_done, result = running.popleft()
+            wait_for(result)
+            if on_progress is not None:
+                on_progress(steps_done)
+    return state.latents
+
+
+def wait_for(array: jax.Array) -> None:
+    """Wait until an array is computed, in a way that Ctrl-C can end."""
+    while not array.is_ready():
+        time.sleep(_POLL_INTERVAL_IN_S)
+
+
+def steps_per_call(num_steps: int, platform: str) -> int:
+    """The largest number of steps per compiled call that divides the whole evenly and is not too long to wait for."""
+    longest = _STEPS_PER_CALL.get(platform, _DEFAULT_STEPS_PER_CALL)
+    return max(length for length in range(1, longest + 1) if num_steps % length == 0)
+
+
+@jax.jit
+def decode_latents(
+    vae: VAE, latents: Float[Array, "sounds time frequency channels"], scaling_factor: Float[Array, ""]
+) -> Float[Array, "sounds mel_frames mel_bins"]:
+    """Latents to log-mel spectrograms, by the VAE's decoder."""
+    return vae.decode(latents / scaling_factor)[..., 0]
+
+
+@jax.jit
+def vocode(vocoder: Vocoder, mel: Float[Array, "sounds mel_frames mel_bins"]) -> Float[Array, "sounds samples"]:
+    """Log-mel spectrograms to sound in [-1, 1], by the vocoder."""
+    return vocoder(mel)

@@ -1,0 +1,263 @@
+"""From a checkpoint and prompts to sound."""
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from litefocus_jax import generate
+from litefocus_jax.audio import check_writable, save_audio
+from litefocus_jax.checkpoint.store import Components, load_components, save_native
+from litefocus_jax.litefocus import LiteFocusConfig
+from litefocus_jax.models.conditioning import TextConditioning
+from litefocus_jax.progress import progress_bar
+from litefocus_jax.request import LatentGeometry, Request, make_request
+from litefocus_jax.schedulers import make_schedule
+from litefocus_jax.tokenization import load_tokenizer, tokenize
+
+logger = logging.getLogger(__name__)
+
+
+class NonFiniteError(ValueError):
+    """A stage of the generation returned NaN or infinity."""
+
+
+@dataclasses.dataclass(frozen=True)
+class AudioPipelineOutput:
+    """Sounds made by the pipeline.
+
+    Attributes:
+        audios: float32 ``[prompts * waveforms, samples]`` in [-1, 1]; the waveforms of one prompt are neighbours.
+        sampling_rate: samples per second.
+    """
+
+    audios: np.ndarray
+    sampling_rate: int
+
+    def save(self, path: str | Path, *, subtype: str = "PCM_16") -> list[Path]:
+        """Write one file per sound, WAV or FLAC by suffix.
+
+        Args:
+            path: the file. For several sounds it holds ``{index}`` (as ``rain-{index}.wav``), counted from 0.
+            subtype: sample format as soundfile names it.
+
+        Returns:
+            The files written.
+
+        Raises:
+            ValueError: when there are several sounds and the path has no ``{index}``, or the suffix is unknown.
+        """
+        pattern = str(path)
+        if len(self.audios) > 1 and "{index}" not in pattern:
+            raise ValueError(
+                f"path = {pattern!r} names one file for {len(self.audios)} sounds; put {{index}} in it, as in "
+                f"{str(Path(pattern).with_stem(Path(pattern).stem + '-{index}'))!r}"
+            )
+        paths = [Path(pattern.replace("{index}", str(index))) for index in range(len(self.audios))]
+        for file in paths:
+            check_writable(file)
+        for file, waveform in zip(paths, self.audios, strict=True):
+            save_audio(file, waveform, self.sampling_rate, subtype=subtype)
+        return paths
+
+
+class AudioLDM2Pipeline:
+    """AudioLDM2 with its tokenizers: prompts in, sound out.
+
+    Args:
+        components: the models and their configurations, from `load_components`.
+    """
+
+    def __init__(self, components: Components) -> None:
+        self.components = components
+        self.geometry = LatentGeometry.from_configs(
+            components.unet.config, components.vae.config, components.vocoder.config
+        )
+        self.tokenizer = load_tokenizer(components.tokenizer)
+        self.tokenizer_2 = load_tokenizer(components.tokenizer_2)
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path, *, dtype: Any = None, revision: str | None = None
+    ) -> "AudioLDM2Pipeline":
+        """Load a checkpoint.
+
+        Args:
+            pretrained_model_name_or_path: a native folder, a diffusers folder with safetensors weights, or a
+                Hugging Face hub id such as ``"cvssp/audioldm2"``, which is downloaded.
+            dtype: of the UNet and the text encoders, ``"float32"``, ``"bfloat16"`` or ``"float16"``; without it
+                bfloat16 on GPUs and TPUs and float32 on CPUs. The VAE and the vocoder always compute in float32:
+                they are a small part of the time, and eight bits of mantissa are audible.
+            revision: branch, tag or commit on the hub.
+
+        Raises:
+            CheckpointError: naming every tensor that is missing, unknown, misshapen, damaged or not finite.
+            ConfigError: when a configuration asks for something that is not supported.
+        """
+        if dtype is None:
+            dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+        return cls(load_components(pretrained_model_name_or_path, dtype=dtype, revision=revision))
+
+    def save_pretrained(self, save_directory: str | Path, *, overwrite: bool = False) -> None:
+        """Write the native format: safetensors and JSON, complete or not at all.
+
+        Raises:
+            FileExistsError: when the folder exists and ``overwrite`` is false.
+        """
+        save_native(self.components, save_directory, overwrite=overwrite)
+
+    def __call__(
+        self,
+        prompt: str | Sequence[str],
+        *,
+        negative_prompt: str | Sequence[str] | None = None,
+        audio_length_in_s: float | None = None,
+        num_inference_steps: int = 200,
+        guidance_scale: float = 3.5,
+        num_waveforms_per_prompt: int = 1,
+        eta: float = 0.0,
+        seed: int = 0,
+        latents: Float[Array, "sounds time frequency channels"] | None = None,
+        scheduler: Literal["ddim", "dpm++"] | None = None,
+        litefocus: LiteFocusConfig | Literal["auto"] | None = "auto",
+        progress: bool = True,
+    ) -> AudioPipelineOutput:
+        """Make sound from text.
+
+        The same arguments give the same bytes on the same machine. A prompt's sound does not depend on its neighbours
+        in the batch, except as in diffusers through padding: a longer neighbour moves the positions of the vectors
+        GPT-2 generates, and the negative prompt is cut to the token length of the longest prompt. With several
+        waveforms per prompt they come in the order made; they are not ranked.
+
+        Args:
+            prompt: one text, or one for each sound.
+            negative_prompt: what to steer away from: one for all prompts, or one for each.
+            audio_length_in_s: seconds of sound; the length the model was trained on unless given.
+            num_inference_steps: denoising steps.
+            guidance_scale: how closely to follow the prompt; at 1 or below, guidance is off.
+            num_waveforms_per_prompt: sounds made for each prompt.
+            eta: DDIM's share of fresh noise, from 0 to 1.
+            seed: of all randomness; the same seed starts every prompt from the same noise.
+            latents: initial noise instead of the seed's, ``[prompts * waveforms, time, frequency, channel]``.
+            scheduler: ``"ddim"``, ``"dpm++"`` or None for the checkpoint's own.
+            litefocus: ``"auto"`` follows the paper (`LiteFocusConfig.for_duration`), None is dense attention.
+            progress: draw a progress bar, where there is a terminal.
+
+        Raises:
+            TypeError: for an argument of a wrong type.
+            ValueError: for an argument that cannot be honoured.
+            NonFiniteError: when a stage returns NaN or infinity; the message names the stage.
+        """
+        request = make_request(
+            self.geometry,
+            self.components.scheduler,
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            audio_length_in_s=audio_length_in_s,
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            num_waveforms_per_prompt=num_waveforms_per_prompt,
+            eta=eta,
+            seed=seed,
+            scheduler=scheduler,
+            litefocus=litefocus,
+        )
+        schedule = make_schedule(
+            self.components.scheduler, request.num_inference_steps, scheduler=request.scheduler, eta=request.eta
+        )
+        keys = generate.random_keys(request.seed, len(request.prompts), request.num_waveforms_per_prompt)
+        latents = self._prepare_latents(request, keys, latents)
+        models = self.components
+
+        conditioning = self._encode(request)
+        _require_finite("text encoders", conditioning)
+        context = generate.project_context(models.unet, conditioning, request.num_waveforms_per_prompt)
+        with progress_bar("Denoising", schedule.num_steps, enabled=progress) as on_progress:
+            latents = generate.sample(
+                models.unet,
+                context,
+                schedule,
+                latents,
+                request.guidance_scale,
+                keys,
+                guided=request.guided,
+                litefocus=request.litefocus,
+                on_progress=on_progress,
+            )
+        _require_finite("UNet", latents)
+        audios = np.stack([self._decode(latents[index : index + 1]) for index in range(request.batch_size)])
+        return AudioPipelineOutput(
+            audios[:, : self.geometry.samples(request.audio_length_in_s)], self.geometry.sampling_rate
+        )
+
+    def _prepare_latents(
+        self, request: Request, keys: generate.RandomKeys, latents: Float[Array, "..."] | None
+    ) -> Float[Array, "sounds time frequency channels"]:
+        geometry = self.geometry
+        shape = (geometry.latent_frames(request.audio_length_in_s), geometry.frequencies, geometry.channels)
+        if latents is None:
+            return generate.initial_latents(keys.latents, shape)
+        latents = jnp.asarray(latents, jnp.float32)
+        if latents.shape != (request.batch_size, *shape):
+            raise ValueError(
+                f"latents has shape {latents.shape}; expected {(request.batch_size, *shape)}, "
+                "[prompts * waveforms, time, frequency, channel]"
+            )
+        return latents
+
+    def _encode(self, request: Request) -> TextConditioning:
+        """Conditioning of the negative prompts (under guidance) followed by the prompts."""
+        models = self.components
+        prompts = tokenize(self.tokenizer_2, request.prompts)
+        texts = request.prompts
+        input_ids, mask = prompts.input_ids, prompts.attention_mask
+        if request.guided:
+            # As in diffusers, a negative prompt longer than the longest prompt is cut to its length.
+            negative = tokenize(self.tokenizer_2, request.negative_prompts, max_length=prompts.length)
+            texts = request.negative_prompts + texts
+            input_ids = np.concatenate(
+                [_pad_to(negative.input_ids, input_ids, self.tokenizer_2.pad_token_id), input_ids]
+            )
+            mask = np.concatenate([_pad_to(negative.attention_mask, mask, False), mask])
+        clap = tokenize(self.tokenizer, texts)
+        return generate.encode(
+            models.text_encoder,
+            models.text_encoder_2,
+            models.projection_model,
+            models.language_model,
+            clap.input_ids,
+            clap.attention_mask,
+            input_ids,
+            mask,
+            np.int32(prompts.length),
+        )
+
+    def _decode(self, latents: Float[Array, "1 time frequency channels"]) -> np.ndarray:
+        """One sound at a time: its memory does not grow with the batch, and one program serves any batch."""
+        models = self.components
+        mel = generate.decode_latents(models.vae, latents, jnp.float32(models.vae.config.scaling_factor))
+        _require_finite("VAE", mel)
+        waveform = generate.vocode(models.vocoder, mel)
+        generate.wait_for(waveform)
+        _require_finite("vocoder", waveform)
+        return np.asarray(waveform[0], np.float32)
+
+
+def _pad_to(array: np.ndarray, like: np.ndarray, value: Any) -> np.ndarray:
+    """Pad rows on the right to the length of another batch's."""
+    return np.pad(array, ((0, 0), (0, like.shape[1] - array.shape[1])), constant_values=value)
+
+
+def _require_finite(stage: str, arrays: Any) -> None:
+    finite = all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(arrays) if leaf.dtype != bool)
+    if not finite:
+        raise NonFiniteError(
+            f"the {stage} returned NaN or infinity. In float16 values overflow easily: try dtype 'bfloat16' or "
+            "'float32', or fewer extremes of guidance_scale"
+        )

@@ -1,0 +1,191 @@
+"""The pipeline as a user meets it, on a tiny random model and without PyTorch."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import soundfile
+
+from litefocus_jax import AudioLDM2Pipeline, LiteFocusConfig, generate
+from litefocus_jax.pipeline import NonFiniteError
+from litefocus_jax.schedulers import make_schedule
+from tests.checkpoints import tiny_checkpoint, tiny_pipeline
+from tests.tolerance import deviation
+
+# Programs of other batch sizes or loop lengths sum in another order; in standard deviations, as the parity tests.
+ROUNDING = 1e-4
+BRIEF = {"audio_length_in_s": 0.4, "num_inference_steps": 2}
+
+
+def test_sound_is_float32_and_exactly_as_long_as_asked() -> None:
+    result = tiny_pipeline()(["rain", "wind"], audio_length_in_s=0.4321, num_inference_steps=1)
+    assert result.audios.shape == (2, int(0.4321 * 16000))
+    assert result.audios.dtype == np.float32
+    assert result.sampling_rate == 16000
+
+
+@pytest.mark.parametrize("arguments", [{}, {"eta": 0.7}, {"litefocus": LiteFocusConfig()}, {"scheduler": "dpm++"}])
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(arguments: dict[str, Any]) -> None:
+    first, again, other = (tiny_pipeline()("rain", seed=seed, **BRIEF, **arguments).audios for seed in (7, 7, 8))
+    assert first.tobytes() == again.tobytes()
+    assert not np.allclose(first, other)
+
+
+def test_a_prompt_sounds_the_same_alone_and_among_prompts_of_its_length() -> None:
+    alone = tiny_pipeline()("rain", seed=3, **BRIEF).audios[0]
+    among = tiny_pipeline()(["wind", "rain"], seed=3, **BRIEF).audios[1]
+    assert deviation(among, alone) < ROUNDING
+
+
+def test_waveforms_of_one_prompt_differ_and_the_first_is_that_of_a_single_one() -> None:
+    single = tiny_pipeline()("rain", **BRIEF).audios
+    several = tiny_pipeline()(["wind", "rain"], num_waveforms_per_prompt=2, **BRIEF).audios
+    assert not np.allclose(several[2], several[3])
+    assert deviation(several[2], single[0]) < ROUNDING
+
+
+def test_seeds_guidance_scales_and_prompts_of_like_length_compile_once() -> None:
+    pipe = tiny_pipeline()
+    functions = (generate.encode, generate.project_context, generate.denoise, generate.decode_latents, generate.vocode)
+    pipe("rain on a roof", seed=0, guidance_scale=3.5, **BRIEF)
+    compiled = [function._cache_size() for function in functions]
+    pipe("a dog barks", seed=1, guidance_scale=2.0, **BRIEF)
+    assert [function._cache_size() for function in functions] == compiled
+
+
+def test_sampling_in_parts_equals_one_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = {"audio_length_in_s": 0.4, "num_inference_steps": 6, "eta": 0.5, "litefocus": LiteFocusConfig()}
+    expected = tiny_pipeline()("rain", **arguments).audios
+    monkeypatch.setattr(generate, "steps_per_call", lambda num_steps, platform: 3)
+    assert deviation(tiny_pipeline()("rain", **arguments).audios, expected) < ROUNDING
+
+
+@pytest.mark.parametrize(
+    ("steps", "platform", "expected"), [(200, "gpu", 10), (25, "gpu", 5), (7, "gpu", 7), (200, "cpu", 1)]
+)
+def test_steps_per_call_divide_the_whole(steps: int, platform: str, expected: int) -> None:
+    assert generate.steps_per_call(steps, platform) == expected
+
+
+def test_progress_counts_every_step() -> None:
+    seen: list[int] = []
+    pipe = tiny_pipeline()
+    latents = jnp.zeros((1, 4, pipe.geometry.frequencies, pipe.geometry.channels))
+    schedule = make_schedule(pipe.components.scheduler, 5)
+    context = generate.project_context(pipe.components.unet, pipe._encode(_request(pipe)), 1)
+    generate.sample(
+        pipe.components.unet,
+        context,
+        schedule,
+        latents,
+        1.0,
+        generate.random_keys(0, 1, 1),
+        guided=False,
+        litefocus=None,
+        on_progress=seen.append,
+    )
+    assert seen == [1, 2, 3, 4, 5]
+
+
+def test_ctrl_c_ends_a_generation(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(jax.Array, "is_ready", lambda self: False, raising=False)
+    monkeypatch.setattr(generate.time, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        generate.wait_for(jnp.zeros(1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"audio_length_in_s": 0}, "audio_length_in_s = 0 is too short"),
+        ({"audio_length_in_s": -1.0}, "audio_length_in_s = -1 is too short"),
+        ({"audio_length_in_s": float("nan")}, "audio_length_in_s = nan; expected a finite number"),
+        ({"audio_length_in_s": 0.039}, "at least one latent frame, 0.04 s"),
+        ({"num_inference_steps": 0}, "num_inference_steps = 0; expected from 1 to 1000"),
+        ({"negative_prompt": ["a", "b"]}, "negative_prompt has 2 texts for 1 prompts"),
+        ({"num_waveforms_per_prompt": 0}, "num_waveforms_per_prompt = 0"),
+        ({"guidance_scale": float("inf")}, "guidance_scale = inf"),
+        ({"eta": 1.5}, "eta = 1.5"),
+        ({"eta": 0.5, "scheduler": "dpm++"}, "eta = 0.5"),
+        ({"scheduler": "euler"}, "scheduler = 'euler'"),
+        ({"seed": -1}, "seed = -1"),
+        ({"litefocus": "on"}, "litefocus = 'on'"),
+        ({"latents": np.zeros((1, 2, 3, 4))}, r"latents has shape \(1, 2, 3, 4\); expected \(1, 10, 8, 4\)"),
+    ],
+)
+def test_bad_arguments_are_named_with_what_is_expected(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        tiny_pipeline()("rain", **(BRIEF | arguments))
+
+
+def test_a_prompt_past_the_limit_is_cut_with_a_warning_that_shows_what_was_lost(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tiny_pipeline()("rain " * 7 + "thunder", **BRIEF)
+    assert "this part is lost" in caplog.text
+    assert "under" in caplog.text
+
+
+def test_sound_that_is_not_finite_is_an_error_that_names_the_stage() -> None:
+    pipe = tiny_pipeline()
+    latents = np.full((1, 10, pipe.geometry.frequencies, pipe.geometry.channels), np.nan)
+    with pytest.raises(NonFiniteError, match="the UNet returned NaN"):
+        pipe("rain", latents=latents, **BRIEF)
+
+
+def test_several_sounds_are_saved_by_a_pattern(tmp_path: Path) -> None:
+    result = tiny_pipeline()(["rain", "wind"], **BRIEF)
+    with pytest.raises(ValueError, match="put {index} in it"):
+        result.save(tmp_path / "sound.wav")
+    files = result.save(tmp_path / "sound-{index}.flac")
+    assert [file.name for file in files] == ["sound-0.flac", "sound-1.flac"]
+    assert soundfile.info(files[0]).frames == 6400
+
+
+def test_a_saved_pipeline_loads_to_the_same_sound(tmp_path: Path) -> None:
+    tiny_pipeline().save_pretrained(tmp_path / "copy")
+    copy = AudioLDM2Pipeline.from_pretrained(tmp_path / "copy")
+    assert copy("rain", **BRIEF).audios.tobytes() == tiny_pipeline()("rain", **BRIEF).audios.tobytes()
+
+
+def test_generation_never_imports_torch() -> None:
+    script = """
+        import importlib.machinery, sys
+        find = importlib.machinery.PathFinder.find_spec.__func__
+        def find_all_but_torch(cls, name, path=None, target=None):
+            return None if name.split(".")[0] in ("torch", "diffusers") else find(cls, name, path, target)
+        importlib.machinery.PathFinder.find_spec = classmethod(find_all_but_torch)
+        from litefocus_jax import AudioLDM2Pipeline
+        pipe = AudioLDM2Pipeline.from_pretrained(sys.argv[1])
+        pipe("rain", audio_length_in_s=0.2, num_inference_steps=1)
+        assert "torch" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(tiny_checkpoint())], check=True)
+
+
+def _request(pipe: AudioLDM2Pipeline) -> Any:
+    from litefocus_jax.request import make_request
+
+    return make_request(
+        pipe.geometry,
+        pipe.components.scheduler,
+        prompt="rain",
+        negative_prompt=None,
+        audio_length_in_s=0.2,
+        num_inference_steps=5,
+        guidance_scale=1.0,
+        num_waveforms_per_prompt=1,
+        eta=0.0,
+        seed=0,
+        scheduler=None,
+        litefocus=None,
+    )
