@@ -239,7 +239,7 @@ def _check_destination(path: Path, overwrite: bool) -> None:
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; expected the name of a file")
     if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} exists and is not to be overwritten; choose another name, or allow it")
+        raise FileExistsError(f"{path} exists; choose another name, or overwrite it (--overwrite)")
     existing = next(folder for folder in path.absolute().parents if folder.exists())
     if not existing.is_dir():
         raise NotADirectoryError(f"{path} cannot be written: {existing} is a file, not a folder")

@@ -1,0 +1,47 @@
+"""The command ``litefocus-jax``. Heavy imports wait until a command runs, so that ``--help`` is instant."""
+
+from typing import Annotated
+
+import typer
+
+from litefocus_jax.cli.console import configure_logging
+from litefocus_jax.cli.generate import generate
+from litefocus_jax.cli.info import info
+from litefocus_jax.cli.init import init
+
+app = typer.Typer(
+    name="litefocus-jax",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",  # joins the lines of a paragraph
+    add_completion=False,
+    # Rich's tracebacks print the arrays they meet.
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(generate)
+app.command()(info)
+app.command()(init)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from litefocus_jax import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def main_options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more, and tracebacks of errors.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Long sound from text: AudioLDM2 in JAX with LiteFocus sparse attention."""
+    configure_logging(verbose)
+
+
+def main() -> None:
+    """Run the command line; the entry point of the installed script."""
+    app()

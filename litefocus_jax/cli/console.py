@@ -1,0 +1,56 @@
+"""What the commands print, and how errors end them."""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.text import Text
+
+# Results go to standard output, one thing per line, and all the rest to standard error: a pipe gets the results alone.
+output = Console(soft_wrap=True, highlight=False)
+messages = Console(stderr=True, soft_wrap=True, highlight=False)
+
+logger = logging.getLogger("litefocus_jax")
+
+_INTERRUPTED = 130  # 128 + SIGINT, as shells count it
+
+
+def configure_logging(verbose: bool) -> None:
+    """Show the library's warnings, or with ``verbose`` all it logs, beside the progress bars."""
+    handler = RichHandler(console=messages, show_time=False, show_path=False)
+    logger.handlers = [handler]
+    logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
+
+
+@contextlib.contextmanager
+def reporting_errors() -> Iterator[None]:
+    """End the command as a user expects when the block fails.
+
+    What a user can put right (`ValueError` and its kinds, `OSError`, memory that runs out) is told in one red message,
+    with exit code 1; the traceback is logged for ``--verbose``. Ctrl-C ends with one line and exit code 130. Anything
+    else is a defect, and keeps its traceback.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        messages.print("Interrupted.")
+        raise typer.Exit(_INTERRUPTED) from None
+    except (ValueError, OSError) as error:
+        logger.debug("traceback", exc_info=True)
+        _print_error(str(error))
+        raise typer.Exit(1) from None
+    except RuntimeError as error:
+        # XLA has no class of its own for this.
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        logger.debug("traceback", exc_info=True)
+        _print_error("out of memory; ask for shorter sound, fewer waveforms or a smaller batch, or --dtype bfloat16")
+        raise typer.Exit(1) from None
+
+
+def _print_error(message: str) -> None:
+    # Text, since messages hold brackets that rich would take for markup.
+    messages.print(Text(f"error: {message}", style="red"))

@@ -1,0 +1,213 @@
+"""``litefocus-jax generate``: prompts in, sound files out."""
+
+import functools
+import itertools
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from litefocus_jax.cli.console import messages, output, reporting_errors
+
+if TYPE_CHECKING:
+    from litefocus_jax.cli.destinations import Destination
+    from litefocus_jax.litefocus import LiteFocusConfig
+    from litefocus_jax.pipeline import AudioPipelineOutput
+
+_SOUND, _SAMPLING, _ATTENTION = "What to make", "How to sample", "Attention and numbers"
+
+
+def generate(
+    prompt: Annotated[
+        list[str] | None, typer.Argument(metavar="[PROMPT]...", help="What to hear; several make several sounds.")
+    ] = None,
+    *,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Folder of a checkpoint, or a hub id such as cvssp/audioldm2.")
+    ],
+    duration: Annotated[
+        float | None,
+        typer.Option("--duration", "-d", help="Seconds of sound; the model's training length unless given."),
+    ] = None,
+    target: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE|FOLDER",
+            help="A .wav or .flac file; or a folder, where WAV files are named after prompt and seed.",
+        ),
+    ] = ".",
+    prompts_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--prompts",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help="More prompts, one per line; empty lines and lines that start with # are skipped.",
+        ),
+    ] = None,
+    negative: Annotated[
+        str | None, typer.Option(help="What not to hear.", rich_help_panel=_SOUND, show_default=False)
+    ] = None,
+    waveforms: Annotated[int, typer.Option(min=1, help="Sounds for each prompt.", rich_help_panel=_SOUND)] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="The same seed makes the same sound.", rich_help_panel=_SOUND)
+    ] = 0,
+    spectrogram: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|FOLDER", help="Also draw a .png, or one for each sound in a folder.", rich_help_panel=_SOUND
+        ),
+    ] = None,
+    subtype: Annotated[
+        str, typer.Option(help="Sample format: PCM_16, PCM_24, or FLOAT for .wav.", rich_help_panel=_SOUND)
+    ] = "PCM_16",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files.", rich_help_panel=_SOUND)] = False,
+    steps: Annotated[int, typer.Option(min=1, help="Denoising steps.", rich_help_panel=_SAMPLING)] = 200,
+    guidance: Annotated[
+        float, typer.Option(help="How closely to follow the prompt; off at 1 or less.", rich_help_panel=_SAMPLING)
+    ] = 3.5,
+    scheduler: Annotated[
+        Literal["ddim", "dpm++"] | None,
+        typer.Option(help="Sampler; the checkpoint's own unless given.", rich_help_panel=_SAMPLING),
+    ] = None,
+    eta: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Noise that DDIM adds at each step.", rich_help_panel=_SAMPLING)
+    ] = 0.0,
+    batch_size: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Prompts at a time. More keeps a fast GPU busy; a longer neighbour may change a sound a little.",
+            rich_help_panel=_SAMPLING,
+        ),
+    ] = 1,
+    litefocus: Annotated[
+        Literal["auto", "on", "off"],
+        typer.Option(help="Sparse attention; auto follows the paper by duration.", rich_help_panel=_ATTENTION),
+    ] = "auto",
+    sparse_ratio: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Share of tokens gathered across frequencies, 0.1 unless given; with --litefocus on.",
+            rich_help_panel=_ATTENTION,
+        ),
+    ] = None,
+    dtype: Annotated[
+        Literal["float32", "bfloat16", "float16"] | None,
+        typer.Option(help="Of weights and computation; chosen by device unless given.", rich_help_panel=_ATTENTION),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the files.")] = False,
+) -> None:
+    """Make sound from text.
+
+    Files that exist are left alone unless --overwrite is given, and each file appears once it is complete. The paths
+    of the files are printed to standard output, all else to standard error.
+    """
+    if duration is not None and not (math.isfinite(duration) and duration > 0):
+        raise typer.BadParameter(f"{duration} is not a positive number of seconds", param_hint="--duration")
+    if not math.isfinite(guidance):
+        raise typer.BadParameter(f"{guidance} is not a finite number", param_hint="--guidance")
+    if eta > 0 and scheduler == "dpm++":
+        raise typer.BadParameter("dpm++ adds no noise; use --scheduler ddim, or leave it at 0", param_hint="--eta")
+    if sparse_ratio is not None and litefocus != "on":
+        raise typer.BadParameter("needs --litefocus on", param_hint="--sparse-ratio")
+
+    with reporting_errors():
+        prompts = [*(prompt or []), *(_read_prompts(prompts_file) if prompts_file else [])]
+        if not prompts or not all(text.strip() for text in prompts):
+            raise typer.BadParameter("give at least one, and none of them empty", param_hint="PROMPT")
+
+        # In this order, because each part takes longer than the one before it.
+        from litefocus_jax import audio
+        from litefocus_jax.cli.destinations import plan
+
+        files = plan(prompts, seed, waveforms, target=target, spectrogram=spectrogram)
+        for file in itertools.chain(*files):
+            audio.check_writable(file.sound, subtype=subtype, overwrite=overwrite)
+            if file.picture is not None:
+                audio.check_picture_writable(file.picture, overwrite=overwrite)
+
+        from litefocus_jax.pipeline import AudioLDM2Pipeline
+
+        if not quiet:
+            # A line and not a spinner, which would fight with the bars of a download.
+            messages.print(f"Loading {model}", markup=False)
+        pipe = AudioLDM2Pipeline.from_pretrained(model, dtype=dtype)
+        make = functools.partial(
+            pipe,
+            negative_prompt=negative,
+            audio_length_in_s=duration,
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            num_waveforms_per_prompt=waveforms,
+            eta=eta,
+            seed=seed,
+            scheduler=scheduler,
+            litefocus=_litefocus_config(litefocus, sparse_ratio),
+            progress=not quiet,
+        )
+        batches = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]
+        summary = _make_and_save(make, batches, subtype)
+        if not quiet:
+            messages.print(summary)
+
+
+def _make_and_save(
+    make: Callable[[list[str]], "AudioPipelineOutput"], batches: list[list[list["Destination"]]], subtype: str
+) -> str:
+    """Run the batches, and write each one's files before the next; returns how long it took.
+
+    Args:
+        make: from prompts to their sounds, with all else settled.
+        batches: lists of prompts, each the list of its waveforms' destinations.
+        subtype: sample format.
+    """
+    from litefocus_jax.audio import save_audio, spectrogram_picture
+
+    seconds_made = seconds_taken = 0.0
+    for batch in batches:
+        started = time.perf_counter()
+        result = make([waveforms[0].prompt for waveforms in batch])
+        seconds_taken += time.perf_counter() - started
+        seconds_made += result.audios.size / result.sampling_rate
+        for waveform, file in zip(result.audios, itertools.chain(*batch), strict=True):
+            save_audio(file.sound, waveform, result.sampling_rate, subtype=subtype)
+            output.print(str(file.sound), markup=False)
+            if file.picture is not None:
+                spectrogram_picture(file.picture, waveform, result.sampling_rate, title=file.prompt)
+                output.print(str(file.picture), markup=False)
+    factor = seconds_taken / seconds_made
+    return f"{seconds_made:.2f} s of sound in {seconds_taken:.1f} s, a real-time factor of {factor:.2f}"
+
+
+def _litefocus_config(choice: str, sparse_ratio: float | None) -> 'LiteFocusConfig | Literal["auto"] | None':
+    if choice == "auto":
+        return "auto"
+    if choice == "off":
+        return None
+    from litefocus_jax.litefocus import LiteFocusConfig
+
+    return LiteFocusConfig() if sparse_ratio is None else LiteFocusConfig(sparse_ratio=sparse_ratio)
+
+
+def _read_prompts(path: Path) -> list[str]:
+    """The lines of a file, without empty ones and those that start with ``#``.
+
+    Raises:
+        ValueError: when the file is not UTF-8 text.
+        OSError: when it cannot be read.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text: {error}") from None
+    return [line for line in lines if line and not line.startswith("#")]

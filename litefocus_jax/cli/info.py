@@ -1,0 +1,138 @@
+"""``litefocus-jax info``: what a checkpoint holds, from its headers alone."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from litefocus_jax.cli.console import output, reporting_errors
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from litefocus_jax.checkpoint.opened import Checkpoint
+    from litefocus_jax.config import SchedulerConfig, UNetConfig
+    from litefocus_jax.litefocus import LiteFocusConfig
+    from litefocus_jax.request import LatentGeometry
+
+_DURATIONS_IN_S = (10, 20, 40, 80)  # those of the paper's tables
+
+
+def info(
+    model: Annotated[str, typer.Argument(help="Folder of a checkpoint, or a hub id such as cvssp/audioldm2.")],
+) -> None:
+    """Show a checkpoint's sub-models, sizes and scheduler, and where LiteFocus applies.
+
+    Names and shapes of all weights are checked, but the weights are not loaded. A model on the hub is downloaded.
+    """
+    with reporting_errors():
+        from litefocus_jax.checkpoint.store import open_checkpoint
+        from litefocus_jax.litefocus import LiteFocusConfig
+        from litefocus_jax.request import LatentGeometry
+
+        checkpoint = open_checkpoint(model)
+        configs: dict[str, Any] = {name: stored.config for name, stored in checkpoint.sub_models.items()}
+        geometry = LatentGeometry.from_configs(configs["unet"], configs["vae"], configs["vocoder"])
+
+        output.print(f"{checkpoint.folder}: {checkpoint.format} checkpoint\n", markup=False)
+        output.print(_sub_models(checkpoint), "")
+        output.print(f"Sound      {_describe_sound(geometry)}")
+        output.print(f"Scheduler  {_describe_scheduler(checkpoint.scheduler)}\n")
+        output.print(_attention(configs["unet"], geometry), "")
+        output.print("LiteFocus by duration, if left to choose:")
+        for seconds in _DURATIONS_IN_S:
+            output.print(f" {seconds} s  {_describe_litefocus(LiteFocusConfig.for_duration(seconds))}")
+
+
+def self_attentions(config: "UNetConfig") -> tuple[int, ...]:
+    """The number of self-attentions at each resolution level, on the way down and up, without the middle block.
+
+    Every transformer block has two attentions: where its entry of ``cross_attention_dim`` is None both are
+    self-attention, otherwise the first is.
+    """
+    counts = []
+    ups = reversed(config.up_block_types)
+    for level, (down, up) in enumerate(zip(config.down_block_types, ups, strict=True)):
+        per_layer = sum(2 if dim is None else 1 for dim in config.cross_attention_dim_per_level[level])
+        per_layer *= config.transformer_layers_per_level[level]
+        layers = config.layers_per_level[level]
+        # A level has one more layer on the way up.
+        with_attention = layers * down.startswith("CrossAttn") + (layers + 1) * up.startswith("CrossAttn")
+        counts.append(per_layer * with_attention)
+    return tuple(counts)
+
+
+def _sub_models(checkpoint: "Checkpoint") -> "Table":
+    import jax.numpy as jnp
+
+    from litefocus_jax.checkpoint.sub_models import SUB_MODELS
+
+    # Whatever is chosen, some sub-models stay in float32.
+    choices = ("float32", "bfloat16")
+    table = _table("Sub-model", "Parameters", "Stored", "On disk", *(f"In {choice}" for choice in choices))
+    total = [0] * (2 + len(choices))
+    for sub_model in SUB_MODELS:
+        stored = checkpoint.sub_models[sub_model.folder]
+        types = sorted({str(tensor.dtype) for tensor in stored.tensors.values()})
+        loaded = [stored.parameters * sub_model.weights_dtype(jnp.dtype(choice)).itemsize for choice in choices]
+        numbers = [stored.parameters, stored.stored_bytes, *loaded]
+        total = [one + other for one, other in zip(total, numbers, strict=True)]
+        table.add_row(sub_model.folder, f"{numbers[0]:,}", ", ".join(types), *map(_size, numbers[1:]))
+    table.add_section()
+    table.add_row("all", f"{total[0]:,}", "", *map(_size, total[1:]))
+    return table
+
+
+def _attention(config: "UNetConfig", geometry: "LatentGeometry") -> "Table":
+    from litefocus_jax.litefocus import LiteFocusConfig
+
+    table = _table("UNet level", "Frequencies", "Self-attentions", "LiteFocus")
+    frequencies = geometry.frequencies
+    for level, count in enumerate(self_attentions(config)):
+        is_sparse = level in LiteFocusConfig().levels and count > 0
+        table.add_row(str(level), str(frequencies), str(count), "yes" if is_sparse else "")
+        # The next level has half as many, rounded up.
+        frequencies = -(-frequencies // 2)
+    return table
+
+
+def _table(name: str, *columns: str) -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, show_edge=False, header_style="bold")
+    table.add_column(name)
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _size(count: float) -> str:
+    """Bytes in decimal units, as disks are sold."""
+    for unit in ("kB", "MB"):
+        count /= 1000
+        if count < 1000:
+            return f"{count:.1f} {unit}"
+    return f"{count / 1000:.2f} GB"
+
+
+def _describe_sound(geometry: "LatentGeometry") -> str:
+    frame = geometry.samples_per_latent_frame
+    length = geometry.training_frames and f", trained on {geometry.training_frames * geometry.shortest_in_s:g} s"
+    return f"{geometry.sampling_rate} Hz, latent frames of {frame} samples{length or ''}"
+
+
+def _describe_scheduler(config: "SchedulerConfig") -> str:
+    betas = "" if config.beta_schedule == "squaredcos_cap_v2" else f" {config.beta_start:g} to {config.beta_end:g}"
+    spacing = config.timestep_spacing or "default"
+    return (
+        f"{config.class_name} ({config.sampler}), betas {config.beta_schedule}{betas}, "
+        f"{config.num_train_timesteps} timesteps, {spacing} spacing, predicts {config.prediction_type}"
+    )
+
+
+def _describe_litefocus(config: "LiteFocusConfig | None") -> str:
+    if config is None:
+        return "dense attention"
+    if not config.cross_frequency:
+        return "same frequency"
+    return f"same frequency and {config.sparse_ratio:.0%} of all tokens"

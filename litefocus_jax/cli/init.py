@@ -1,0 +1,31 @@
+"""``litefocus-jax init``: a checkpoint with random weights."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from litefocus_jax.cli.console import messages, output, reporting_errors
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to write it.")],
+    *,
+    size: Annotated[
+        Literal["tiny", "audioldm2", "audioldm2-large"],
+        typer.Option(help="tiny takes a moment; the others have the published sizes, and take gigabytes."),
+    ] = "tiny",
+    seed: Annotated[int, typer.Option(min=0, help="Of the weights.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier checkpoint.")] = False,
+) -> None:
+    """Write a checkpoint with random weights, for trying things out.
+
+    It makes noise, but takes every path that a trained model takes.
+    """
+    with reporting_errors():
+        from litefocus_jax.random_model import save_random_model
+
+        with messages.status(f"Writing {folder}"):
+            save_random_model(folder, size=size, seed=seed, overwrite=overwrite)
+        output.print(str(folder), markup=False)
+        messages.print(f'Try: litefocus-jax generate "rain on a tin roof" -m {folder} -d 2 --steps 10', markup=False)

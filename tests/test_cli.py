@@ -1,0 +1,292 @@
+"""The command line, with a small fake in place of the pipeline; `test_pipeline` makes real sound."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+import litefocus_jax.pipeline
+from litefocus_jax.checkpoint.rules import CheckpointError
+from litefocus_jax.cli import app
+from litefocus_jax.cli.destinations import file_names, slug
+from litefocus_jax.cli.info import self_attentions
+from litefocus_jax.cli.init import init
+from litefocus_jax.config import UNetConfig
+from litefocus_jax.litefocus import LiteFocusConfig
+from litefocus_jax.pipeline import AudioPipelineOutput
+from litefocus_jax.random_model import SIZES, published_config
+from tests.checkpoints import tiny_checkpoint
+
+
+class FakePipeline:
+    """Remembers how it was called, and makes a tenth of a second of a quiet tone for every sound."""
+
+    def __init__(self):
+        self.loaded = []
+        self.calls = []
+
+    def from_pretrained(self, model, *, dtype=None):
+        self.loaded.append((model, dtype))
+        if isinstance(model, str) and model == "broken":
+            raise CheckpointError("2 tensors are missing:\n  unet.conv_in.weight [8, 8, 3, 3]")
+        return self
+
+    def __call__(self, prompts, **arguments):
+        self.calls.append((prompts, arguments))
+        if "interrupt" in prompts[0]:
+            raise KeyboardInterrupt
+        if "explode" in prompts[0]:
+            raise RuntimeError(prompts[0])
+        count = len(prompts) * arguments["num_waveforms_per_prompt"]
+        return AudioPipelineOutput(np.full((count, 1600), 0.1, np.float32), 16000)
+
+
+@pytest.fixture
+def fake(monkeypatch, tmp_path):
+    pipeline = FakePipeline()
+    monkeypatch.setattr(litefocus_jax.pipeline, "AudioLDM2Pipeline", pipeline)
+    monkeypatch.chdir(tmp_path)
+    return pipeline
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def generate(*arguments):
+    return run("generate", "-m", "model", *arguments)
+
+
+def written(folder="."):
+    return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
+
+
+def test_help_is_instant_and_imports_nothing_heavy():
+    code = (
+        "import sys, litefocus_jax.cli as cli\n"
+        "try: cli.app(['generate', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print(*({'jax', 'flax', 'numpy', 'transformers', 'matplotlib', 'soundfile'} & sys.modules.keys()), 'none')"
+    )
+    started = time.perf_counter()
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "none"
+    # Well under a second on an idle machine; the slack is for busy ones.
+    assert time.perf_counter() - started < 5.0
+
+
+def test_one_prompt_makes_the_file_that_was_asked_for(fake):
+    result = generate("rain", "-o", "new/rain.flac", "-d", "0.1", "--subtype", "PCM_24")
+    assert result.exit_code == 0
+    assert soundfile.info("new/rain.flac").subtype == "PCM_24"
+    assert result.stdout == "new/rain.flac\n"
+    assert "0.10 s of sound" in result.stderr
+    assert "real-time factor" in result.stderr
+
+
+def test_options_reach_the_pipeline(fake):
+    options = "-d 3 --negative noise --seed 7 --steps 12 --guidance 2.5 --scheduler ddim --eta 0.5 --waveforms 2"
+    result = generate("rain", *options.split(), "--litefocus", "on", "--sparse-ratio", "0.2", "--dtype", "bfloat16")
+    assert result.exit_code == 0, result.output
+    assert fake.loaded == [("model", "bfloat16")]
+    [(prompts, arguments)] = fake.calls
+    assert prompts == ["rain"]
+    assert arguments == {
+        "negative_prompt": "noise",
+        "audio_length_in_s": 3.0,
+        "num_inference_steps": 12,
+        "guidance_scale": 2.5,
+        "num_waveforms_per_prompt": 2,
+        "eta": 0.5,
+        "seed": 7,
+        "scheduler": "ddim",
+        "litefocus": LiteFocusConfig(sparse_ratio=0.2),
+        "progress": True,
+    }
+
+
+@pytest.mark.parametrize(("option", "expected"), [("auto", "auto"), ("on", LiteFocusConfig()), ("off", None)])
+def test_litefocus_choices_mean_what_the_library_means(fake, option, expected):
+    generate("rain", "--litefocus", option)
+    assert fake.calls[0][1]["litefocus"] == expected
+
+
+@pytest.mark.parametrize("output", ["sounds/", "sounds"])
+def test_several_sounds_are_named_after_prompt_and_seed(fake, output):
+    result = generate("Rain on a roof!", "a dog", "--seed", "3", "--waveforms", "2", "-o", output)
+    names = ["a-dog-seed3-0.wav", "a-dog-seed3-1.wav", "rain-on-a-roof-seed3-0.wav", "rain-on-a-roof-seed3-1.wav"]
+    assert written("sounds") == names
+    assert sorted(result.stdout.splitlines()) == [f"sounds/{name}" for name in names]
+
+
+def test_without_an_output_files_go_to_the_current_folder(fake):
+    generate("rain")
+    assert written() == ["rain-seed0.wav"]
+
+
+def test_one_file_for_several_sounds_is_a_usage_error(fake):
+    result = generate("rain", "wind", "-o", "both.wav")
+    assert result.exit_code == 2
+    assert "give a folder, such as both/" in " ".join(result.stderr.replace("│", "").split())
+    assert not fake.loaded
+
+
+def test_prompts_that_look_alike_get_different_files():
+    names = [name for row in file_names(["a b", "A, b", "a b 2", "a b"], 0, 1, ".wav") for name in row]
+    assert names == ["a-b-seed0.wav", "a-b-2-seed0.wav", "a-b-2-2-seed0.wav", "a-b-3-seed0.wav"]
+
+
+@pytest.mark.parametrize(("prompt", "expected"), [
+    ("Rain on a tin roof!", "rain-on-a-tin-roof"),
+    ("../../etc/passwd", "etc-passwd"),
+    ("雨の音", "雨の音"),
+    ("?!", "sound"),
+    ("x" * 300, "x" * 48),
+    ("word " * 30, "-".join(["word"] * 9)),
+])  # fmt: skip
+def test_slugs_are_safe_names_for_files(prompt, expected):
+    assert slug(prompt) == expected
+
+
+def test_prompts_come_from_arguments_and_then_from_a_file(fake):
+    Path("prompts.txt").write_text("\ufeff# sounds of weather\nrain\n\n  wind  \n", encoding="utf-8")
+    assert generate("dog", "--prompts", "prompts.txt").exit_code == 0
+    assert [prompts for prompts, _ in fake.calls] == [["dog"], ["rain"], ["wind"]]
+
+
+def test_prompts_run_in_batches_of_the_asked_size(fake):
+    generate("a", "b", "c", "--batch-size", "2", "-o", "sounds")
+    assert [prompts for prompts, _ in fake.calls] == [["a", "b"], ["c"]]
+    assert written("sounds") == ["a-seed0.wav", "b-seed0.wav", "c-seed0.wav"]
+
+
+def test_spectrograms_are_drawn_beside_the_sounds(fake):
+    result = generate("rain", "-o", "rain.wav", "--spectrogram", "pictures/rain.png")
+    assert written() == ["pictures/rain.png", "rain.wav"]
+    assert result.stdout.splitlines() == ["rain.wav", "pictures/rain.png"]
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ([], "give at least one"),
+    (["  "], "none of them empty"),
+    (["rain", "--prompts", "missing.txt"], "missing.txt"),
+    (["rain", "-d", "0"], "not a positive number of seconds"),
+    (["rain", "-d", "nan"], "not a positive number of seconds"),
+    (["rain", "--steps", "0"], "--steps"),
+    (["rain", "--guidance", "inf"], "not a finite number"),
+    (["rain", "--scheduler", "euler"], "--scheduler"),
+    (["rain", "--eta", "1.5"], "--eta"),
+    (["rain", "--eta", "0.5", "--scheduler", "dpm++"], "dpm++ adds no noise"),
+    (["rain", "--sparse-ratio", "0.2"], "needs --litefocus on"),
+    (["rain", "wind", "--spectrogram", "both.png"], "give a folder"),
+])  # fmt: skip
+def test_usage_errors_are_found_before_anything_runs(fake, arguments, message):
+    result = generate(*arguments)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.replace("│", "").split())
+    assert not fake.loaded
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["-o", "file/rain.wav"], "file is a file, not a folder"),
+    (["-o", "rain.mp3"], "expected .wav or .flac"),
+    (["-o", "rain.flac", "--subtype", "FLOAT"], "is not a sample format of FLAC"),
+    (["-o", "old.wav"], "old.wav exists; choose another name, or overwrite it (--overwrite)"),
+    (["-o", "rain.wav", "--spectrogram", "rain.jpg"], "expected .png"),
+    (["-o", "rain.wav", "--spectrogram", "old.png"], "old.png exists"),
+])  # fmt: skip
+def test_unwritable_outputs_are_found_before_the_model_is_loaded(fake, arguments, message):
+    for name in ("file", "old.wav", "old.png"):
+        Path(name).touch()
+    result = generate("rain", *arguments)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert message in result.stderr
+    assert not fake.loaded
+    assert written() == ["file", "old.png", "old.wav"]
+
+
+def test_existing_files_are_replaced_when_asked(fake):
+    Path("rain.wav").touch()
+    assert generate("rain", "-o", "rain.wav", "--overwrite").exit_code == 0
+    assert soundfile.info("rain.wav").frames == 1600
+
+
+def test_errors_of_the_library_are_shown_without_a_traceback(fake):
+    result = run("generate", "-m", "broken", "rain")
+    assert result.exit_code == 1
+    assert result.stderr == "Loading broken\nerror: 2 tensors are missing:\n  unet.conv_in.weight [8, 8, 3, 3]\n"
+
+
+def test_verbose_shows_the_traceback_too(fake):
+    result = run("--verbose", "generate", "-m", "broken", "rain")
+    assert "Traceback" in result.stderr
+    assert "error: 2 tensors" in result.stderr
+
+
+def test_interruption_ends_with_one_line_and_keeps_the_finished_sounds(fake):
+    result = generate("rain", "interrupt", "wind")
+    assert (result.exit_code, result.stderr) == (130, "Loading model\nInterrupted.\n")
+    assert written() == ["rain-seed0.wav"]
+
+
+def test_exhausted_memory_is_explained(fake):
+    result = generate("explode: RESOURCE_EXHAUSTED: 80 GB")
+    assert result.exit_code == 1
+    assert "out of memory; ask for shorter sound" in result.stderr
+
+
+def test_defects_keep_their_traceback(fake):
+    result = generate("explode")
+    assert isinstance(result.exception, RuntimeError)
+
+
+def test_quiet_prints_the_files_alone(fake):
+    result = generate("rain", "--quiet")
+    assert (result.stdout, result.stderr) == ("rain-seed0.wav\n", "")
+    assert fake.calls[0][1]["progress"] is False
+
+
+def test_self_attentions_of_the_published_model_are_those_of_the_paper():
+    config = UNetConfig.from_dict(published_config("audioldm2", "unet"))
+    assert self_attentions(config) == (0, 20, 20, 20)
+    assert LiteFocusConfig().levels == (1,)
+
+
+def test_info_shows_a_checkpoint_without_reading_its_weights(monkeypatch):
+    monkeypatch.setattr("litefocus_jax.checkpoint.rules.convert", None)
+    result = run("info", tiny_checkpoint())
+    assert result.exit_code == 0, result.output
+    for part in (
+        "native checkpoint",
+        "text_encoder_2",
+        "float32",
+        "DDIMScheduler (ddim)",
+        "16000 Hz",
+        "80 s  same frequency",
+    ):
+        assert part in result.stdout
+
+
+def test_info_of_something_else_is_an_error(tmp_path):
+    result = run("info", tmp_path / "missing")
+    assert result.exit_code == 1
+    assert "missing" in result.stderr
+
+
+def test_init_offers_every_size_of_the_library():
+    [choices] = [get_args(get_args(hint)[0]) for name, hint in init.__annotations__.items() if name == "size"]
+    assert choices == SIZES
+
+
+def test_init_writes_a_checkpoint_that_info_reads(tmp_path):
+    assert run("init", tmp_path / "model").exit_code == 0
+    assert run("info", tmp_path / "model").exit_code == 0
+    again = run("init", tmp_path / "model")
+    assert again.exit_code == 1
+    assert "--overwrite" in again.stderr
