@@ -1,6 +1,8 @@
 """Between nnx modules and flat dictionaries of arrays by dotted path."""
 
+import functools
 import math
+from collections.abc import Hashable
 from typing import Any, TypeVar
 
 import jax
@@ -32,14 +34,21 @@ class _SameKey:
         return self._key
 
 
-def abstract(model_class: type[Module], config: Any) -> Module:
+def abstract(model_class: type[Module], config: Hashable) -> Module:
     """Build a module without its weights: every leaf is a `jax.ShapeDtypeStruct`, nothing is computed.
 
     Args:
         model_class: a module built as ``model_class(config, rngs=...)``.
-        config: its configuration.
+        config: its frozen configuration.
     """
-    return nnx.eval_shape(lambda: model_class(config, rngs=_SameKey()))  # pyright: ignore[reportCallIssue]
+    graph, state = _describe(model_class, config)
+    return nnx.merge(graph, jax.tree.map(lambda leaf: leaf, state))  # variables of its own for each caller
+
+
+@functools.lru_cache(maxsize=16)
+def _describe(model_class: type[nnx.Module], config: Hashable) -> tuple[Any, Any]:
+    """Structure and shapes of a module; tracing the UNet's initialisation takes seconds, hence the cache."""
+    return nnx.split(nnx.eval_shape(lambda: model_class(config, rngs=_SameKey())))  # pyright: ignore[reportCallIssue]
 
 
 def leaves(module: nnx.Module) -> dict[str, Any]:
