@@ -1,0 +1,172 @@
+"""The denoising network of AudioLDM2 (diffusers' ``AudioLDM2UNet2DConditionModel``).
+
+Letters in shape comments: B batch, T time, F frequency, C channels, S denoising steps, D time_embed_dim.
+"""
+
+import functools
+import itertools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Key
+
+from litefocus_jax.config import UNetConfig
+from litefocus_jax.litefocus import LiteFocusConfig, litefocus_attention
+from litefocus_jax.models.layers import GroupNorm, TimestepEmbedding, sinusoidal_embedding
+from litefocus_jax.models.transformer import Prompt, SelfAttend, attend_densely
+from litefocus_jax.models.unet_blocks import BlockKeys, DownBlock, MiddleBlock, Prompts, UpBlock
+
+
+class Context(NamedTuple):
+    """Keys and values of every cross-attention, computed once per generation by `UNet.project_context`."""
+
+    down: tuple[BlockKeys, ...]
+    middle: BlockKeys
+    up: tuple[BlockKeys, ...]
+
+
+class UNet(nnx.Module):
+    """Predicts the noise (or velocity) in a latent, given the prompt and the time in the noise schedule.
+
+    What no denoising step changes is computed outside the sampling loop: `embed_time` for all steps at once, and
+    `project_context` for the prompt.
+    """
+
+    def __init__(self, config: UNetConfig, *, rngs: nnx.Rngs) -> None:
+        channels = config.block_out_channels
+        levels = range(len(channels))
+        self.config = config
+        self.conv_in = nnx.Conv(config.in_channels, channels[0], (config.conv_in_kernel,) * 2, rngs=rngs)
+        self.time_embedding = TimestepEmbedding(channels[0], config.time_embed_dim, rngs=rngs)
+        self.down_blocks = nnx.List(DownBlock(config, level, rngs=rngs) for level in levels)
+        self.mid_block = MiddleBlock(config, rngs=rngs)
+        self.up_blocks = nnx.List(UpBlock(config, level, rngs=rngs) for level in reversed(levels))
+        self.conv_norm_out = GroupNorm(config.norm_num_groups, channels[0], epsilon=config.norm_eps, rngs=rngs)
+        self.conv_out = nnx.Conv(channels[0], config.out_channels, (config.conv_out_kernel,) * 2, rngs=rngs)
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """The floating-point type of the weights, in which the network computes."""
+        return self.conv_in.kernel.get_value().dtype
+
+    def embed_time(self, timesteps: Float[Array, " steps"]) -> Float[Array, "steps time_embed_dim"]:
+        """Embed positions in the noise schedule; the sinusoids are float32, the result is in the weights' dtype."""
+        sinusoids = sinusoidal_embedding(
+            timesteps,
+            self.config.block_out_channels[0],
+            flip_sin_to_cos=self.config.flip_sin_to_cos,
+            freq_shift=self.config.freq_shift,
+        )
+        return self.time_embedding(sinusoids.astype(self.dtype))
+
+    def project_context(
+        self,
+        encoder_hidden_states: Float[Array, "batch generated features"],
+        encoder_hidden_states_1: Float[Array, "batch text features_1"],
+        encoder_attention_mask_1: Bool[Array, "batch text"] | None = None,
+    ) -> Context:
+        """Compute the keys and values of every cross-attention.
+
+        Args:
+            encoder_hidden_states: the language model's vectors, read by the first two transformers of a layer.
+            encoder_hidden_states_1: the second text encoder's states, read by the others.
+            encoder_attention_mask_1: True where ``encoder_hidden_states_1`` is not padding.
+
+        Raises:
+            ValueError: when the states do not have the width that the configuration says.
+        """
+        prompts = Prompts(
+            Prompt(encoder_hidden_states, None), Prompt(encoder_hidden_states_1, encoder_attention_mask_1)
+        )
+        return Context(
+            down=tuple(block.project_prompts(prompts) for block in self.down_blocks),
+            middle=self.mid_block.project_prompts(prompts),
+            up=tuple(block.project_prompts(prompts) for block in self.up_blocks),
+        )
+
+    def __call__(
+        self,
+        sample: Float[Array, "batch time frequency in_channels"],
+        time_embedding: Float[Array, "batch time_embed_dim"] | Float[Array, " time_embed_dim"],
+        context: Context,
+        *,
+        litefocus: LiteFocusConfig | None = None,
+        key_rng: Key[Array, ""] | None = None,
+    ) -> Float[Array, "batch time frequency out_channels"]:
+        """One evaluation of the network. Time and frequency may have any size.
+
+        Args:
+            sample: noisy latents.
+            time_embedding: from `embed_time`; one for all, or one per batch entry.
+            context: from `project_context`.
+            litefocus: sparse self-attention at the levels it names, on both ways; the middle block belongs to the
+                last level. ``None`` is dense attention everywhere.
+            key_rng: random key for the tokens that LiteFocus draws. Under ``resample="once"`` the caller gives every
+                step the same key, otherwise a new one.
+
+        Returns:
+            The prediction, in the dtype of ``sample``.
+
+        Raises:
+            ValueError: when LiteFocus names a level that does not exist or has no attention, or draws tokens and
+                ``key_rng`` is missing.
+        """
+        attend_at = _self_attention_by_level(self.config, litefocus, key_rng)
+        time_embedding = jnp.atleast_2d(time_embedding)
+        last = len(self.down_blocks) - 1
+
+        x = self.conv_in(sample)
+        skips = [x]
+        for level, block in enumerate(self.down_blocks):
+            x, level_skips = block(x, time_embedding, context.down[level], attend_at(level))
+            skips += level_skips
+        x = self.mid_block(x, time_embedding, context.middle, attend_at(last))
+        for position, block in enumerate(self.up_blocks):
+            level_skips = [skips.pop() for _ in block.resnets]
+            # Sizes are rounded on the way down, so that doubling may miss the next level's.
+            size = (skips[-1].shape[1], skips[-1].shape[2]) if skips else None
+            x = block(x, time_embedding, level_skips, size, context.up[position], attend_at(last - position))
+        return self.conv_out(jax.nn.silu(self.conv_norm_out(x)))
+
+
+def levels_with_attention(config: UNetConfig) -> tuple[int, ...]:
+    """The levels that LiteFocus can be applied to; the last one always has the middle block's attention."""
+    last = len(config.block_out_channels) - 1
+    return tuple(
+        level
+        for level in range(last + 1)
+        if level == last
+        or config.down_block_types[level] == "CrossAttnDownBlock2D"
+        or config.up_block_types[last - level] == "CrossAttnUpBlock2D"
+    )
+
+
+def _self_attention_by_level(
+    config: UNetConfig, litefocus: LiteFocusConfig | None, key_rng: Key[Array, ""] | None
+) -> Callable[[int], SelfAttend]:
+    """How the self-attention of each level is done in one evaluation of the network."""
+    if litefocus is None:
+        return lambda level: attend_densely
+    available = levels_with_attention(config)
+    for level in litefocus.levels:
+        if level not in available:
+            raise ValueError(f"LiteFocusConfig.levels names level {level}; this UNet has attention at {available}")
+    calls = itertools.count()
+
+    def attend_sparsely(level: int, query: Array, key: Array, value: Array, *, num_frequencies: int) -> Array:
+        draw_rng = None
+        if key_rng is not None:
+            # The same key at all calls of a level is one draw: the compiler computes it once.
+            number = next(calls) if litefocus.resample == "call" else level
+            draw_rng = jax.random.fold_in(key_rng, number)
+        return litefocus_attention(
+            query, key, value, num_frequencies=num_frequencies, config=litefocus, key_rng=draw_rng
+        )
+
+    def attend_at(level: int) -> SelfAttend:
+        return functools.partial(attend_sparsely, level) if level in litefocus.levels else attend_densely
+
+    return attend_at
