@@ -12,7 +12,8 @@ from jaxtyping import Array, Float, Key
 
 from litefocus_jax.attention import dot_product_attention
 from litefocus_jax.config import VAEConfig
-from litefocus_jax.models.layers import Downsample, GroupNorm, ResnetBlock, Upsample
+from litefocus_jax.models.layers import Downsample, GroupNorm, ResnetBlock
+from litefocus_jax.models.upsampling import DoublingConv
 
 _EPSILON = 1e-6  # of every normalisation; the configuration has no field for it
 _LOGVAR_RANGE = (-30.0, 20.0)
@@ -104,7 +105,7 @@ class UpBlock(nnx.Module):
             _resnet(out_channels if layer else in_channels, out_channels, config, rngs)
             for layer in range(config.layers_per_block + 1)
         )
-        self.upsamplers = nnx.List(Upsample(out_channels, rngs=rngs) for _ in range(not is_last))
+        self.upsamplers = nnx.List(DoublingConv(out_channels, rngs=rngs) for _ in range(not is_last))
 
     def __call__(
         self, x: Float[Array, "batch time frequency in_channels"]
