@@ -1,5 +1,6 @@
 """The command line, with a small fake in place of the pipeline; `test_pipeline` makes real sound."""
 
+import os
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
+import litefocus_jax.cli
 import litefocus_jax.pipeline
 from litefocus_jax.checkpoint.rules import CheckpointError
 from litefocus_jax.cli import app
@@ -233,6 +235,16 @@ def test_interruption_ends_with_one_line_and_keeps_the_finished_sounds(fake):
     result = generate("rain", "interrupt", "wind")
     assert (result.exit_code, result.stderr) == (130, "Loading model\nInterrupted.\n")
     assert written() == ["rain-seed0.wav"]
+
+
+@pytest.mark.parametrize(("code", "left_at_once"), [(130, [130]), (1, []), (0, [])])
+def test_only_an_interrupted_command_leaves_without_waiting_for_the_device(monkeypatch, code, left_at_once):
+    left = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    monkeypatch.setattr(litefocus_jax.cli, "app", lambda: sys.exit(code))
+    with pytest.raises(SystemExit):
+        litefocus_jax.cli.main()
+    assert left == left_at_once
 
 
 def test_exhausted_memory_is_explained(fake):

@@ -1,10 +1,12 @@
 """The command ``litefocus-jax``. Heavy imports wait until a command runs, so that ``--help`` is instant."""
 
+import os
+import sys
 from typing import Annotated
 
 import typer
 
-from litefocus_jax.cli.console import configure_logging
+from litefocus_jax.cli.console import INTERRUPTED, configure_logging
 from litefocus_jax.cli.generate import generate
 from litefocus_jax.cli.info import info
 from litefocus_jax.cli.init import init
@@ -44,4 +46,13 @@ def main_options(
 
 def main() -> None:
     """Run the command line; the entry point of the installed script."""
-    app()
+    try:
+        app()
+    except SystemExit as ending:
+        if ending.code == INTERRUPTED:
+            # XLA's threads finish the step they are in, which may take long, and Python must not be torn down under
+            # them: that crashes. Files are complete or absent at any time, so there is nothing left to clean up.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(INTERRUPTED)
+        raise

@@ -15,7 +15,8 @@ messages = Console(stderr=True, soft_wrap=True, highlight=False)
 
 logger = logging.getLogger("litefocus_jax")
 
-_INTERRUPTED = 130  # 128 + SIGINT, as shells count it
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 + SIGINT, as shells count it."""
 
 
 def configure_logging(verbose: bool) -> None:
@@ -37,7 +38,7 @@ def reporting_errors() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         messages.print("Interrupted.")
-        raise typer.Exit(_INTERRUPTED) from None
+        raise typer.Exit(INTERRUPTED) from None
     except (ValueError, OSError) as error:
         logger.debug("traceback", exc_info=True)
         _print_error(str(error))
