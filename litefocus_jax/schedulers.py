@@ -253,7 +253,9 @@ def _ddim_rows(config: SchedulerConfig, num_steps: int, eta: float) -> StepRow:
 
 
 def _dpm_rows(config: SchedulerConfig, num_steps: int) -> StepRow:
-    """Algorithm 2 of Lu et al., "DPM-Solver++" (arXiv 2211.01095), data prediction; ``heun`` is its Appendix form.
+    """Algorithm 2 of Lu et al., "DPM-Solver++" (arXiv 2211.01095), predicting the data.
+
+    Solver type ``"heun"`` weighs the second-order term by its exact integral, which ``"midpoint"`` approximates.
 
     Below, sigma is the noise relative to the signal, and lambda = -log(sigma) half the log signal-to-noise ratio.
     """
