@@ -5,12 +5,13 @@ are not baked into the programs; what sets a shape is static, and what a user tu
 traced, so that turning it compiles nothing new.
 """
 
+import atexit
 import collections
 import dataclasses
 import functools
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -196,16 +197,26 @@ def sample(
         is_last = start + length == schedule.num_steps
         while len(running) > (0 if is_last else queued_ahead):
             steps_done, result = running.popleft()
-            wait_for(result)
+            wait_for(result, queued=state)
             if on_progress is not None:
                 on_progress(steps_done)
     return state.latents
 
 
-def wait_for(array: jax.Array) -> None:
-    """Wait until an array is computed, in a way that Ctrl-C can end."""
-    while not array.is_ready():
-        time.sleep(_POLL_INTERVAL_IN_S)
+def wait_for(result: jax.Array, *, queued: Any = None) -> None:
+    """Wait until an array is computed, in a way that Ctrl-C can end.
+
+    Args:
+        result: the array.
+        queued: arrays that the device was asked to compute after it.
+    """
+    try:
+        while not result.is_ready():
+            time.sleep(_POLL_INTERVAL_IN_S)
+    except KeyboardInterrupt:
+        # A program that ends now would tear Python down under XLA's running threads, which crashes it.
+        atexit.register(jax.block_until_ready, (result, queued))
+        raise
 
 
 def steps_per_call(num_steps: int, platform: str) -> int:

@@ -6,15 +6,15 @@ import tempfile
 from pathlib import Path
 from typing import Any, TypeVar
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
 from litefocus_jax import config
 from litefocus_jax.checkpoint.modules import abstract, fill, leaves
-from litefocus_jax.checkpoint.native import save_native
+from litefocus_jax.checkpoint.native import MANIFEST, save_native
 from litefocus_jax.checkpoint.opened import Components
+from litefocus_jax.checkpoint.replacement import check_destination
 from litefocus_jax.checkpoint.sub_models import SUB_MODELS
 
 Model = TypeVar("Model", bound=nnx.Module)
@@ -108,9 +108,10 @@ def save_random_model(folder: str | Path, *, size: str = "tiny", seed: int = 0, 
 
     Raises:
         ValueError: when the size is unknown.
-        CheckpointError: when the destination exists and ``overwrite`` is false.
+        FileExistsError: when the destination exists and ``overwrite`` is false, or is no native folder.
     """
     configs = sub_model_configs(size)
+    check_destination(Path(folder), overwrite=overwrite, marker=MANIFEST)
     with tempfile.TemporaryDirectory() as scratch:
         tokenizer, tokenizer_2 = save_character_tokenizers(Path(scratch))
         components = Components(

@@ -69,6 +69,12 @@ class UNetConfig(JsonConfig):
             for block in types:
                 if block not in known:
                     raise ConfigError(f"{name} names {block!r}, which is not supported; expected one of {known}")
+        for name, layers in (
+            ("layers_per_block", self.layers_per_level),
+            ("transformer_layers_per_block", self.transformer_layers_per_level),
+        ):
+            if min(layers) < 1:
+                raise ConfigError(f"{name} = {layers}; expected at least 1 at every level")
         for channels, heads in zip(self.block_out_channels, self.num_heads_per_level, strict=True):
             if channels % heads:
                 raise ConfigError(f"block_out_channels has {channels}, which {heads} attention heads do not divide")
