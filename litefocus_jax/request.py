@@ -98,10 +98,12 @@ class Request:
 
     @property
     def guided(self) -> bool:
+        """Whether classifier-free guidance runs."""
         return self.guidance_scale > 1.0
 
     @property
     def batch_size(self) -> int:
+        """Number of sounds."""
         return len(self.prompts) * self.num_waveforms_per_prompt
 
 

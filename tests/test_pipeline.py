@@ -144,7 +144,7 @@ def test_sound_that_is_not_finite_is_an_error_that_names_the_stage() -> None:
 
 def test_several_sounds_are_saved_by_a_pattern(tmp_path: Path) -> None:
     result = tiny_pipeline()(["rain", "wind"], **BRIEF)
-    with pytest.raises(ValueError, match="put {index} in it"):
+    with pytest.raises(ValueError, match=r"put \{index\} in it"):
         result.save(tmp_path / "sound.wav")
     files = result.save(tmp_path / "sound-{index}.flac")
     assert [file.name for file in files] == ["sound-0.flac", "sound-1.flac"]

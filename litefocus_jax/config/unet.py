@@ -89,25 +89,30 @@ class UNetConfig(JsonConfig):
 
     @property
     def num_heads_per_level(self) -> tuple[int, ...]:
+        """Attention heads at each level."""
         return per_level(self.attention_head_dim, len(self.block_out_channels), "attention_head_dim")
 
     @property
     def layers_per_level(self) -> tuple[int, ...]:
+        """Resnets at each level on the way down; there is one more on the way up."""
         return per_level(self.layers_per_block, len(self.block_out_channels), "layers_per_block")
 
     @property
     def transformer_layers_per_level(self) -> tuple[int, ...]:
+        """Transformer blocks in each transformer, by level."""
         return per_level(
             self.transformer_layers_per_block, len(self.block_out_channels), "transformer_layers_per_block"
         )
 
     @property
     def cross_attention_dim_per_level(self) -> tuple[tuple[int | None, ...], ...]:
+        """For each level the transformers after each resnet, by the width of what they attend to."""
         dims = per_level(self.cross_attention_dim, len(self.block_out_channels), "cross_attention_dim")
         return tuple(dim if isinstance(dim, tuple) else (dim,) for dim in dims)
 
     @property
     def time_embed_dim(self) -> int:
+        """Width of the time embedding."""
         return self.time_embedding_dim or 4 * self.block_out_channels[0]
 
     @classmethod
