@@ -1,5 +1,6 @@
 """Making, changing and comparing models on disk."""
 
+import functools
 import json
 import shutil
 from collections.abc import Callable
@@ -13,12 +14,15 @@ from litefocus_jax.checkpoint import modules, safetensors_files
 from litefocus_jax.checkpoint.rules import invert
 from litefocus_jax.checkpoint.store import Components, load_components
 from litefocus_jax.checkpoint.sub_models import SUB_MODELS
+from tests.checkpoints import tiny_checkpoint
 
 
-def save_as_diffusers(native_folder: Path, folder: Path) -> Path:
-    """What diffusers would have saved for a native model, made by running the key tables backwards."""
-    components = load_components(native_folder)
-    shutil.copytree(native_folder, folder, ignore=shutil.ignore_patterns("model.*"))
+@functools.cache
+def tiny_diffusers_checkpoint() -> Path:
+    """What diffusers would have saved for `tiny_checkpoint`, made by running the key tables backwards."""
+    components = load_components(tiny_checkpoint())
+    folder = tiny_checkpoint().with_name("tiny-diffusers")
+    shutil.copytree(tiny_checkpoint(), folder, ignore=shutil.ignore_patterns("model.*"))
     index: dict[str, object] = {"_class_name": "AudioLDM2Pipeline"}
     for sub_model in SUB_MODELS:
         tensors = invert(modules.to_numpy(components.modules[sub_model.folder]), sub_model.rules)

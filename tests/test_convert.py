@@ -13,15 +13,13 @@ from convert import conversion
 from convert.__main__ import app
 from litefocus_jax.checkpoint import native
 from litefocus_jax.checkpoint.store import load_components
-from litefocus_jax.random_model import save_random_model
-from tests.stored_models import assert_same_model, change_tensors, save_as_diffusers
+from tests.checkpoints import tiny_checkpoint
+from tests.stored_models import assert_same_model, change_tensors, tiny_diffusers_checkpoint
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("checkpoints")
-    save_random_model(folder / "native", size="tiny")
-    return save_as_diffusers(folder / "native", folder / "diffusers")
+def source() -> Path:
+    return tiny_diffusers_checkpoint()
 
 
 @pytest.fixture(autouse=True)
@@ -48,16 +46,16 @@ def test_weights_are_written_in_the_asked_for_type(source: Path, tmp_path: Path)
     assert_same_model(load_components(tmp_path / "model"), load_components(source, "bfloat16"))
 
 
-def test_an_existing_destination_is_refused_before_anything_is_read(source: Path) -> None:
-    (source.parent / "native" / "ours.txt").touch()
-    result = convert("no/such/source/at/all", source.parent / "native")
+def test_an_existing_destination_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    destination = shutil.copytree(tiny_checkpoint(), tmp_path / "model")
+    result = convert("no/such/source/at/all", destination)
     assert result.exit_code == 1
     assert "exists; choose another destination, or overwrite it (--overwrite)" in result.stderr
-    assert (source.parent / "native" / "ours.txt").exists()
+    load_components(destination)
 
 
 def test_overwrite_replaces_an_earlier_model(source: Path, tmp_path: Path) -> None:
-    destination = shutil.copytree(source.parent / "native", tmp_path / "model")
+    destination = shutil.copytree(tiny_checkpoint(), tmp_path / "model")
     (destination / "unet" / "model.safetensors").write_bytes(b"")
     assert convert(source, destination, "--overwrite").exit_code == 0
     assert_same_model(load_components(destination), load_components(source))

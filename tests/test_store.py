@@ -14,27 +14,26 @@ from litefocus_jax.checkpoint.rules import CheckpointError
 from litefocus_jax.checkpoint.store import Components, load_components, open_checkpoint, save_native
 from litefocus_jax.checkpoint.sub_models import SUB_MODELS
 from litefocus_jax.config import ConfigError
-from litefocus_jax.random_model import save_random_model
-from tests.stored_models import assert_same_model, change_json, change_tensors, save_as_diffusers, write_json
+from tests.checkpoints import tiny_checkpoint
+from tests.stored_models import (
+    assert_same_model,
+    change_json,
+    change_tensors,
+    tiny_diffusers_checkpoint,
+    write_json,
+)
 
 SHARDED = "text_encoder_2"  # the sub-model that the tests of shards cut in two
 
 
 @pytest.fixture(scope="module")
-def native_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("checkpoints") / "native"
-    save_random_model(folder, size="tiny")
-    return folder
+def native_source() -> Path:
+    return tiny_checkpoint()
 
 
 @pytest.fixture(scope="module")
 def components(native_source: Path) -> Components:
     return load_components(native_source)
-
-
-@pytest.fixture(scope="module")
-def diffusers_source(native_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_as_diffusers(native_source, tmp_path_factory.mktemp("checkpoints") / "diffusers")
 
 
 @pytest.fixture
@@ -43,8 +42,8 @@ def native_folder(native_source: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def diffusers_folder(diffusers_source: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(diffusers_source, tmp_path / "diffusers")
+def diffusers_folder(tmp_path: Path) -> Path:
+    return shutil.copytree(tiny_diffusers_checkpoint(), tmp_path / "diffusers")
 
 
 def error_of(folder: Path) -> str:
