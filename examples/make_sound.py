@@ -12,7 +12,7 @@ from litefocus_jax import AudioLDM2Pipeline
 
 def main() -> None:
     """Parse the command line, generate and save."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Make one sound.")
     parser.add_argument("model")
     parser.add_argument("prompt")
     parser.add_argument("output")

@@ -138,7 +138,7 @@ def denoise(
         guided: whether guidance runs.
         litefocus: sparse attention, or None for dense.
     """
-    time_embeddings = unet.embed_time(schedule.steps.timestep)  # [S, D]
+    time_embeddings = unet.embed_time(jnp.asarray(schedule.steps.timestep))  # [S, D]
 
     def body(state: SchedulerState, xs: tuple) -> tuple[SchedulerState, None]:
         row, time_embedding, number = xs
@@ -211,7 +211,7 @@ def wait_for(result: jax.Array, *, queued: Any = None) -> None:
         queued: arrays that the device was asked to compute after it.
     """
     try:
-        while not result.is_ready():
+        while not result.is_ready():  # pyright: ignore[reportAttributeAccessIssue]
             time.sleep(_POLL_INTERVAL_IN_S)
     except KeyboardInterrupt:
         # A program that ends now would tear Python down under XLA's running threads, which crashes it.

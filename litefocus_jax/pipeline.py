@@ -123,7 +123,7 @@ class AudioLDM2Pipeline:
         num_waveforms_per_prompt: int = 1,
         eta: float = 0.0,
         seed: int = 0,
-        latents: Float[Array, "sounds time frequency channels"] | None = None,
+        latents: Float[Array | np.ndarray, "sounds time frequency channels"] | None = None,
         scheduler: Literal["ddim", "dpm++"] | None = None,
         litefocus: LiteFocusConfig | Literal["auto"] | None = "auto",
         progress: bool = True,
@@ -197,7 +197,7 @@ class AudioLDM2Pipeline:
         )
 
     def _prepare_latents(
-        self, request: Request, keys: generate.RandomKeys, latents: Float[Array, "..."] | None
+        self, request: Request, keys: generate.RandomKeys, latents: Array | np.ndarray | None
     ) -> Float[Array, "sounds time frequency channels"]:
         geometry = self.geometry
         shape = (geometry.latent_frames(request.audio_length_in_s), geometry.frequencies, geometry.channels)

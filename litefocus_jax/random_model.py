@@ -114,11 +114,12 @@ def save_random_model(folder: str | Path, *, size: str = "tiny", seed: int = 0, 
     check_destination(Path(folder), overwrite=overwrite, marker=MANIFEST)
     with tempfile.TemporaryDirectory() as scratch:
         tokenizer, tokenizer_2 = save_character_tokenizers(Path(scratch))
+        models: dict[str, Any] = {
+            sub_model.folder: random_model(sub_model.model_class, configs[sub_model.folder], seed)
+            for sub_model in SUB_MODELS
+        }
         components = Components(
-            **{
-                sub_model.folder: random_model(sub_model.model_class, configs[sub_model.folder], seed)
-                for sub_model in SUB_MODELS
-            },
+            **models,
             scheduler=config.SchedulerConfig.from_dict(published_config("audioldm2", "scheduler")),
             tokenizer=tokenizer,
             tokenizer_2=tokenizer_2,

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from litefocus_jax.config.reading import ConfigError, JsonConfig
 
@@ -52,7 +52,7 @@ class VAEConfig(JsonConfig):
         return 2 ** (len(self.block_out_channels) - 1)
 
     @classmethod
-    def tiny(cls) -> "VAEConfig":
+    def tiny(cls) -> Self:
         """Three levels (4x down-sampling), as published, a few channels wide."""
         return cls(
             in_channels=1,
@@ -101,7 +101,7 @@ class VocoderConfig(JsonConfig):
         return math.prod(self.upsample_rates)
 
     @classmethod
-    def tiny(cls) -> "VocoderConfig":
+    def tiny(cls) -> Self:
         """The published rates (hop 160 at 16 kHz, odd and even), a few channels wide."""
         return cls(
             model_in_dim=32,

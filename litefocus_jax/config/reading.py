@@ -75,6 +75,11 @@ class JsonConfig:
         """
         return cls.from_dict(read_json(path), source=path)
 
+    @classmethod
+    def tiny(cls) -> Self:
+        """A configuration of the published architecture that is small enough for tests."""
+        raise NotImplementedError(f"{cls.__name__} has no tiny form")
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON object that `from_dict` reads back to an equal configuration."""
         values = dataclasses.asdict(self)

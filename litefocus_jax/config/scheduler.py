@@ -112,7 +112,7 @@ class SchedulerConfig(JsonConfig):
         return SAMPLERS[self.class_name]
 
     @classmethod
-    def tiny(cls) -> "SchedulerConfig":
+    def tiny(cls) -> Self:
         """The schedule AudioLDM2 is published with; a schedule has no size to shrink."""
         return cls(
             beta_start=0.0015,

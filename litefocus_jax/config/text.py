@@ -62,7 +62,7 @@ class ClapTextConfig(JsonConfig):
         return {"model_type": "clap", **projection, "text_config": dataclasses.asdict(self)}
 
     @classmethod
-    def tiny(cls) -> "ClapTextConfig":
+    def tiny(cls) -> Self:
         """Two layers, a few features wide; the vocabulary holds one token per byte."""
         return cls(
             vocab_size=300,
@@ -135,7 +135,7 @@ class T5Config(JsonConfig):
         return {"architectures": ["T5EncoderModel"], "model_type": "t5", **super().to_dict()}
 
     @classmethod
-    def tiny(cls) -> "T5Config":
+    def tiny(cls) -> Self:
         """Two gated blocks, a few features wide, with distances that short prompts exhaust."""
         return cls(
             vocab_size=300,
@@ -180,7 +180,7 @@ class GPT2Config(JsonConfig):
         return {"architectures": ["GPT2Model"], "model_type": "gpt2", **super().to_dict()}
 
     @classmethod
-    def tiny(cls) -> "GPT2Config":
+    def tiny(cls) -> Self:
         """Two layers, a few features wide, generating four vectors."""
         return cls(vocab_size=30, n_positions=96, n_embd=16, n_layer=2, n_head=2, max_new_tokens=4)
 
@@ -208,6 +208,6 @@ class ProjectionConfig(JsonConfig):
         return self.use_learned_position_embedding is not None
 
     @classmethod
-    def tiny(cls) -> "ProjectionConfig":
+    def tiny(cls) -> Self:
         """The widths of the other tiny text models, without learned positions, as published."""
         return cls(text_encoder_dim=8, text_encoder_1_dim=24, langauge_model_dim=16)

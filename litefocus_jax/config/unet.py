@@ -1,7 +1,7 @@
 """Configuration of the AudioLDM2 UNet."""
 
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from litefocus_jax.config.reading import ConfigError, JsonConfig, per_level
 
@@ -116,7 +116,7 @@ class UNetConfig(JsonConfig):
         return self.time_embedding_dim or 4 * self.block_out_channels[0]
 
     @classmethod
-    def tiny(cls) -> "UNetConfig":
+    def tiny(cls) -> Self:
         """Four levels with attention at levels 1 to 3, as published, a hundredth of the width."""
         return cls(
             sample_size=16,

@@ -1,8 +1,8 @@
 """A small random AudioLDM2 in PyTorch, saved as diffusers saves it: what the whole path is held against."""
 
 from pathlib import Path
+from typing import Any
 
-import torch
 from diffusers import (
     AudioLDM2Pipeline,
     AudioLDM2ProjectionModel,
@@ -41,18 +41,18 @@ TINY_CLAP_AUDIO = {
 }
 
 
-def build_models(seed: int = 0) -> dict[str, torch.nn.Module]:
+def build_models(seed: int = 0) -> dict[str, Any]:
     """The sub-models with random weights, by the names of their folders."""
     clap = config.ClapTextConfig.tiny().to_dict() | {"audio_config": TINY_CLAP_AUDIO}
     gpt2 = config.GPT2Config.tiny().to_dict() | {"bos_token_id": 0, "eos_token_id": 0}
     models = {
         "unet": AudioLDM2UNet2DConditionModel.from_config(config.UNetConfig.tiny().to_dict()),
         "vae": AutoencoderKL.from_config(config.VAEConfig.tiny().to_dict()),
-        "vocoder": SpeechT5HifiGan(SpeechT5HifiGanConfig(**config.VocoderConfig.tiny().to_dict())),
-        "text_encoder": ClapModel(ClapConfig(**clap)),
-        "text_encoder_2": T5EncoderModel(T5Config(**config.T5Config.tiny().to_dict())),
+        "vocoder": SpeechT5HifiGan(SpeechT5HifiGanConfig.from_dict(config.VocoderConfig.tiny().to_dict())),
+        "text_encoder": ClapModel(ClapConfig.from_dict(clap)),
+        "text_encoder_2": T5EncoderModel(T5Config.from_dict(config.T5Config.tiny().to_dict())),
         # As published the language model is a GPT2Model, with which current diffusers and transformers crash.
-        "language_model": GPT2LMHeadModel(GPT2Config(**gpt2)),
+        "language_model": GPT2LMHeadModel(GPT2Config.from_dict(gpt2)),
         "projection_model": AudioLDM2ProjectionModel.from_config(config.ProjectionConfig.tiny().to_dict()),
     }
     return {name: randomise(model, seed + index) for index, (name, model) in enumerate(models.items())}
@@ -64,12 +64,13 @@ def build_pipeline(folder: Path, seed: int = 0) -> AudioLDM2Pipeline:
     # A vocoder of unit-size activations saturates its tanh, which would hide differences.
     models["vocoder"].conv_post.weight.mul_(0.1)
     tokenizer, tokenizer_2 = save_character_tokenizers(folder)
+    scheduler: Any = DDIMScheduler.from_config(published_config("audioldm2", "scheduler"))
     return AudioLDM2Pipeline(
         **models,
         tokenizer=AutoTokenizer.from_pretrained(tokenizer),
         tokenizer_2=AutoTokenizer.from_pretrained(tokenizer_2),
         feature_extractor=ClapFeatureExtractor(feature_size=8),
-        scheduler=DDIMScheduler.from_config(published_config("audioldm2", "scheduler")),
+        scheduler=scheduler,
     )
 
 
