@@ -13,6 +13,13 @@ from litefocus_jax.checkpoint import modules
 from litefocus_jax.checkpoint.lazy import Tensors
 from litefocus_jax.checkpoint.rules import CheckpointError, Rule, check, convert
 from litefocus_jax.checkpoint.sub_models import SUB_MODELS, SubModel
+from litefocus_jax.models.clap import ClapTextModel
+from litefocus_jax.models.gpt2 import GPT2
+from litefocus_jax.models.projection import ProjectionModel
+from litefocus_jax.models.t5 import T5Encoder
+from litefocus_jax.models.unet import UNet
+from litefocus_jax.models.vae import VAE
+from litefocus_jax.models.vocoder import Vocoder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,26 +27,26 @@ class Components:
     """The parts of an AudioLDM2, under diffusers' names. Each module holds its configuration as ``.config``.
 
     Attributes:
-        unet: the denoiser, `litefocus_jax.models.unet.UNet`.
-        vae: mel spectrogram to latent and back, `litefocus_jax.models.vae.VAE`.
-        vocoder: mel spectrogram to sound, `litefocus_jax.models.vocoder.Vocoder`.
-        text_encoder: CLAP's text tower, `litefocus_jax.models.clap.ClapTextModel`.
-        text_encoder_2: Flan-T5's encoder, `litefocus_jax.models.t5.T5Encoder`.
-        language_model: GPT-2, `litefocus_jax.models.gpt2.GPT2`.
-        projection_model: from the text encoders to GPT-2, `litefocus_jax.models.projection.ProjectionModel`.
+        unet: the denoiser.
+        vae: mel spectrogram to latent and back.
+        vocoder: mel spectrogram to sound.
+        text_encoder: CLAP's text tower.
+        text_encoder_2: Flan-T5's encoder.
+        language_model: GPT-2.
+        projection_model: from the text encoders to GPT-2.
         scheduler: the noise schedule.
         tokenizer: folder of CLAP's tokenizer.
         tokenizer_2: folder of T5's tokenizer.
         dtype: floating-point type of the weights, such as ``"bfloat16"``; VAE and vocoder are float32 in any case.
     """
 
-    unet: Any
-    vae: Any
-    vocoder: Any
-    text_encoder: Any
-    text_encoder_2: Any
-    language_model: Any
-    projection_model: Any
+    unet: UNet
+    vae: VAE
+    vocoder: Vocoder
+    text_encoder: ClapTextModel
+    text_encoder_2: T5Encoder
+    language_model: GPT2
+    projection_model: ProjectionModel
     scheduler: config.SchedulerConfig
     tokenizer: Path
     tokenizer_2: Path
@@ -134,7 +141,7 @@ class Checkpoint:
             ValueError: when ``dtype`` is not float32, bfloat16 or float16.
         """
         dtype = modules.floating_dtype(self.dtype if dtype is None else dtype)
-        loaded = {}
+        loaded: dict[str, Any] = {}
         for sub_model in SUB_MODELS:
             on_sub_model(sub_model.folder)
             loaded[sub_model.folder] = self.sub_models[sub_model.folder].load(sub_model.weights_dtype(dtype))

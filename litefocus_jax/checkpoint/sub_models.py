@@ -2,9 +2,9 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 import numpy as np
-from flax import nnx
 
 from litefocus_jax import config
 from litefocus_jax.checkpoint import normalise
@@ -30,8 +30,8 @@ class SubModel:
     Attributes:
         folder: its folder in a checkpoint, which is also its name in `Components`.
         class_names: the PyTorch classes that ``model_index.json`` may name for it.
-        config_class: reads its ``config.json``.
-        model_class: built as ``model_class(config, rngs=...)``.
+        config_class: a `JsonConfig` that reads its ``config.json``.
+        model_class: an `nnx.Module` built as ``model_class(config, rngs=...)``.
         rules: its key table.
         ignored: patterns of the PyTorch keys that are deliberately unused.
         steps: from `litefocus_jax.checkpoint.normalise`, applied in order before the rules.
@@ -41,8 +41,8 @@ class SubModel:
 
     folder: str
     class_names: tuple[str, ...]
-    config_class: type[config.JsonConfig]
-    model_class: type[nnx.Module]
+    config_class: type[Any]
+    model_class: type[Any]
     rules: tuple[Rule, ...]
     ignored: tuple[str, ...] = ()
     steps: tuple[normalise.Step, ...] = ()
