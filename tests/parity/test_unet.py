@@ -12,28 +12,36 @@ from diffusers.pipelines.audioldm2.modeling_audioldm2 import AudioLDM2UNet2DCond
 
 from litefocus_jax.checkpoint.tables.unet import UNET_IGNORED, UNET_RULES
 from litefocus_jax.config import UNetConfig
-from litefocus_jax.models.unet import UNet
+from litefocus_jax.models.unet import Context, UNet
 from litefocus_jax.random_model import published_config
 from tests.parity.comparison import assert_parity, nhwc, port, randomise, to_jax
 
 TINY = UNetConfig.tiny()
+# Two levels: a third of the time to compile.
+SMALL = dataclasses.replace(
+    TINY,
+    down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+    up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+    block_out_channels=(8, 16),
+    cross_attention_dim=((None, 16, 24),) * 2,
+)
 VARIANTS = {
     "two transformer layers, a fourth transformer": {
-        "cross_attention_dim": ((None, 16, 24, None),) * 4,
+        "cross_attention_dim": ((None, 16, 24, None),) * 2,
         "transformer_layers_per_block": 2,
     },
-    "no second text encoder": {"cross_attention_dim": ((None, 16),) * 4},
-    "a fourth transformer that reads the text": {"cross_attention_dim": ((None, 16, 24, 24),) * 4},
+    "no second text encoder": {"cross_attention_dim": ((None, 16),) * 2},
+    "a fourth transformer that reads the text": {"cross_attention_dim": ((None, 16, 24, 24),) * 2},
     "heads, layers and transformer layers per level": {
-        "attention_head_dim": (2, 4, 8, 1),
-        "layers_per_block": (1, 2, 1, 2),
-        "transformer_layers_per_block": (1, 2, 1, 1),
+        "attention_head_dim": (4, 2),
+        "layers_per_block": (2, 1),
+        "transformer_layers_per_block": (1, 2),
+        "down_block_types": ("CrossAttnDownBlock2D",) * 2,
     },
     "linear projections": {"use_linear_projection": True},
-    "another shape of network": {
+    "attention at the full resolution": {
         "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
         "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
-        "block_out_channels": (8, 12),
         "cross_attention_dim": (16, 16),
         "in_channels": 3,
         "out_channels": 5,
@@ -71,15 +79,23 @@ def random_inputs(config: UNetConfig, time: int, frequency: int, masked: bool = 
     return inputs | {"encoder_attention_mask_1": torch.arange(6) < torch.tensor([[2], [6]])} if masked else inputs
 
 
-def apply(unet: UNet, inputs: dict[str, torch.Tensor]) -> jax.Array:
+def project_context(unet: UNet, inputs: dict[str, torch.Tensor]) -> Context:
     mask = inputs.get("encoder_attention_mask_1")
-    context = unet.project_context(
+    return unet.project_context(
         to_jax(inputs["encoder_hidden_states"]),
         to_jax(inputs["encoder_hidden_states_1"]),
         None if mask is None else to_jax(mask),
     )
-    time_embedding = unet.embed_time(to_jax(inputs["timestep"]))
-    return jax.jit(UNet.__call__)(unet, nhwc(inputs["sample"]), time_embedding, context)
+
+
+@jax.jit
+def predict(unet: UNet, sample: jax.Array, timesteps: jax.Array, context: Context) -> jax.Array:
+    time_embedding = unet.embed_time(timesteps)
+    return unet(sample, time_embedding if len(timesteps) > 1 else time_embedding[0], context)
+
+
+def apply(unet: UNet, inputs: dict[str, torch.Tensor]) -> jax.Array:
+    return predict(unet, nhwc(inputs["sample"]), to_jax(inputs["timestep"]), project_context(unet, inputs))
 
 
 def check(config: UNetConfig, time: int, frequency: int, masked: bool = True) -> None:
@@ -89,53 +105,50 @@ def check(config: UNetConfig, time: int, frequency: int, masked: bool = True) ->
     assert_parity(apply(ours, inputs), expected.permute(0, 2, 3, 1))
 
 
-@pytest.mark.parametrize(("time", "frequency"), [(5, 16), (13, 16), (17, 8), (32, 16), (1, 3)])
-def test_any_size_gives_the_same_prediction(time, frequency):
+@pytest.mark.parametrize(("time", "frequency"), [(5, 16), (13, 16)])
+def test_four_levels_give_the_same_prediction(time, frequency):
     check(TINY, time, frequency)
 
 
+@pytest.mark.parametrize(("time", "frequency"), [(17, 8), (32, 16), (1, 3)])
+def test_any_size_gives_the_same_prediction(time, frequency):
+    check(SMALL, time, frequency)
+
+
 def test_without_a_mask_padding_is_read_like_text():
-    check(TINY, 5, 8, masked=False)
+    check(SMALL, 5, 8, masked=False)
 
 
 @pytest.mark.parametrize("fields", VARIANTS.values(), ids=VARIANTS.keys())
 def test_every_field_is_honoured(fields):
-    check(dataclasses.replace(TINY, **fields), 6, 8)
+    check(dataclasses.replace(SMALL, **fields), 5, 6)
 
 
 def test_rounding_down_is_undone_by_resizing_to_the_skip():
-    check(dataclasses.replace(TINY, downsample_padding=0), 15, 13)
+    check(dataclasses.replace(SMALL, downsample_padding=0), 15, 13)
 
 
 def test_gradient_with_respect_to_the_sample():
-    reference, ours = build(TINY)
-    inputs = random_inputs(TINY, 5, 8)
+    reference, ours = build(SMALL)
+    inputs = random_inputs(SMALL, 5, 8)
     sample = inputs["sample"].requires_grad_()
     torch.sin(reference(**inputs).sample).sum().backward()
     assert sample.grad is not None
 
     def loss(sample: jax.Array) -> jax.Array:
-        context = ours.project_context(
-            *(to_jax(inputs[f"encoder_{name}"]) for name in ("hidden_states", "hidden_states_1", "attention_mask_1"))
-        )
-        return jnp.sin(ours(sample, ours.embed_time(to_jax(inputs["timestep"])), context)).sum()
+        return jnp.sin(predict(ours, sample, to_jax(inputs["timestep"]), project_context(ours, inputs))).sum()
 
     assert_parity(jax.jit(jax.grad(loss))(nhwc(sample)), sample.grad.permute(0, 2, 3, 1))
 
 
 def test_one_time_embedding_serves_the_whole_batch():
-    _, ours = build(TINY)
-    inputs = random_inputs(TINY, 5, 8) | {"timestep": torch.tensor([801, 801])}
-    context = ours.project_context(
-        *(to_jax(inputs[f"encoder_{name}"]) for name in ("hidden_states", "hidden_states_1", "attention_mask_1"))
-    )
-    one = ours(nhwc(inputs["sample"]), ours.embed_time(jnp.array([801.0]))[0], context)
-    np.testing.assert_allclose(one, apply(ours, inputs), atol=1e-5)
+    _, ours = build(SMALL)
+    inputs = random_inputs(SMALL, 5, 8)
+    one, each = (apply(ours, inputs | {"timestep": torch.tensor(steps)}) for steps in ([801], [801, 801]))
+    np.testing.assert_allclose(one, each, atol=1e-5)
 
 
 @pytest.mark.slow
 def test_published_size_at_five_seconds():
-    config = UNetConfig.from_dict(published_config("audioldm2", "unet"))
-    reference, ours = build.__wrapped__(config)
-    check_inputs = random_inputs(config, 125, 16)
-    assert_parity(apply(ours, check_inputs), reference(**check_inputs).sample.permute(0, 2, 3, 1))
+    check(UNetConfig.from_dict(published_config("audioldm2", "unet")), 125, 16)
+    build.cache_clear()  # two gigabytes

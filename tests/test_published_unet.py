@@ -1,0 +1,70 @@
+"""The UNet in its published sizes, without weights."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import pytest
+from flax import nnx
+
+from litefocus_jax.checkpoint.modules import abstract, parameter_count
+from litefocus_jax.config import UNetConfig
+from litefocus_jax.litefocus import LiteFocusConfig
+from litefocus_jax.models import unet as unet_module
+from litefocus_jax.models.unet import UNet
+from litefocus_jax.random_model import published_config
+
+PARAMETERS = {"audioldm2": 346_943_496, "audioldm2-large": 718_012_296, "audioldm2-gigaspeech": 261_926_536}
+
+
+@functools.cache
+def build(name: str) -> UNet:
+    return abstract(UNet, UNetConfig.from_dict(published_config(name, "unet")))
+
+
+def trace(unet: UNet, time: int, litefocus: LiteFocusConfig | None = None) -> jax.ShapeDtypeStruct:
+    """Shape of the prediction for two sounds of ``time`` latent frames, computing nothing."""
+
+    def predict(unet: UNet, sample: jax.Array, generated: jax.Array, text: jax.Array, key_rng: jax.Array) -> jax.Array:
+        context = unet.project_context(generated, text, jnp.ones(text.shape[:2], bool))
+        time_embedding = unet.embed_time(jnp.ones(1))[0]
+        return unet(sample, time_embedding, context, litefocus=litefocus, key_rng=key_rng)
+
+    def array(*shape: int) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+    channels = unet.config.in_channels
+    key_rng = jax.eval_shape(lambda: jax.random.key(0))
+    return jax.eval_shape(predict, unet, array(2, time, 16, channels), array(2, 8, 768), array(2, 20, 1024), key_rng)
+
+
+@pytest.mark.parametrize(("name", "parameters"), PARAMETERS.items())
+def test_published_size_has_the_published_number_of_parameters(name, parameters):
+    assert parameter_count(build(name)) == parameters
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_prediction_has_the_shape_of_the_latents(name):
+    assert trace(build(name), 125).shape == (2, 125, 16, 8)
+
+
+def test_litefocus_replaces_the_twenty_self_attentions_of_the_second_level(monkeypatch):
+    shapes, attend = [], unet_module.litefocus_attention
+
+    def count(query, key, value, *, num_frequencies, **others):
+        shapes.append((query.shape, num_frequencies))
+        return attend(query, key, value, num_frequencies=num_frequencies, **others)
+
+    monkeypatch.setattr(unet_module, "litefocus_attention", count)
+    trace(build("audioldm2"), 1000, LiteFocusConfig())
+    assert shapes == [((2, 500 * 8, 8, 32), 8)] * 20
+
+
+def test_a_level_without_attention_is_refused():
+    with pytest.raises(ValueError, match=r"names level 0; this UNet has attention at \(1, 2, 3\)"):
+        trace(build("audioldm2"), 32, LiteFocusConfig(levels=(1, 0)))
+
+
+def test_a_module_is_a_pytree_of_its_weights():
+    unet = build("audioldm2-gigaspeech")
+    assert len(jax.tree.leaves(unet)) == len(jax.tree.leaves(nnx.state(unet)))
