@@ -1,10 +1,11 @@
 """The pipeline as a user meets it, on a tiny random model and without PyTorch."""
 
+import signal
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -98,14 +99,17 @@ def test_progress_counts_every_step() -> None:
     assert seen == [1, 2, 3, 4, 5]
 
 
-def test_ctrl_c_ends_a_generation(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(seconds: float) -> None:
-        raise KeyboardInterrupt
+def test_ctrl_c_ends_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    class NeverReady:
+        def is_ready(self) -> bool:
+            signal.raise_signal(signal.SIGINT)
+            return False
 
-    monkeypatch.setattr(jax.Array, "is_ready", lambda self: False, raising=False)
-    monkeypatch.setattr(generate.time, "sleep", interrupt)
+    left_for_the_end: list[Any] = []
+    monkeypatch.setattr(generate.atexit, "register", lambda *call: left_for_the_end.append(call))
     with pytest.raises(KeyboardInterrupt):
-        generate.wait_for(jnp.zeros(1))
+        generate.wait_for(cast(jax.Array, NeverReady()))
+    assert left_for_the_end, "a program that ends now must wait for the device first"
 
 
 @pytest.mark.parametrize(
