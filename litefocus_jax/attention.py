@@ -25,8 +25,8 @@ ENVIRONMENT_VARIABLE = "LITEFOCUS_ATTENTION"
 
 # On a CPU a tile is one head and this many queries, so that it stays in cache between its two matrix products.
 _CPU_TILE_ROWS = 256
-# With this few keys a tile is too small to repay the loop around it.
-_CPU_PLAIN_KEYS = 64
+# With this few keys a tile is too small to repay the loop around it, or the fused kernel.
+_FEW_KEYS = 64
 # Elsewhere a tile spans all heads, to fill the device; its scores are held to this many (256 MiB).
 _ACCELERATOR_TILE_SCORES = 2**26
 
@@ -63,12 +63,7 @@ def dot_product_attention(
     """
     _check_shapes(query, key, value, key_mask, key_lengths)
     factor = query.shape[-1] ** -0.5 if scale is None else scale
-    if backend == "auto":
-        chosen = os.environ.get(ENVIRONMENT_VARIABLE) or "auto"
-        if chosen not in get_args(Backend):
-            raise ValueError(f"{ENVIRONMENT_VARIABLE} = {chosen!r}; expected one of {', '.join(get_args(Backend))}")
-    else:
-        chosen = backend
+    chosen = _requested_backend(backend)
     if chosen == "auto":
         chosen = choose_backend(query, key, masked=key_mask is not None)
 
@@ -77,21 +72,11 @@ def dot_product_attention(
             raise ValueError(
                 "backend 'cudnn' takes no key_mask; give key_lengths if the mask is a prefix, or use 'auto'"
             )
-        return jax.nn.dot_product_attention(
-            query,
-            key,
-            value,
-            scale=factor,
-            key_value_seq_lengths=None if key_lengths is None else key_lengths.astype(jnp.int32),
-            implementation="cudnn",
-        )
+        return _cudnn(query, key, value, key_lengths, factor)
     if key_lengths is not None:
         key_mask = jnp.arange(key.shape[1])[None, :] < key_lengths[:, None]
-    if chosen == "plain":
-        return _plain(query, key, value, key_mask, factor)
-    if chosen == "tiled":
-        return _tiled(query, key, value, key_mask, factor)
-    raise ValueError(f"backend = {backend!r}; expected one of {', '.join(get_args(Backend))}")
+    attend = _plain if chosen == "plain" else _tiled
+    return attend(query, key, value, key_mask, factor)
 
 
 def choose_backend(
@@ -106,12 +91,24 @@ def choose_backend(
     """
     batch, queries, heads, head_dim = query.shape
     keys = key.shape[1]
+    if keys <= _FEW_KEYS:
+        return "plain"
     if jax.default_backend() == "cpu":
-        return "plain" if keys <= _CPU_PLAIN_KEYS else "tiled"
+        return "tiled"
     half_precision = query.dtype in (jnp.bfloat16, jnp.float16)
     if half_precision and not masked and head_dim % 8 == 0 and head_dim <= 128 and _gpu_generation() >= 8:
         return "cudnn"
     return "plain" if batch * heads * queries * keys <= _ACCELERATOR_TILE_SCORES else "tiled"
+
+
+def _requested_backend(backend: str) -> str:
+    """The back end asked for by argument or, where that is ``"auto"``, by the environment."""
+    name, source = backend, "backend"
+    if backend == "auto":
+        name, source = os.environ.get(ENVIRONMENT_VARIABLE) or "auto", ENVIRONMENT_VARIABLE
+    if name not in get_args(Backend):
+        raise ValueError(f"{source} = {name!r}; expected one of {', '.join(get_args(Backend))}")
+    return name
 
 
 def _gpu_generation() -> int:
@@ -138,6 +135,26 @@ def _check_shapes(query: Array, key: Array, value: Array, key_mask: Array | None
         raise ValueError(f"key_mask is {key_mask.dtype}{key_mask.shape}; expected bool{(batch, keys)}")
     if key_lengths is not None and key_lengths.shape != (batch,):
         raise ValueError(f"key_lengths has shape {key_lengths.shape}; expected {(batch,)}")
+
+
+def _cudnn(query: Array, key: Array, value: Array, key_lengths: Array | None, scale: float) -> Array:
+    batch, queries, keys = *query.shape[:2], key.shape[1]
+    if key_lengths is None and keys % 2:
+        key_lengths = jnp.full(batch, keys)
+
+    # JAX refuses to differentiate the kernel at odd lengths.
+    def make_even(array: Array) -> Array:
+        return jnp.pad(array, ((0, 0), (0, array.shape[1] % 2), (0, 0), (0, 0)))
+
+    mixed = jax.nn.dot_product_attention(
+        make_even(query),
+        make_even(key),
+        make_even(value),
+        scale=scale,
+        key_value_seq_lengths=None if key_lengths is None else key_lengths.astype(jnp.int32),
+        implementation="cudnn",
+    )
+    return mixed[:, :queries]
 
 
 def _plain(query: Array, key: Array, value: Array, key_mask: Array | None, scale: float) -> Array:

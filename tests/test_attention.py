@@ -116,7 +116,7 @@ def test_bfloat16_comes_back_as_bfloat16(backend):
 
 
 def test_half_precision_on_an_nvidia_gpu_is_left_to_cudnn(monkeypatch):
-    query, key, _ = random_inputs(dtype=jnp.bfloat16)
+    query, key, _ = random_inputs(keys=100, dtype=jnp.bfloat16)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     monkeypatch.setattr(attention, "_gpu_generation", lambda: 9)
     assert attention.choose_backend(query, key, masked=False) == "cudnn"
@@ -124,6 +124,22 @@ def test_half_precision_on_an_nvidia_gpu_is_left_to_cudnn(monkeypatch):
     assert attention.choose_backend(query.astype(jnp.float32), key, masked=False) == "plain"
     monkeypatch.setattr(attention, "_gpu_generation", lambda: 7)
     assert attention.choose_backend(query, key, masked=False) == "plain"
+
+
+@pytest.mark.parametrize(("queries", "keys"), [(6, 4), (7, 5)])
+def test_cudnn_is_given_even_lengths(monkeypatch, queries, keys):
+    inputs, fused = random_inputs(queries=queries, keys=keys), jax.nn.dot_product_attention
+
+    def stand_in(query, key, *others, implementation, **options):
+        assert implementation == "cudnn"
+        assert query.shape[1] % 2 == key.shape[1] % 2 == 0
+        return fused(query, key, *others, implementation="xla", **options)
+
+    monkeypatch.setattr(jax.nn, "dot_product_attention", stand_in)
+    for lengths in (None, jnp.array([2, keys])):
+        actual = dot_product_attention(*inputs, key_lengths=lengths, backend="cudnn")
+        expected = dot_product_attention(*inputs, key_lengths=lengths, backend="plain")
+        np.testing.assert_allclose(actual, expected, atol=2e-6)
 
 
 def test_the_environment_variable_replaces_the_automatic_choice(monkeypatch):
