@@ -1,18 +1,17 @@
 """Sound files, log-mel spectrograms and pictures of them."""
 
-import contextlib
 import functools
 import logging
 import tempfile
 import textwrap
-import uuid
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import soundfile
 from jaxtyping import Float
+
+from litefocus_jax.files import written_beside
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +50,7 @@ def save_audio(
         count = np.count_nonzero(np.abs(waveform) > 1.0)
         logger.warning("%s: %d of %d samples are clipped; the peak is %.3g", path, count, waveform.size, peak)
         waveform = np.clip(waveform, -1.0, 1.0)
-    with _written_beside(path) as partial:
+    with written_beside(path) as partial:
         soundfile.write(partial, waveform, sampling_rate, subtype=subtype, format=file_format)
 
 
@@ -191,7 +190,7 @@ def spectrogram_picture(
         lines = textwrap.wrap(title, width=100, max_lines=2, placeholder=" …")
         # A prompt is text: its dollar signs are not formulas.
         axes.set_title("\n".join(lines), loc="left", fontsize=11, parse_math=False)
-    with _written_beside(path) as partial, warnings.catch_warnings():
+    with written_beside(path) as partial, warnings.catch_warnings():
         # A prompt in a script that the font lacks is drawn with boxes; the picture is still right.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(partial, format="png")
@@ -249,15 +248,3 @@ def _check_destination(path: Path, overwrite: bool) -> None:
             pass
     except OSError as error:
         raise PermissionError(f"{path} cannot be written: {existing} takes no files ({error.strerror})") from None
-
-
-@contextlib.contextmanager
-def _written_beside(path: Path) -> Iterator[Path]:
-    """A path beside the destination, which takes its place when the block ends without an exception."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

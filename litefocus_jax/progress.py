@@ -3,12 +3,14 @@
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-Advance = Callable[[int], None]
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 @contextlib.contextmanager
-def progress_bar(description: str, total: int, *, enabled: bool = True) -> Iterator[Advance]:
+def progress_bar(description: str, total: int, *, enabled: bool = True) -> Iterator[Callable[[int], None]]:
     """Show a bar with the time taken and the time left; yields a function that is told how many units are done.
 
     Args:
@@ -16,8 +18,37 @@ def progress_bar(description: str, total: int, *, enabled: bool = True) -> Itera
         total: units of work.
         enabled: draw at all. Nothing is drawn unless standard error is a terminal.
     """
+    with _drawing(enabled) as progress:
+        if progress is None:
+            yield lambda done: None
+        else:
+            task = progress.add_task(description, total=total)
+            yield lambda done: progress.update(task, completed=done)
+
+
+@contextlib.contextmanager
+def described_progress_bar(total: int) -> Iterator[Callable[[str], None]]:
+    """Show a bar over parts of work that have names; yields a function that is told each part as it begins."""
+    with _drawing(enabled=True) as progress:
+        if progress is None:
+            yield lambda description: None
+            return
+        task = progress.add_task("", total=total)
+        begun = 0
+
+        def begin(description: str) -> None:
+            nonlocal begun
+            progress.update(task, completed=begun, description=description)
+            begun += 1
+
+        yield begin
+        progress.update(task, completed=total)
+
+
+@contextlib.contextmanager
+def _drawing(enabled: bool) -> "Iterator[Progress | None]":
     if not (enabled and sys.stderr.isatty()):
-        yield lambda done: None
+        yield None
         return
     from rich.console import Console
     from rich.progress import (
@@ -38,5 +69,4 @@ def progress_bar(description: str, total: int, *, enabled: bool = True) -> Itera
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(description, total=total)
-        yield lambda done: progress.update(task, completed=done)
+        yield progress

@@ -17,7 +17,6 @@ import litefocus_jax.pipeline
 from litefocus_jax.checkpoint.rules import CheckpointError
 from litefocus_jax.cli import app
 from litefocus_jax.cli.destinations import file_names, slug
-from litefocus_jax.cli.info import self_attentions
 from litefocus_jax.cli.init import init
 from litefocus_jax.config import UNetConfig
 from litefocus_jax.litefocus import LiteFocusConfig
@@ -266,7 +265,7 @@ def test_quiet_prints_the_files_alone(fake):
 
 def test_self_attentions_of_the_published_model_are_those_of_the_paper():
     config = UNetConfig.from_dict(published_config("audioldm2", "unet"))
-    assert self_attentions(config) == (0, 20, 20, 20)
+    assert config.self_attentions_per_level == (0, 20, 20, 20)
     assert LiteFocusConfig().levels == (1,)
 
 

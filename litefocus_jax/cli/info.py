@@ -43,24 +43,6 @@ def info(
             output.print(f" {seconds} s  {_describe_litefocus(LiteFocusConfig.for_duration(seconds))}")
 
 
-def self_attentions(config: "UNetConfig") -> tuple[int, ...]:
-    """The number of self-attentions at each resolution level, on the way down and up, without the middle block.
-
-    Every transformer block has two attentions: where its entry of ``cross_attention_dim`` is None both are
-    self-attention, otherwise the first is.
-    """
-    counts = []
-    ups = reversed(config.up_block_types)
-    for level, (down, up) in enumerate(zip(config.down_block_types, ups, strict=True)):
-        per_layer = sum(2 if dim is None else 1 for dim in config.cross_attention_dim_per_level[level])
-        per_layer *= config.transformer_layers_per_level[level]
-        layers = config.layers_per_level[level]
-        # A level has one more layer on the way up.
-        with_attention = layers * down.startswith("CrossAttn") + (layers + 1) * up.startswith("CrossAttn")
-        counts.append(per_layer * with_attention)
-    return tuple(counts)
-
-
 def _sub_models(checkpoint: "Checkpoint") -> "Table":
     import jax.numpy as jnp
 
@@ -87,7 +69,7 @@ def _attention(config: "UNetConfig", geometry: "LatentGeometry") -> "Table":
 
     table = _table("UNet level", "Frequencies", "Self-attentions", "LiteFocus")
     frequencies = geometry.frequencies
-    for level, count in enumerate(self_attentions(config)):
+    for level, count in enumerate(config.self_attentions_per_level):
         is_sparse = level in LiteFocusConfig().levels and count > 0
         table.add_row(str(level), str(frequencies), str(count), "yes" if is_sparse else "")
         # The next level has half as many, rounded up.
