@@ -1,6 +1,7 @@
 """VAE and vocoder without PyTorch: published shapes, the up-sampling's definition, errors."""
 
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ from flax import nnx
 
 from litefocus_jax.checkpoint.modules import abstract, leaves, parameter_count
 from litefocus_jax.config import VAEConfig, VocoderConfig
+from litefocus_jax.models.convolution import convolve_3x3, convolve_winograd
 from litefocus_jax.models.upsampling import convolve_doubled
 from litefocus_jax.models.vae import VAE, LatentDistribution
 from litefocus_jax.models.vocoder import TransposedConv1d, Vocoder
@@ -28,6 +30,14 @@ def published_vocoder() -> Vocoder:
 
 def zeros(*shape: int) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+def normal(*shape: int) -> jax.Array:
+    return jax.random.normal(jax.random.key(len(shape)), shape)
+
+
+def convolve_directly(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
 def test_published_models_have_their_number_of_weights(published_vae, published_vocoder):
@@ -58,13 +68,30 @@ def test_transposed_convolution_equals_convolving_the_input_spread_out_with_zero
     np.testing.assert_allclose(layer(x), full[:, cut : full.shape[1] - cut], atol=1e-5)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (3, 2), (4, 5)])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 2), (4, 5), (6, 4)])
 def test_doubling_and_convolving_in_one_step_equals_doing_one_after_the_other(shape):
-    x = jax.random.normal(jax.random.key(0), (2, *shape, 3))
-    kernel = jax.random.normal(jax.random.key(1), (3, 3, 3, 5))
+    x, kernel = normal(2, *shape, 3), normal(3, 3, 3, 5)
     doubled = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
-    expected = jax.lax.conv_general_dilated(doubled, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
-    np.testing.assert_allclose(convolve_doubled(x, kernel), expected, atol=1e-5)
+    np.testing.assert_allclose(convolve_doubled(x, kernel), convolve_directly(doubled, kernel), atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 2), (4, 5), (6, 4)])
+def test_winograd_convolution_equals_the_direct_one(shape):
+    x, kernel = normal(2, *shape, 3), normal(3, 3, 3, 5)
+    np.testing.assert_allclose(convolve_winograd(x, kernel), convolve_directly(x, kernel), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("frames", "channels", "dtype", "is_winograd"),
+    [(32, 256, jnp.float32, True), (16, 256, jnp.float32, False), (32, 128, jnp.float32, False),
+     (32, 256, jnp.bfloat16, False)],
+)  # fmt: skip
+def test_only_large_float32_convolutions_on_a_cpu_go_by_winograd(frames, channels, dtype, is_winograd, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    x = jax.ShapeDtypeStruct((1, frames, 32, channels), dtype)
+    kernel = jax.ShapeDtypeStruct((3, 3, channels, channels), dtype)
+    convolve = partial(convolve_3x3, window_strides=(1, 1), padding="SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    assert ("dot_general" in str(jax.make_jaxpr(convolve)(x, kernel))) == is_winograd
 
 
 def test_samples_are_drawn_from_the_latent_distribution():

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Key
 
 from litefocus_jax.attention import dot_product_attention
 from litefocus_jax.config import VAEConfig
+from litefocus_jax.models.convolution import convolve_3x3
 from litefocus_jax.models.layers import Downsample, GroupNorm, ResnetBlock
 from litefocus_jax.models.upsampling import DoublingConv
 
@@ -217,9 +218,12 @@ class VAE(nnx.Module):
 
 
 def _resnet(in_channels: int, out_channels: int, config: VAEConfig, rngs: nnx.Rngs) -> ResnetBlock:
-    return ResnetBlock(
+    block = ResnetBlock(
         in_channels, out_channels, time_embed_dim=None, num_groups=config.norm_num_groups, epsilon=_EPSILON, rngs=rngs
     )
+    # Worth its longer compilation here, where most of the work is large convolutions; in the UNet it is not.
+    block.conv1.conv_general_dilated = block.conv2.conv_general_dilated = convolve_3x3
+    return block
 
 
 def _conv3x3(in_channels: int, out_channels: int, rngs: nnx.Rngs) -> nnx.Conv:
