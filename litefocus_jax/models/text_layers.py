@@ -32,7 +32,8 @@ def multi_head_attention(
 ) -> Float[Array, "batch queries features"]:
     """Dense attention with float32 scores and softmax, ``softmax(scale * query @ key + bias) @ value``.
 
-    Prompts are short, so XLA's plain form serves on every device, and takes any mask and bias.
+    Prompts are short, so the plain form serves on every device. (``jax.nn.dot_product_attention`` refuses float16 on a
+    CPU.)
 
     Args:
         query: what asks; the features of all heads lie side by side.
@@ -47,7 +48,11 @@ def multi_head_attention(
     def split_heads(states: Array) -> Array:
         return states.reshape(*states.shape[:2], num_heads, -1)  # [B, Q or K, H, D]
 
-    mixed = jax.nn.dot_product_attention(
-        split_heads(query), split_heads(key), split_heads(value), bias, mask, scale=scale, implementation="xla"
+    scores = scale * jnp.einsum(
+        "bqhd,bkhd->bhqk", split_heads(query), split_heads(key), preferred_element_type=jnp.float32
     )
+    if bias is not None:
+        scores = scores + bias
+    weights = jax.nn.softmax(jnp.where(mask, scores, jnp.finfo(jnp.float32).min), axis=-1)  # [B, H, Q, K]
+    mixed = jnp.einsum("bhqk,bkhd->bqhd", weights.astype(value.dtype), split_heads(value))
     return mixed.reshape(query.shape)  # [B, Q, C]
