@@ -29,18 +29,36 @@ class Tokens:
     length: int
 
 
-def load_tokenizer(folder: str | Path) -> Any:
+def load_tokenizer(folder: str | Path, vocabulary: int) -> Any:
     """The tokenizer saved in a checkpoint's folder, by ``transformers.AutoTokenizer``.
 
+    Args:
+        folder: as transformers saves it.
+        vocabulary: number of tokens that the text encoder knows.
+
     Raises:
-        ValueError: when the folder holds no tokenizer that transformers can read.
+        ValueError: when the folder holds no tokenizer that transformers can read, or one that does not say its longest
+            text, or knows more tokens than the encoder.
     """
     from transformers import AutoTokenizer
+    from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
     try:
-        return AutoTokenizer.from_pretrained(Path(folder), local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
+        tokenizer = AutoTokenizer.from_pretrained(Path(folder), local_files_only=True)
+    except (OSError, ValueError, KeyError, ImportError) as error:
         raise ValueError(f"{folder} does not hold a tokenizer that transformers can read: {error}") from error
+    # Without these files, transformers makes a tokenizer to which every word is unknown.
+    files = sorted({"tokenizer.json", *tokenizer.vocab_files_names.values()})
+    if not any((Path(folder) / file).exists() for file in files):
+        raise ValueError(f"{folder} holds a tokenizer without its vocabulary; expected {' or '.join(files)}")
+    if tokenizer.model_max_length >= VERY_LARGE_INTEGER:
+        raise ValueError(f"{folder}/tokenizer_config.json has no model_max_length; expected the longest text in tokens")
+    if len(tokenizer) > vocabulary:
+        raise ValueError(
+            f"{folder} holds a tokenizer of {len(tokenizer)} tokens, but the text encoder knows {vocabulary}; "
+            "they do not belong together"
+        )
+    return tokenizer
 
 
 def tokenize(
@@ -48,27 +66,27 @@ def tokenize(
     texts: Sequence[str],
     *,
     max_length: int | None = None,
-    warn: bool = True,
-    bucket: int = LENGTH_BUCKET,
+    reason: str = "the most that the text encoder takes",
 ) -> Tokens:
     """Tokenize a batch, cutting each text at the limit and padding all to one bucketed length.
+
+    A warning shows what was cut off.
 
     Args:
         tokenizer: a transformers tokenizer.
         texts: the batch.
         max_length: the limit in tokens, special tokens included; the tokenizer's own unless given.
-        warn: log a warning that shows what was cut off.
-        bucket: the padded length is a multiple of this.
+        reason: why the limit is what it is, for the warning.
     """
     limit = tokenizer.model_max_length if max_length is None else max_length
     whole = tokenizer(list(texts), padding=False, truncation=False, verbose=False)["input_ids"]
     cut = tokenizer(list(texts), padding=False, truncation=True, max_length=limit)["input_ids"]
-    if warn:
-        for text, full, kept in zip(texts, whole, cut, strict=True):
-            if len(full) > len(kept):
-                _warn_of_lost_text(tokenizer, text, full, kept, limit)
+    for text, full, kept in zip(texts, whole, cut, strict=True):
+        if len(full) > len(kept):
+            lost = _lost_text(tokenizer, full, kept)
+            logger.warning("The prompt %r is cut to %d tokens, %s; this part is lost: %r", text, limit, reason, lost)
     length = max(len(ids) for ids in cut)
-    padded_length = -(-length // bucket) * bucket
+    padded_length = -(-length // LENGTH_BUCKET) * LENGTH_BUCKET
     input_ids = np.full((len(cut), padded_length), tokenizer.pad_token_id, np.int32)
     for row, ids in zip(input_ids, cut, strict=True):
         row[: len(ids)] = ids
@@ -76,11 +94,9 @@ def tokenize(
     return Tokens(input_ids, np.arange(padded_length) < lengths[:, None], length)
 
 
-def _warn_of_lost_text(tokenizer: Any, text: str, full: list[int], kept: list[int], limit: int) -> None:
+def _lost_text(tokenizer: Any, full: list[int], kept: list[int]) -> str:
+    """What the tokens that were cut off say."""
     special = set(tokenizer.all_special_ids)
     text_tokens = [token for token in full if token not in special]
     kept_count = sum(token not in special for token in kept)
-    lost = tokenizer.decode(text_tokens[kept_count:]).strip()
-    logger.warning(
-        "The prompt %r is longer than the text encoder's %d tokens; this part is lost: %r", text, limit, lost
-    )
+    return tokenizer.decode(text_tokens[kept_count:]).strip()
