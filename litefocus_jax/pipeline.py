@@ -13,12 +13,11 @@ from jaxtyping import Array, Float
 
 from litefocus_jax import generate
 from litefocus_jax.audio import check_writable, save_audio
-from litefocus_jax.checkpoint.store import Components, load_components, save_native
+from litefocus_jax.checkpoint.store import Checkpoint, Components, open_checkpoint, save_native
 from litefocus_jax.litefocus import LiteFocusConfig
 from litefocus_jax.models.conditioning import TextConditioning
 from litefocus_jax.progress import progress_bar
 from litefocus_jax.request import LatentGeometry, Request, make_request
-from litefocus_jax.schedulers import make_schedule
 from litefocus_jax.tokenization import load_tokenizer, tokenize
 
 logger = logging.getLogger(__name__)
@@ -51,7 +50,9 @@ class AudioPipelineOutput:
             The files written.
 
         Raises:
-            ValueError: when there are several sounds and the path has no ``{index}``, or the suffix is unknown.
+            ValueError: when there are several sounds and the path has no ``{index}``, or the suffix or the subtype is
+                unknown.
+            OSError: when a file cannot be written.
         """
         pattern = str(path)
         if len(self.audios) > 1 and "{index}" not in pattern:
@@ -61,7 +62,7 @@ class AudioPipelineOutput:
             )
         paths = [Path(pattern.replace("{index}", str(index))) for index in range(len(self.audios))]
         for file in paths:
-            check_writable(file)
+            check_writable(file, subtype=subtype)
         for file, waveform in zip(paths, self.audios, strict=True):
             save_audio(file, waveform, self.sampling_rate, subtype=subtype)
         return paths
@@ -71,16 +72,19 @@ class AudioLDM2Pipeline:
     """AudioLDM2 with its tokenizers: prompts in, sound out.
 
     Args:
-        components: the models and their configurations, from `load_components`.
+        components: the models and their configurations.
+
+    Raises:
+        ValueError: when the sub-models or the tokenizers do not belong together.
     """
 
     def __init__(self, components: Components) -> None:
         self.components = components
         self.geometry = LatentGeometry.from_configs(
-            components.unet.config, components.vae.config, components.vocoder.config
+            unet=components.unet.config, vae=components.vae.config, vocoder=components.vocoder.config
         )
-        self.tokenizer = load_tokenizer(components.tokenizer)
-        self.tokenizer_2 = load_tokenizer(components.tokenizer_2)
+        self.tokenizer = load_tokenizer(components.tokenizer, components.text_encoder.config.vocab_size)
+        self.tokenizer_2 = load_tokenizer(components.tokenizer_2, components.text_encoder_2.config.vocab_size)
 
     @classmethod
     def from_pretrained(
@@ -98,17 +102,32 @@ class AudioLDM2Pipeline:
 
         Raises:
             CheckpointError: naming every tensor that is missing, unknown, misshapen, damaged or not finite.
-            ConfigError: when a configuration asks for something that is not supported.
+            ConfigError: when ``model_index.json`` or ``model.json`` is malformed.
+            ValueError: when ``dtype`` is not supported, the tokenizers cannot be read, or the parts do not belong
+                together.
+        """
+        return cls.from_checkpoint(open_checkpoint(pretrained_model_name_or_path, revision=revision), dtype=dtype)
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Checkpoint, *, dtype: Any = None) -> "AudioLDM2Pipeline":
+        """Load a checkpoint that is already open: its names and shapes are checked, its weights still on disk.
+
+        Takes and raises what `from_pretrained` does.
         """
         if dtype is None:
             dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
-        return cls(load_components(pretrained_model_name_or_path, dtype=dtype, revision=revision))
+        return cls(checkpoint.load(dtype))
 
     def save_pretrained(self, save_directory: str | Path, *, overwrite: bool = False) -> None:
         """Write the native format: safetensors and JSON, complete or not at all.
 
+        Args:
+            save_directory: the folder to write; its weights have the type the model was loaded in.
+            overwrite: replace an earlier native folder, once the new one is complete.
+
         Raises:
-            FileExistsError: when the folder exists and ``overwrite`` is false.
+            FileExistsError: when the folder exists and ``overwrite`` is false, or is no native folder.
+            OSError: when it cannot be written.
         """
         save_native(self.components, save_directory, overwrite=overwrite)
 
@@ -168,9 +187,6 @@ class AudioLDM2Pipeline:
             scheduler=scheduler,
             litefocus=litefocus,
         )
-        schedule = make_schedule(
-            self.components.scheduler, request.num_inference_steps, scheduler=request.scheduler, eta=request.eta
-        )
         keys = generate.random_keys(request.seed, len(request.prompts), request.num_waveforms_per_prompt)
         latents = self._prepare_latents(request, keys, latents)
         models = self.components
@@ -178,11 +194,11 @@ class AudioLDM2Pipeline:
         conditioning = self._encode(request)
         _require_finite("text encoders", conditioning)
         context = generate.project_context(models.unet, conditioning, request.num_waveforms_per_prompt)
-        with progress_bar("Denoising", schedule.num_steps, enabled=progress) as on_progress:
+        with progress_bar("Denoising", request.schedule.num_steps, enabled=progress) as on_progress:
             latents = generate.sample(
                 models.unet,
                 context,
-                schedule,
+                request.schedule,
                 latents,
                 request.guidance_scale,
                 keys,
@@ -203,7 +219,10 @@ class AudioLDM2Pipeline:
         shape = (geometry.latent_frames(request.audio_length_in_s), geometry.frequencies, geometry.channels)
         if latents is None:
             return generate.initial_latents(keys.latents, shape)
-        latents = jnp.asarray(latents, jnp.float32)
+        try:
+            latents = jnp.asarray(latents, jnp.float32)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"latents is a {type(latents).__name__}; expected an array of numbers") from error
         if latents.shape != (request.batch_size, *shape):
             raise ValueError(
                 f"latents has shape {latents.shape}; expected {(request.batch_size, *shape)}, "
@@ -219,7 +238,12 @@ class AudioLDM2Pipeline:
         input_ids, mask = prompts.input_ids, prompts.attention_mask
         if request.guided:
             # As in diffusers, a negative prompt longer than the longest prompt is cut to its length.
-            negative = tokenize(self.tokenizer_2, request.negative_prompts, max_length=prompts.length)
+            negative = tokenize(
+                self.tokenizer_2,
+                request.negative_prompts,
+                max_length=prompts.length,
+                reason="as many as the longest prompt has",
+            )
             texts = request.negative_prompts + texts
             input_ids = np.concatenate(
                 [_pad_to(negative.input_ids, input_ids, self.tokenizer_2.pad_token_id), input_ids]
@@ -244,7 +268,6 @@ class AudioLDM2Pipeline:
         mel = generate.decode_latents(models.vae, latents, jnp.float32(models.vae.config.scaling_factor))
         _require_finite("VAE", mel)
         waveform = generate.vocode(models.vocoder, mel)
-        generate.wait_for(waveform)
         _require_finite("vocoder", waveform)
         return np.asarray(waveform[0], np.float32)
 
@@ -255,6 +278,8 @@ def _pad_to(array: np.ndarray, like: np.ndarray, value: Any) -> np.ndarray:
 
 
 def _require_finite(stage: str, arrays: Any) -> None:
+    for array in jax.tree.leaves(arrays):
+        generate.wait_for(array)  # reading a value would wait too, but not for Ctrl-C
     finite = all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(arrays) if leaf.dtype != bool)
     if not finite:
         raise NonFiniteError(

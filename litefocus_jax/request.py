@@ -7,8 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from litefocus_jax.config import SchedulerConfig, UNetConfig, VAEConfig, VocoderConfig
+from litefocus_jax.config import JsonConfig, SchedulerConfig, UNetConfig, VAEConfig, VocoderConfig
 from litefocus_jax.litefocus import LiteFocusConfig
+from litefocus_jax.schedulers import Schedule, make_schedule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +31,10 @@ class LatentGeometry:
     training_frames: int | None
 
     @classmethod
-    def from_configs(cls, unet: UNetConfig, vae: VAEConfig, vocoder: VocoderConfig) -> "LatentGeometry":
-        """Read the geometry off the sub-models.
+    def from_configs(
+        cls, *, unet: UNetConfig, vae: VAEConfig, vocoder: VocoderConfig, **others: JsonConfig
+    ) -> "LatentGeometry":
+        """Read the geometry off the sub-models; ``others`` may be given, and say nothing of it.
 
         Raises:
             ValueError: when the sub-models do not fit together.
@@ -64,7 +67,11 @@ class LatentGeometry:
         return int(audio_length_in_s * self.sampling_rate)
 
     def latent_frames(self, audio_length_in_s: float) -> int:
-        """The fewest latent frames that cover the clip's samples."""
+        """The fewest latent frames that cover the clip's samples.
+
+        diffusers counts whole mel frames first, and returns less sound than was asked for where the clip ends between
+        two of them.
+        """
         return -(-self.samples(audio_length_in_s) // self.samples_per_latent_frame)
 
 
@@ -76,24 +83,20 @@ class Request:
         prompts: one text per sound.
         negative_prompts: as many texts; empty strings unless given.
         audio_length_in_s: seconds.
-        num_inference_steps: denoising steps.
         guidance_scale: weight of classifier-free guidance; guidance runs when it is above 1.
         num_waveforms_per_prompt: sounds made for every prompt.
-        eta: DDIM's share of fresh noise.
         seed: of all randomness.
-        scheduler: ``"ddim"``, ``"dpm++"`` or None for the checkpoint's own.
+        schedule: the sampler and its steps.
         litefocus: sparse attention, or None for dense.
     """
 
     prompts: tuple[str, ...]
     negative_prompts: tuple[str, ...]
     audio_length_in_s: float
-    num_inference_steps: int
     guidance_scale: float
     num_waveforms_per_prompt: int
-    eta: float
     seed: int
-    scheduler: str | None
+    schedule: Schedule
     litefocus: LiteFocusConfig | None
 
     @property
@@ -150,11 +153,9 @@ def make_request(
             f"audio_length_in_s = {seconds:g} is too short; expected at least one latent frame, "
             f"{geometry.shortest_in_s:g} s"
         )
-    _count("num_inference_steps", num_inference_steps, scheduler_config.num_train_timesteps)
+    _count("num_inference_steps", num_inference_steps)
     _count("num_waveforms_per_prompt", num_waveforms_per_prompt)
-    eta = _number("eta", eta)
-    if not 0.0 <= eta <= 1.0:
-        raise ValueError(f"eta = {eta:g}; expected a number from 0 (deterministic) to 1")
+    schedule = make_schedule(scheduler_config, num_inference_steps, scheduler=scheduler, eta=_number("eta", eta))
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
         raise ValueError(f"seed = {seed!r}; expected a whole number from 0 to 2**32 - 1")
     if isinstance(litefocus, str):
@@ -167,21 +168,24 @@ def make_request(
         prompts=prompts,
         negative_prompts=negative_prompts,
         audio_length_in_s=seconds,
-        num_inference_steps=int(num_inference_steps),
         guidance_scale=_number("guidance_scale", guidance_scale),
         num_waveforms_per_prompt=int(num_waveforms_per_prompt),
-        eta=eta,
         seed=int(seed),
-        scheduler=scheduler,
+        schedule=schedule,
         litefocus=litefocus,
     )
 
 
 def _texts(name: str, value: str | Sequence[str]) -> tuple[str, ...]:
+    if not isinstance(value, Sequence) or isinstance(value, bytes):
+        raise TypeError(f"{name} is a {type(value).__name__}; expected a string or a list of strings")
     texts = (value,) if isinstance(value, str) else tuple(value)
     for text in texts:
         if not isinstance(text, str):
             raise TypeError(f"{name} holds a {type(text).__name__}, {text!r}; expected a string or a list of strings")
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            # As Python reads an argument of the command line whose bytes are not text.
+            raise ValueError(f"{name} {text!r} holds half of a surrogate pair; expected Unicode text")
     if not texts:
         raise ValueError(f"{name} is an empty list; expected at least one text")
     return texts
@@ -189,6 +193,8 @@ def _texts(name: str, value: str | Sequence[str]) -> tuple[str, ...]:
 
 def _number(name: str, value: float) -> float:
     try:
+        if isinstance(value, bool | str):  # which float() would take
+            raise TypeError
         number = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{name} = {value!r}; expected a number") from None
@@ -197,9 +203,8 @@ def _number(name: str, value: float) -> float:
     return number
 
 
-def _count(name: str, value: int, largest: int | None = None) -> None:
+def _count(name: str, value: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name} = {value!r}; expected a whole number")
-    if value < 1 or (largest is not None and value > largest):
-        bounds = "at least 1" if largest is None else f"from 1 to {largest}"
-        raise ValueError(f"{name} = {value}; expected {bounds}")
+    if value < 1:
+        raise ValueError(f"{name} = {value}; expected at least 1")

@@ -101,7 +101,7 @@ def make_schedule(
         ValueError: when the sampler is unknown; when the number of steps is not positive or more than the schedule
             can space apart; when `eta` is outside 0 to 1, or not 0 for a sampler that adds no noise.
     """
-    kind = scheduler or config.sampler
+    kind = config.sampler if scheduler is None else scheduler
     if kind not in SAMPLERS.values():
         raise ValueError(f"scheduler = {kind!r} is not supported; expected 'ddim' or 'dpm++'")
     num_inference_steps = operator.index(num_inference_steps)

@@ -7,7 +7,7 @@ from pathlib import Path
 import litefocus_jax
 
 ROOT = Path(litefocus_jax.__file__).parent
-# From the bottom up, as CONTRIBUTING.md has it; a module imports from its own part and from those above it in this list.
+# From the bottom up, as in CONTRIBUTING.md; a module imports from its own part and from those before it.
 PARTS = (
     {"config"},
     {"attention"},

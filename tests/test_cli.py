@@ -1,5 +1,6 @@
 """The command line, with a small fake in place of the pipeline; `test_pipeline` makes real sound."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -12,9 +13,11 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
+import litefocus_jax.checkpoint.store
 import litefocus_jax.cli
 import litefocus_jax.pipeline
 from litefocus_jax.checkpoint.rules import CheckpointError
+from litefocus_jax.checkpoint.store import open_checkpoint
 from litefocus_jax.cli import app
 from litefocus_jax.cli.destinations import file_names, slug
 from litefocus_jax.cli.init import init
@@ -29,13 +32,18 @@ class FakePipeline:
     """Remembers how it was called, and makes a tenth of a second of a quiet tone for every sound."""
 
     def __init__(self):
+        self.opened = []
         self.loaded = []
         self.calls = []
 
-    def from_pretrained(self, model, *, dtype=None):
-        self.loaded.append((model, dtype))
-        if isinstance(model, str) and model == "broken":
+    def open_checkpoint(self, model):
+        if model == "broken":
             raise CheckpointError("2 tensors are missing:\n  unet.conv_in.weight [8, 8, 3, 3]")
+        self.opened.append(model)
+        return open_tiny()
+
+    def from_checkpoint(self, checkpoint, *, dtype=None):
+        self.loaded.append(dtype)
         return self
 
     def __call__(self, prompts, **arguments):
@@ -48,10 +56,16 @@ class FakePipeline:
         return AudioPipelineOutput(np.full((count, 1600), 0.1, np.float32), 16000)
 
 
+@functools.cache
+def open_tiny():
+    return open_checkpoint(tiny_checkpoint())
+
+
 @pytest.fixture
 def fake(monkeypatch, tmp_path):
     pipeline = FakePipeline()
     monkeypatch.setattr(litefocus_jax.pipeline, "AudioLDM2Pipeline", pipeline)
+    monkeypatch.setattr(litefocus_jax.checkpoint.store, "open_checkpoint", pipeline.open_checkpoint)
     monkeypatch.chdir(tmp_path)
     return pipeline
 
@@ -95,7 +109,7 @@ def test_options_reach_the_pipeline(fake):
     options = "-d 3 --negative noise --seed 7 --steps 12 --guidance 2.5 --scheduler ddim --eta 0.5 --waveforms 2"
     result = generate("rain", *options.split(), "--litefocus", "on", "--sparse-ratio", "0.2", "--dtype", "bfloat16")
     assert result.exit_code == 0, result.output
-    assert fake.loaded == [("model", "bfloat16")]
+    assert (fake.opened, fake.loaded) == (["model"], ["bfloat16"])
     [(prompts, arguments)] = fake.calls
     assert prompts == ["rain"]
     assert arguments == {
@@ -135,7 +149,7 @@ def test_one_file_for_several_sounds_is_a_usage_error(fake):
     result = generate("rain", "wind", "-o", "both.wav")
     assert result.exit_code == 2
     assert "give a folder, such as both/" in " ".join(result.stderr.replace("│", "").split())
-    assert not fake.loaded
+    assert not fake.opened
 
 
 def test_prompts_that_look_alike_get_different_files():
@@ -191,7 +205,21 @@ def test_usage_errors_are_found_before_anything_runs(fake, arguments, message):
     result = generate(*arguments)
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.replace("│", "").split())
+    assert not fake.opened
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["-d", "0.039"], "at least one latent frame, 0.04 s"),
+    (["--steps", "1001"], "num_inference_steps = 1001; expected 1 to 1000"),
+    (["--scheduler", "dpm++", "--steps", "1000"], "use fewer steps"),
+    (["\udc80"], "expected Unicode text"),
+])  # fmt: skip
+def test_what_the_model_cannot_do_is_found_before_its_weights_are_read(fake, arguments, message):
+    result = generate("rain", *arguments)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert message in result.stderr
     assert not fake.loaded
+    assert written() == []
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
@@ -208,7 +236,7 @@ def test_unwritable_outputs_are_found_before_the_model_is_loaded(fake, arguments
     result = generate("rain", *arguments)
     assert (result.exit_code, result.stdout) == (1, "")
     assert message in result.stderr
-    assert not fake.loaded
+    assert not fake.opened
     assert written() == ["file", "old.png", "old.wav"]
 
 
@@ -267,6 +295,15 @@ def test_self_attentions_of_the_published_model_are_those_of_the_paper():
     config = UNetConfig.from_dict(published_config("audioldm2", "unet"))
     assert config.self_attentions_per_level == (0, 20, 20, 20)
     assert LiteFocusConfig().levels == (1,)
+
+
+def test_the_real_pipeline_makes_sound_and_picture(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = "-d 0.4 --steps 2 -o rain.flac --spectrogram rain.png"
+    result = run("generate", "-m", tiny_checkpoint(), "rain", *options.split())
+    assert result.exit_code == 0, result.output
+    assert soundfile.info("rain.flac").frames == 6400
+    assert written() == ["rain.flac", "rain.png"]
 
 
 def test_info_shows_a_checkpoint_without_reading_its_weights(monkeypatch):

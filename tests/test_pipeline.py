@@ -51,6 +51,16 @@ def test_waveforms_of_one_prompt_differ_and_the_first_is_that_of_a_single_one() 
     assert deviation(several[2], single[0]) < ROUNDING
 
 
+@pytest.mark.parametrize(("dtype", "bound"), [("bfloat16", 0.15), ("float16", 0.015)])
+def test_half_precision_sounds_nearly_like_float32(dtype: str, bound: float) -> None:
+    # The bounds, of the standard deviation, are twice what this model shows: 0.07 and 0.007, like the types' epsilons.
+    half = AudioLDM2Pipeline.from_pretrained(tiny_checkpoint(), dtype=dtype)
+    with jax.default_matmul_precision("default"):  # "highest" would hide products that a device does not have
+        actual = half("rain", **BRIEF).audios
+    expected = tiny_pipeline()("rain", **BRIEF).audios
+    assert np.std(actual - expected) < bound * np.std(expected)
+
+
 def test_seeds_guidance_scales_and_prompts_of_like_length_compile_once() -> None:
     pipe = tiny_pipeline()
     functions = (generate.encode, generate.project_context, generate.denoise, generate.decode_latents, generate.vocode)
@@ -119,8 +129,9 @@ def test_ctrl_c_ends_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"audio_length_in_s": -1.0}, "audio_length_in_s = -1 is too short"),
         ({"audio_length_in_s": float("nan")}, "audio_length_in_s = nan; expected a finite number"),
         ({"audio_length_in_s": 0.039}, "at least one latent frame, 0.04 s"),
-        ({"num_inference_steps": 0}, "num_inference_steps = 0; expected from 1 to 1000"),
+        ({"num_inference_steps": 0}, "num_inference_steps = 0; expected at least 1"),
         ({"negative_prompt": ["a", "b"]}, "negative_prompt has 2 texts for 1 prompts"),
+        ({"num_inference_steps": 1001}, "num_inference_steps = 1001; expected 1 to 1000"),
         ({"num_waveforms_per_prompt": 0}, "num_waveforms_per_prompt = 0"),
         ({"guidance_scale": float("inf")}, "guidance_scale = inf"),
         ({"eta": 1.5}, "eta = 1.5"),
@@ -136,19 +147,63 @@ def test_bad_arguments_are_named_with_what_is_expected(arguments: dict[str, Any]
         tiny_pipeline()("rain", **(BRIEF | arguments))
 
 
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        (None, "prompt is a NoneType; expected a string or a list of strings"),
+        (b"rain", "prompt is a bytes"),
+        (["rain", 5], "prompt holds a int, 5"),
+    ],
+)
+def test_prompts_that_are_no_text_are_refused(prompt: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        tiny_pipeline()(prompt, **BRIEF)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"guidance_scale": "3.5"}, "guidance_scale = '3.5'; expected a number"),
+        ({"audio_length_in_s": True}, "audio_length_in_s = True; expected a number"),
+        ({"num_inference_steps": 2.0}, "num_inference_steps = 2.0; expected a whole number"),
+        ({"litefocus": True}, "litefocus is a bool"),
+        ({"latents": "noise"}, "latents is a str; expected an array of numbers"),
+    ],
+)
+def test_arguments_of_a_wrong_type_are_named(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        tiny_pipeline()("rain", **(BRIEF | arguments))
+
+
 def test_a_prompt_past_the_limit_is_cut_with_a_warning_that_shows_what_was_lost(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     tiny_pipeline()("rain " * 7 + "thunder", **BRIEF)
-    assert "this part is lost" in caplog.text
-    assert "under" in caplog.text
+    assert "is cut to 36 tokens, the most that the text encoder takes; this part is lost: 'thunder'" in caplog.text
 
 
-def test_sound_that_is_not_finite_is_an_error_that_names_the_stage() -> None:
-    pipe = tiny_pipeline()
-    latents = np.full((1, 10, pipe.geometry.frequencies, pipe.geometry.channels), np.nan)
-    with pytest.raises(NonFiniteError, match="the UNet returned NaN"):
-        pipe("rain", latents=latents, **BRIEF)
+def test_a_negative_prompt_longer_than_the_prompt_is_cut_with_a_warning_that_says_why(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tiny_pipeline()("rain", negative_prompt="rain and wind", **BRIEF)
+    assert "is cut to 6 tokens, as many as the longest prompt has; this part is lost: 'and wind'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("function", "stage"),
+    [("encode", "text encoders"), ("sample", "UNet"), ("decode_latents", "VAE"), ("vocode", "vocoder")],
+)
+def test_a_stage_that_returns_what_is_not_finite_is_named(
+    monkeypatch: pytest.MonkeyPatch, function: str, stage: str
+) -> None:
+    exact = getattr(generate, function)
+
+    def spoiled(*arguments: Any, **options: Any) -> Any:
+        return jax.tree.map(lambda leaf: leaf + jnp.nan, exact(*arguments, **options))
+
+    monkeypatch.setattr(generate, function, spoiled)
+    with pytest.raises(NonFiniteError, match=f"the {stage} returned NaN or infinity"):
+        tiny_pipeline()("rain", **BRIEF)
 
 
 def test_several_sounds_are_saved_by_a_pattern(tmp_path: Path) -> None:

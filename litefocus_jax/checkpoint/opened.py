@@ -129,6 +129,11 @@ class Checkpoint:
     tokenizer: Path
     tokenizer_2: Path
 
+    @property
+    def configs(self) -> dict[str, Any]:
+        """The configuration of each sub-model, by folder name."""
+        return {name: stored.config for name, stored in self.sub_models.items()}
+
     def load(self, dtype: Any = None, on_sub_model: Callable[[str], None] = lambda name: None) -> Components:
         """Read all weights, one sub-model after another.
 

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -136,25 +136,31 @@ def generate(
             if file.picture is not None:
                 audio.check_picture_writable(file.picture, overwrite=overwrite)
 
+        from litefocus_jax.checkpoint.store import open_checkpoint
         from litefocus_jax.pipeline import AudioLDM2Pipeline
+        from litefocus_jax.request import LatentGeometry, make_request
 
         if not quiet:
             # A line and not a spinner, which would fight with the bars of a download.
             messages.print(f"Loading {model}", markup=False)
-        pipe = AudioLDM2Pipeline.from_pretrained(model, dtype=dtype)
-        make = functools.partial(
-            pipe,
-            negative_prompt=negative,
-            audio_length_in_s=duration,
-            num_inference_steps=steps,
-            guidance_scale=guidance,
-            num_waveforms_per_prompt=waveforms,
-            eta=eta,
-            seed=seed,
-            scheduler=scheduler,
-            litefocus=_litefocus_config(litefocus, sparse_ratio),
-            progress=not quiet,
+        checkpoint = open_checkpoint(model)
+        settings: dict[str, Any] = {
+            "negative_prompt": negative,
+            "audio_length_in_s": duration,
+            "num_inference_steps": steps,
+            "guidance_scale": guidance,
+            "num_waveforms_per_prompt": waveforms,
+            "eta": eta,
+            "seed": seed,
+            "scheduler": scheduler,
+            "litefocus": _litefocus_config(litefocus, sparse_ratio),
+        }
+        # What the model cannot honour is found before its weights are read.
+        make_request(
+            LatentGeometry.from_configs(**checkpoint.configs), checkpoint.scheduler, prompt=prompts, **settings
         )
+        pipe = AudioLDM2Pipeline.from_checkpoint(checkpoint, dtype=dtype)
+        make = functools.partial(pipe, **settings, progress=not quiet)
         batches = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]
         summary = _make_and_save(make, batches, subtype)
         if not quiet:

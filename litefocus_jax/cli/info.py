@@ -1,6 +1,6 @@
 """``litefocus-jax info``: what a checkpoint holds, from its headers alone."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -30,14 +30,13 @@ def info(
         from litefocus_jax.request import LatentGeometry
 
         checkpoint = open_checkpoint(model)
-        configs: dict[str, Any] = {name: stored.config for name, stored in checkpoint.sub_models.items()}
-        geometry = LatentGeometry.from_configs(configs["unet"], configs["vae"], configs["vocoder"])
+        geometry = LatentGeometry.from_configs(**checkpoint.configs)
 
         output.print(f"{checkpoint.folder}: {checkpoint.format} checkpoint\n", markup=False)
         output.print(_sub_models(checkpoint), "")
         output.print(f"Sound      {_describe_sound(geometry)}")
         output.print(f"Scheduler  {_describe_scheduler(checkpoint.scheduler)}\n")
-        output.print(_attention(configs["unet"], geometry), "")
+        output.print(_attention(checkpoint.configs["unet"], geometry), "")
         output.print("LiteFocus by duration, if left to choose:")
         for seconds in _DURATIONS_IN_S:
             output.print(f" {seconds} s  {_describe_litefocus(LiteFocusConfig.for_duration(seconds))}")
