@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from litefocus_jax.cli.bench import bench
 from litefocus_jax.cli.console import INTERRUPTED, configure_logging
 from litefocus_jax.cli.generate import generate
 from litefocus_jax.cli.info import info
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.command()(generate)
 app.command()(info)
 app.command()(init)
+app.command()(bench)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,57 @@
+"""The process that runs diffusers' UNet for the benchmark: ``python -m convert.diffusers_worker WORKLOAD``."""
+
+import sys
+from typing import Any
+
+import torch
+from diffusers import AudioLDM2UNet2DConditionModel
+
+from litefocus_jax.benchmark.protocol import claim_output, process_peak_bytes, serve
+from litefocus_jax.benchmark.workload import BATCH_SIZE, GENERATED_VECTORS, PROMPT_TOKENS, Workload, prompt_widths
+
+
+def main() -> None:
+    """Build, warm up, and answer the benchmark. Attention is torch's scaled_dot_product_attention, diffusers' own."""
+    output = claim_output()
+    workload = Workload.from_json(sys.argv[1])
+    torch.manual_seed(0)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = getattr(torch, workload.dtype)
+    config = workload.configs()["unet"]
+    unet: Any = AudioLDM2UNet2DConditionModel.from_config(config.to_dict())
+    unet = unet.to(device=device, dtype=dtype).eval()
+    generated_width, text_width = prompt_widths(config)
+    batch, frames, frequencies, channels = workload.latent_shape()
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, device=device, dtype=dtype)
+
+    sample = normal(batch, channels, frames, frequencies)
+    generated = normal(BATCH_SIZE, GENERATED_VECTORS, generated_width)
+    text = normal(BATCH_SIZE, PROMPT_TOKENS, text_width)
+    mask = torch.ones(BATCH_SIZE, PROMPT_TOKENS, dtype=torch.long, device=device)
+    timestep = torch.tensor(500, device=device)
+
+    def call() -> None:
+        with torch.inference_mode():
+            unet(
+                sample,
+                timestep,
+                encoder_hidden_states=generated,
+                encoder_hidden_states_1=text,
+                encoder_attention_mask_1=mask,
+                return_dict=False,
+            )
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    call()
+    serve(output, call, _peak_bytes, compile_s=0.0, device=device)  # there is nothing to compile
+
+
+def _peak_bytes() -> int:
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else process_peak_bytes()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""Time the variants against each other, in turns, each in a process of its own."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from litefocus_jax.benchmark.workload import OUR_VARIANTS, PEER, Workload, equivalent, peer_folder
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What to measure.
+
+    Attributes:
+        durations: seconds of sound.
+        variants: among `OUR_VARIANTS`.
+        peer: also measure `PEER`.
+        config: published configuration for random weights.
+        model: folder or hub id whose weights are used instead.
+        dtype: floating-point type of weights and computation.
+        rounds: calls of each variant, after one to warm up.
+    """
+
+    durations: tuple[float, ...]
+    variants: tuple[str, ...] = OUR_VARIANTS
+    peer: bool = False
+    config: str | None = "audioldm2"
+    model: str | None = None
+    dtype: str = "float32"
+    rounds: int = 5
+
+    def workloads(self, duration_s: float) -> list[Workload]:
+        """The programs to run for one duration; variants that come to the same program share one."""
+        names = self.variants + ((PEER,) if self.peer else ())
+        workloads: list[Workload] = []
+        for name in names:
+            workload = Workload(name, duration_s, self.config, self.model, self.dtype)
+            if not any(equivalent(workload, other) for other in workloads):
+                workloads.append(workload)
+        return workloads
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One variant at one duration.
+
+    Attributes:
+        variant: its name.
+        duration_s: seconds of sound.
+        seconds_per_call: median time of one UNet call.
+        spread: interquartile range of these times, in seconds.
+        ratio_to_peer: how many times as long the peer took; None without a peer.
+        peak_bytes: most memory of the process, or of the device where that keeps count.
+        compile_s: seconds to compile.
+    """
+
+    variant: str
+    duration_s: float
+    seconds_per_call: float
+    spread: float
+    ratio_to_peer: float | None
+    peak_bytes: int
+    compile_s: float
+
+
+class _Worker:
+    """A running worker; see `litefocus_jax.benchmark.protocol`."""
+
+    def __init__(self, workload: Workload) -> None:
+        self.workload = workload
+        is_peer = workload.variant == PEER
+        module = "convert.diffusers_worker" if is_peer else "litefocus_jax.benchmark.worker"
+        # Workers share a GPU, so none may take all of its memory at once.
+        environment = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, workload.to_json()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=peer_folder() if is_peer else None,
+            env=environment,
+        )
+        self.seconds: list[float] = []
+        try:
+            self.facts = self._listen()
+        except BaseException:
+            self.kill()
+            raise
+
+    def _listen(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise ChildProcessError(
+                f"the worker of variant {self.workload.variant!r} at {self.workload.duration_s:g} s ended early, "
+                f"with exit code {self._process.wait()}; its error is above"
+            )
+        return json.loads(line)
+
+    def call(self) -> None:
+        """Time one call."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("call\n")
+        self._process.stdin.flush()
+        self.seconds.append(self._listen()["seconds"])
+
+    def finish(self) -> int:
+        """End the worker and return its peak memory in bytes."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        peak_bytes = self._listen()["peak_bytes"]
+        self._process.wait()
+        return peak_bytes
+
+    def kill(self) -> None:
+        """End the worker whatever it is doing; no harm if it has ended."""
+        self._process.kill()
+        self._process.__exit__(None, None, None)  # closes its pipes and waits
+
+
+@contextlib.contextmanager
+def _workers(workloads: Sequence[Workload], on_start: Callable[[Workload], None]) -> Iterator[list[_Worker]]:
+    workers: list[_Worker] = []
+    try:
+        for workload in workloads:
+            on_start(workload)
+            workers.append(_Worker(workload))
+        yield workers
+    finally:
+        for worker in workers:
+            worker.kill()
+
+
+def measure(plan: Plan, on_progress: Callable[[str], None] = lambda description: None) -> Iterator[list[Row]]:
+    """Measure one duration after another, yielding the rows of each as soon as it is done.
+
+    Args:
+        plan: what to measure.
+        on_progress: told what comes next, once for every start of a worker and every round.
+
+    Raises:
+        ChildProcessError: when a worker fails.
+        FileNotFoundError: when the peer's worker is not at hand.
+    """
+    for duration_s in plan.durations:
+        with _workers(plan.workloads(duration_s), lambda w: on_progress(f"{w.duration_s:g} s: {w.variant}")) as workers:
+            for number in range(plan.rounds):
+                on_progress(f"{duration_s:g} s: round {number + 1} of {plan.rounds}")
+                for worker in workers:
+                    worker.call()
+            peaks = {worker.workload.variant: worker.finish() for worker in workers}
+            yield _rows(plan, duration_s, workers, peaks)
+
+
+def units_of_progress(plan: Plan) -> int:
+    """How often `measure` reports progress."""
+    return sum(len(plan.workloads(duration_s)) + plan.rounds for duration_s in plan.durations)
+
+
+def _rows(plan: Plan, duration_s: float, workers: list[_Worker], peaks: dict[str, int]) -> list[Row]:
+    medians = {worker.workload.variant: statistics.median(worker.seconds) for worker in workers}
+    rows = []
+    for name in plan.variants + ((PEER,) if plan.peer else ()):
+        wanted = Workload(name, duration_s, plan.config, plan.model, plan.dtype)
+        worker = next(w for w in workers if w.workload == wanted or equivalent(w.workload, wanted))
+        seconds = medians[worker.workload.variant]
+        rows.append(
+            Row(
+                variant=name,
+                duration_s=duration_s,
+                seconds_per_call=seconds,
+                spread=_interquartile_range(worker.seconds),
+                ratio_to_peer=medians[PEER] / seconds if plan.peer else None,
+                peak_bytes=peaks[worker.workload.variant],
+                compile_s=worker.facts["compile_s"],
+            )
+        )
+    return rows
+
+
+def _interquartile_range(values: list[float]) -> float:
+    if len(values) < 2:
+        return 0.0
+    first, _, third = statistics.quantiles(values, n=4, method="inclusive")
+    return third - first

@@ -1,0 +1,122 @@
+"""The report folder of the benchmark: JSON for programs, a Markdown table for people, pictures for papers."""
+
+import dataclasses
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from litefocus_jax.benchmark.measure import Row
+from litefocus_jax.benchmark.stages import StageTimes
+from litefocus_jax.files import written_beside
+
+STEPS = 200  # of a whole generation, the published default
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers were measured on: processor, cores, Python and the versions that matter."""
+    versions = {}
+    for name in ("jax", "jaxlib", "flax", "torch", "diffusers", "litefocus-jax"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "versions": versions,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or sys.platform
+
+
+def write_rows(folder: Path, rows: Sequence[Row], facts: dict[str, Any]) -> None:
+    """Write ``bench.json`` (a list of rows), ``bench.md`` (a table) and ``machine.json``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / "bench.json", json.dumps([dataclasses.asdict(row) for row in rows], indent=2) + "\n")
+    _write(folder / "machine.json", json.dumps(facts, indent=2) + "\n")
+    _write(folder / "bench.md", rows_table(rows))
+
+
+def rows_table(rows: Sequence[Row]) -> str:
+    """The rows as a Markdown table."""
+    lines = [
+        f"| sound | variant | s per UNet call | spread | diffusers takes | peak memory | compile | {STEPS} steps |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        ratio = "" if row.ratio_to_peer is None else f"{row.ratio_to_peer:.2f}x"
+        lines.append(
+            f"| {row.duration_s:g} s | {row.variant} | {row.seconds_per_call:.3g} | {row.spread:.2g} | {ratio} "
+            f"| {row.peak_bytes / 1e9:.2f} GB | {row.compile_s:.1f} s | {_duration(STEPS * row.seconds_per_call)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def write_stages(folder: Path, stages: Sequence[StageTimes]) -> None:
+    """Write ``stages.json``, ``stages.md`` and ``stages.png``, after Figure 1 of the LiteFocus paper."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / "stages.json", json.dumps([dataclasses.asdict(stage) for stage in stages], indent=2) + "\n")
+    _write(folder / "stages.md", stages_table(stages))
+    _draw_stages(folder / "stages.png", stages)
+
+
+def stages_table(stages: Sequence[StageTimes]) -> str:
+    """Seconds of a whole generation by stage, as a Markdown table."""
+    names = list(stages[0].seconds)
+    lines = [f"| sound | variant | {' | '.join(names)} | all |", "|---" * (len(names) + 3) + "|"]
+    for stage in stages:
+        cells = " | ".join(f"{stage.seconds[name]:.3g}" for name in names)
+        lines.append(f"| {stage.duration_s:g} s | {stage.variant} | {cells} | {stage.total:.4g} |")
+    return "\n".join(lines) + "\n"
+
+
+def _draw_stages(path: Path, stages: Sequence[StageTimes]) -> None:
+    """Time against length for each variant, and the share of each stage at each length."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    times, shares = figure.subplots(1, 2)
+    for variant in dict.fromkeys(stage.variant for stage in stages):
+        of_variant = [stage for stage in stages if stage.variant == variant]
+        times.plot([s.duration_s for s in of_variant], [s.total for s in of_variant], marker="o", label=variant)
+    times.set(xlabel="seconds of sound", ylabel=f"seconds for {STEPS} steps", title="(a) time")
+    times.legend(frameon=False)
+
+    first = [stage for stage in stages if stage.variant == stages[0].variant]
+    labels = [f"{stage.duration_s:g} s" for stage in first]
+    bottom = [0.0] * len(first)
+    colours = ["#0d0887", "#5c01a6", "#9c179e", "#cc4778", "#ed7953", "#fdb42f", "#888888", "#bbbbbb", "#dddddd"]
+    for name, colour in zip(first[0].seconds, colours, strict=False):
+        heights = [100 * stage.seconds[name] / stage.total for stage in first]
+        shares.bar(labels, heights, bottom=bottom, label=name, color=colour)
+        bottom = [below + height for below, height in zip(bottom, heights, strict=True)]
+    shares.set(ylabel="% of the time", title=f"(b) share of each stage, {stages[0].variant}")
+    shares.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    for axes in (times, shares):
+        axes.spines[["top", "right"]].set_visible(False)
+    with written_beside(path) as partial:
+        figure.savefig(partial, format="png", dpi=150)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _write(path: Path, text: str) -> None:
+    with written_beside(path) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -1,0 +1,167 @@
+"""Where the time of a whole generation goes, stage by stage, after Figure 1 of the LiteFocus paper."""
+
+import dataclasses
+import functools
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from litefocus_jax import generate
+from litefocus_jax.benchmark.unet_call import prepare
+from litefocus_jax.benchmark.workload import BATCH_SIZE, PROMPT_TOKENS, Workload
+from litefocus_jax.checkpoint.store import open_checkpoint
+from litefocus_jax.checkpoint.sub_models import SUB_MODELS
+from litefocus_jax.config import UNetConfig
+from litefocus_jax.litefocus import litefocus_attention
+from litefocus_jax.models.transformer import attend_densely
+from litefocus_jax.models.unet import UNet
+from litefocus_jax.random_model import random_model, sub_model_configs
+
+
+@dataclasses.dataclass(frozen=True)
+class StageTimes:
+    """A whole generation, taken apart.
+
+    Attributes:
+        variant: ``"dense"``, ``"litefocus"`` or another of our variants.
+        duration_s: seconds of sound.
+        steps: denoising steps.
+        seconds: by stage, in the order in which they run.
+    """
+
+    variant: str
+    duration_s: float
+    steps: int
+    seconds: dict[str, float]
+
+    @property
+    def total(self) -> float:
+        """Seconds of the whole generation."""
+        return sum(self.seconds.values())
+
+
+def load_models(config: str | None, model: str | None, dtype: str) -> dict[str, Any]:
+    """Every sub-model by folder name: of a checkpoint, or with random weights in a published shape."""
+    if model is not None:
+        return open_checkpoint(model).load(dtype).modules
+    configs = sub_model_configs(config or "audioldm2")
+    return {
+        part.folder: random_model(
+            part.model_class, configs[part.folder], dtype="float32" if part.folder in ("vae", "vocoder") else dtype
+        )
+        for part in SUB_MODELS
+    }
+
+
+def measure_stages(
+    models: dict[str, Any],
+    workloads: list[Workload],
+    *,
+    steps: int,
+    rounds: int,
+    on_progress: Callable[[str], None] = lambda description: None,
+) -> Iterator[StageTimes]:
+    """Time every stage of the workloads, one after another.
+
+    One UNet call is timed whole, and its self-attentions are timed again alone, in their shapes and numbers; what is
+    left is "the rest of the UNet". Both are multiplied by the number of steps.
+
+    Args:
+        models: from `load_models`.
+        workloads: variants and durations.
+        steps: denoising steps of the generation.
+        rounds: calls of each stage after one to warm up; the median counts.
+        on_progress: told what comes next, once per workload.
+    """
+    encode_s = None
+    decode_s: dict[float, dict[str, float]] = {}
+    for workload in workloads:
+        on_progress(f"{workload.duration_s:g} s: stages of {workload.variant}")
+        shape = workload.latent_shape()
+        if encode_s is None:
+            encode_s = _median_seconds(functools.partial(_encode, models), rounds)
+        if workload.duration_s not in decode_s:
+            decode_s[workload.duration_s] = _decoder_seconds(models, shape, rounds)
+        attention = {
+            f"self-attention, level {level}": steps * seconds
+            for level, seconds in _self_attention_seconds(models["unet"], workload, shape, rounds).items()
+        }
+        evaluate, arguments = prepare(models["unet"], workload)
+        whole = steps * _median_seconds(functools.partial(evaluate, *arguments), rounds)
+        yield StageTimes(
+            workload.variant,
+            workload.duration_s,
+            steps,
+            {
+                "text encoders": encode_s,
+                **attention,
+                "rest of the UNet": max(0.0, whole - sum(attention.values())),
+                **decode_s[workload.duration_s],
+            },
+        )
+
+
+def _median_seconds(call: Callable[[], Any], rounds: int) -> float:
+    jax.block_until_ready(call())
+    seconds = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        jax.block_until_ready(call())
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
+
+
+def _encode(models: dict[str, Any]) -> Any:
+    tokens = np.full((BATCH_SIZE, PROMPT_TOKENS), 5, np.int32)
+    mask = np.ones((BATCH_SIZE, PROMPT_TOKENS), bool)
+    names = ("text_encoder", "text_encoder_2", "projection_model", "language_model")
+    return generate.encode(*(models[name] for name in names), tokens, mask, tokens, mask, np.int32(PROMPT_TOKENS))
+
+
+def _self_attention_seconds(unet: UNet, workload: Workload, shape: tuple[int, ...], rounds: int) -> dict[int, float]:
+    """Seconds that all self-attentions of each level take in one UNet call, projections not included."""
+    config: UNetConfig = unet.config
+    counts = list(config.self_attentions_per_level)
+    # The middle block's stand at the last level's resolution.
+    last_dims = config.cross_attention_dim_per_level[-1]
+    counts[-1] += sum(2 if dim is None else 1 for dim in last_dims) * config.transformer_layers_per_level[-1]
+    seconds = {}
+    _, frames, frequencies, _ = shape
+    for level, count in enumerate(counts):
+        if count:
+            seconds[level] = count * _one_attention_seconds(unet, workload, level, frames, frequencies, rounds)
+        frames, frequencies = -(-frames // 2), -(-frequencies // 2)
+    return seconds
+
+
+def _one_attention_seconds(
+    unet: UNet, workload: Workload, level: int, frames: int, frequencies: int, rounds: int
+) -> float:
+    heads = unet.config.num_heads_per_level[level]
+    tokens = (BATCH_SIZE, frames * frequencies, heads, unet.config.block_out_channels[level] // heads)
+    query, key, value = (jax.random.normal(jax.random.key(number), tokens, unet.dtype) for number in range(3))
+    litefocus = workload.litefocus
+    if litefocus is None or level not in litefocus.levels:
+        attend = jax.jit(lambda q, k, v, rng: attend_densely(q, k, v, num_frequencies=frequencies))
+    else:
+        attend = jax.jit(
+            lambda q, k, v, rng: litefocus_attention(
+                q, k, v, num_frequencies=frequencies, config=litefocus, key_rng=rng
+            )
+        )
+    return _median_seconds(functools.partial(attend, query, key, value, jax.random.key(3)), rounds)
+
+
+def _decoder_seconds(models: dict[str, Any], shape: tuple[int, ...], rounds: int) -> dict[str, float]:
+    latents = jax.random.normal(jax.random.key(0), (1, *shape[1:]))
+    scaling_factor = jnp.float32(models["vae"].config.scaling_factor)
+    mel = generate.decode_latents(models["vae"], latents, scaling_factor)
+    return {
+        "VAE": _median_seconds(lambda: generate.decode_latents(models["vae"], latents, scaling_factor), rounds),
+        "vocoder": _median_seconds(lambda: generate.vocode(models["vocoder"], mel), rounds),
+    }

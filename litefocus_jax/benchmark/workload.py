@@ -1,0 +1,102 @@
+"""The work that is measured: one evaluation of the UNet under guidance, in the published shape."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from litefocus_jax.config import UNetConfig, VAEConfig, VocoderConfig
+from litefocus_jax.litefocus import LiteFocusConfig
+from litefocus_jax.request import LatentGeometry
+
+BATCH_SIZE = 2  # one sound, with and without its prompt
+PROMPT_TOKENS = 32  # of the T5 encoder; a long sentence
+GENERATED_VECTORS = 8  # of the language model
+
+OUR_VARIANTS = ("dense", "litefocus", "same_frequency", "auto")
+PEER = "diffusers"
+
+
+@dataclasses.dataclass(frozen=True)
+class Workload:
+    """What one worker runs.
+
+    Attributes:
+        variant: one of `OUR_VARIANTS` or `PEER`.
+        duration_s: seconds of sound.
+        config: name of a published configuration, for random weights; or None for a model's own weights.
+        model: folder or hub id of a model, or None for random weights.
+        dtype: floating-point type of weights and computation.
+    """
+
+    variant: str
+    duration_s: float
+    config: str | None
+    model: str | None
+    dtype: str
+
+    def to_json(self) -> str:
+        """One line that `from_json` reads."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Workload":
+        """Read what `to_json` wrote."""
+        return cls(**json.loads(text))
+
+    @property
+    def litefocus(self) -> LiteFocusConfig | None:
+        """The sparse attention of the variant, or None for dense."""
+        if self.variant == "auto":
+            return LiteFocusConfig.for_duration(self.duration_s)
+        if self.variant == "litefocus":
+            return LiteFocusConfig()
+        if self.variant == "same_frequency":
+            return LiteFocusConfig(cross_frequency=False)
+        return None
+
+    def configs(self) -> dict[str, Any]:
+        """The configurations that decide the shapes, by sub-model."""
+        if self.model is not None:
+            from litefocus_jax.checkpoint.store import local_folder
+
+            folder = local_folder(self.model)
+            classes = {"unet": UNetConfig, "vae": VAEConfig, "vocoder": VocoderConfig}
+            return {name: kind.from_file(folder / name / "config.json") for name, kind in classes.items()}
+        from litefocus_jax.random_model import sub_model_configs
+
+        return sub_model_configs(self.config or "audioldm2")
+
+    def latent_shape(self) -> tuple[int, int, int, int]:
+        """``(batch, time, frequency, channels)`` of the UNet's input."""
+        geometry = LatentGeometry.from_configs(**self.configs())
+        return BATCH_SIZE, geometry.latent_frames(self.duration_s), geometry.frequencies, geometry.channels
+
+
+def prompt_widths(config: UNetConfig) -> tuple[int, int]:
+    """Widths of the language model's vectors and of the text encoder's states that a UNet attends to."""
+    dims = config.cross_attention_dim_per_level[-1]
+    generated = [dim for dim in dims[:2] if dim is not None]
+    text = [dim for dim in dims[2:] if dim is not None]
+    return (generated or text)[0], (text or generated)[0]
+
+
+def equivalent(first: Workload, second: Workload) -> bool:
+    """Whether two workloads run the same program."""
+    same = dataclasses.replace(first, variant=second.variant) == second
+    return same and PEER not in (first.variant, second.variant) and first.litefocus == second.litefocus
+
+
+def peer_folder() -> Path:
+    """The clone that holds the peer's worker, which is not part of the installed package.
+
+    Raises:
+        FileNotFoundError: when the package does not lie in a clone.
+    """
+    clone = Path(__file__).parents[2]
+    if not (clone / "convert" / "diffusers_worker.py").is_file():
+        raise FileNotFoundError(
+            "--against diffusers needs a clone of the repository, installed with pip install -e '.[test]': "
+            "the code that runs PyTorch is not part of the package"
+        )
+    return clone

@@ -1,0 +1,102 @@
+"""``litefocus-jax bench``: how fast it is here, and against what people use today."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from litefocus_jax.cli.console import messages, output, reporting_errors
+
+
+def _durations(text: str) -> tuple[float, ...]:
+    try:
+        durations = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        durations = ()
+    if not durations or not all(0 < seconds < float("inf") for seconds in durations):
+        raise typer.BadParameter(f"{text!r} is no list of seconds, such as 10,20,40", param_hint="--durations")
+    return durations
+
+
+def bench(
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Folder or hub id of a checkpoint whose weights to use.")
+    ] = None,
+    config: Annotated[
+        Literal["audioldm2", "audioldm2-large", "tiny"],
+        typer.Option(help="Published shape for random weights; nothing is downloaded."),
+    ] = "audioldm2",
+    durations: Annotated[str, typer.Option(help="Seconds of sound, separated by commas.")] = "10,20,40,80,160",
+    against: Annotated[
+        Literal["diffusers"] | None,
+        typer.Option(help="Also time this peer, in the same run; needs a clone and the test extra."),
+    ] = None,
+    variants: Annotated[str, typer.Option(help="Which of ours to time.")] = "dense,litefocus,same_frequency,auto",
+    dtype: Annotated[
+        Literal["float32", "bfloat16", "float16"] | None,
+        typer.Option(help="Of weights and computation; chosen by device unless given."),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Calls of each variant, in turns, after one to warm up.")] = 5,
+    stages: Annotated[bool, typer.Option("--stages", help="Also split a whole generation into its stages.")] = False,
+    folder: Annotated[Path, typer.Option("--output", "-o", help="Folder of the report.")] = Path("report"),
+) -> None:
+    """Measure seconds per UNet call under guidance, peak memory and compile time.
+
+    Each variant runs in a process of its own, and calls are made in turns. The report folder gets bench.json, bench.md
+    and machine.json, and with --stages also stages.json, stages.md and stages.png. It is written anew after every
+    duration, so that an interrupted run keeps what it measured.
+    """
+    with reporting_errors():
+        from litefocus_jax.benchmark.workload import OUR_VARIANTS
+
+        chosen = tuple(part.strip() for part in variants.split(",") if part.strip())
+        if unknown := [name for name in chosen if name not in OUR_VARIANTS]:
+            raise typer.BadParameter(
+                f"{', '.join(unknown)} unknown; expected some of {', '.join(OUR_VARIANTS)}", param_hint="--variants"
+            )
+        seconds = _durations(durations)
+
+        import jax
+
+        from litefocus_jax.benchmark.measure import Plan, measure, units_of_progress
+        from litefocus_jax.benchmark.report import STEPS, machine, rows_table, stages_table, write_rows, write_stages
+        from litefocus_jax.benchmark.stages import load_models, measure_stages
+        from litefocus_jax.benchmark.workload import Workload, peer_folder
+        from litefocus_jax.progress import described_progress_bar
+
+        if against:
+            peer_folder()
+        plan = Plan(
+            durations=seconds,
+            variants=chosen,
+            peer=against is not None,
+            config=None if model else config,
+            model=model,
+            dtype=dtype or ("float32" if jax.default_backend() == "cpu" else "bfloat16"),
+            rounds=rounds,
+        )
+        rows = []
+        facts = machine() | {"config": plan.config, "model": plan.model, "dtype": plan.dtype, "rounds": plan.rounds}
+        with described_progress_bar(units_of_progress(plan)) as on_progress:
+            for new_rows in measure(plan, on_progress):
+                rows += new_rows
+                write_rows(folder, rows, facts)
+        output.print(rows_table(rows), markup=False)
+
+        if stages:
+            models = load_models(plan.config, plan.model, plan.dtype)
+            workloads = [
+                Workload(name, duration_s, plan.config, plan.model, plan.dtype)
+                for name in chosen
+                if name != "auto"
+                for duration_s in seconds
+            ]
+            times = []
+            with described_progress_bar(len(workloads)) as on_progress:
+                for stage_times in measure_stages(
+                    models, workloads, steps=STEPS, rounds=min(rounds, 3), on_progress=on_progress
+                ):
+                    times.append(stage_times)
+                    write_stages(folder, times)
+            output.print(stages_table(times), markup=False)
+        messages.print(f"The report is in {folder}", markup=False)

@@ -1,0 +1,46 @@
+"""Compiled programs, kept between runs: the UNet takes some ten seconds to compile, and a moment to read back."""
+
+import logging
+import os
+from pathlib import Path
+
+import jax
+
+logger = logging.getLogger(__name__)
+
+ENVIRONMENT_VARIABLE = "LITEFOCUS_COMPILATION_CACHE"
+"""Name of the variable that gives another folder for the cache, or turns it off with ``off``."""
+
+# Smaller programs compile about as fast as they are read.
+_SHORTEST_COMPILATION_IN_S = 0.3
+
+
+def default_folder() -> Path:
+    """Where compiled programs are kept: the user's cache folder, as the XDG specification names it."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "litefocus-jax" / "compiled"
+
+
+def use_compilation_cache() -> Path | None:
+    """Have JAX keep compiled programs on disk, unless someone has already decided about that.
+
+    JAX's own settings (``JAX_COMPILATION_CACHE_DIR``, ``jax.config``) win over ours. A folder that cannot be made is
+    logged and otherwise ignored: the cache only saves time.
+
+    Returns:
+        The folder in use, or None where the cache is turned off.
+    """
+    if jax.config.jax_compilation_cache_dir is not None:
+        return Path(jax.config.jax_compilation_cache_dir)
+    chosen = os.environ.get(ENVIRONMENT_VARIABLE, "")
+    if chosen.lower() == "off":
+        return None
+    folder = Path(chosen).expanduser() if chosen else default_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        logger.warning("compiled programs cannot be kept in %s: %s", folder, error)
+        return None
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", _SHORTEST_COMPILATION_IN_S)
+    return folder

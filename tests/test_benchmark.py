@@ -1,0 +1,88 @@
+"""The benchmark: what it runs, and what its report says."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from litefocus_jax.benchmark.measure import Plan, Row, units_of_progress
+from litefocus_jax.benchmark.report import rows_table, stages_table, write_rows, write_stages
+from litefocus_jax.benchmark.stages import StageTimes
+from litefocus_jax.benchmark.workload import Workload
+from litefocus_jax.cli import app
+from litefocus_jax.litefocus import LiteFocusConfig
+
+ROW_KEYS = ["variant", "duration_s", "seconds_per_call", "spread", "ratio_to_peer", "peak_bytes", "compile_s"]
+
+
+def _workload(variant: str, duration_s: float) -> Workload:
+    return Workload(variant, duration_s, "tiny", None, "float32")
+
+
+@pytest.mark.parametrize(("duration_s", "twin"), [(10.0, "dense"), (40.0, "litefocus"), (80.0, "same_frequency")])
+def test_auto_shares_the_program_of_the_variant_it_chooses(duration_s: float, twin: str) -> None:
+    names = [workload.variant for workload in Plan((duration_s,)).workloads(duration_s)]
+    assert names == ["dense", "litefocus", "same_frequency"]
+    assert _workload("auto", duration_s).litefocus == _workload(twin, duration_s).litefocus
+
+
+def test_variants_differ_by_their_attention() -> None:
+    assert _workload("dense", 40.0).litefocus is None
+    assert _workload("litefocus", 10.0).litefocus == LiteFocusConfig()
+    assert _workload("same_frequency", 10.0).litefocus == LiteFocusConfig(cross_frequency=False)
+
+
+def test_the_measured_shape_is_that_of_the_published_model() -> None:
+    assert Workload("dense", 10.0, "audioldm2", None, "float32").latent_shape() == (2, 250, 16, 8)
+
+
+def test_a_workload_survives_the_way_to_its_worker() -> None:
+    workload = _workload("litefocus", 12.5)
+    assert Workload.from_json(workload.to_json()) == workload
+
+
+def test_progress_counts_starts_and_rounds() -> None:
+    assert units_of_progress(Plan((10.0, 80.0), peer=True, rounds=5)) == 2 * (4 + 5)
+
+
+def test_the_report_is_a_list_of_rows_and_a_table(tmp_path: Path) -> None:
+    rows = [Row("dense", 10.0, 2.0, 0.1, 1.1, 2_000_000_000, 9.0), Row("auto", 10.0, 2.0, 0.1, None, 10**9, 9.0)]
+    write_rows(tmp_path / "report", rows, {"cores": 2})
+    written = json.loads((tmp_path / "report" / "bench.json").read_text())
+    assert [list(row) for row in written] == [ROW_KEYS, ROW_KEYS]
+    assert "| 10 s | dense | 2 | 0.1 | 1.10x | 2.00 GB | 9.0 s | 7 min |" in rows_table(rows)
+
+
+def test_stages_are_drawn_and_tabled(tmp_path: Path) -> None:
+    seconds = {"text encoders": 1.0, "rest of the UNet": 30.0, "VAE": 4.0, "vocoder": 5.0}
+    stages = [StageTimes(variant, duration, 200, seconds) for variant in ("dense", "auto") for duration in (10.0, 20.0)]
+    write_stages(tmp_path, stages)
+    assert (tmp_path / "stages.png").stat().st_size > 10_000
+    assert "| 20 s | auto | 1 | 30 | 4 | 5 | 40 |" in stages_table(stages)
+
+
+def test_bench_measures_a_tiny_model_and_its_stages(tmp_path: Path) -> None:
+    arguments = ["--config=tiny", "--durations=0.4", "--variants=same_frequency", "--rounds=2", "--stages"]
+    result = CliRunner().invoke(app, ["bench", *arguments, "-o", str(tmp_path / "report")])
+    assert result.exit_code == 0, result.output
+    (row,) = json.loads((tmp_path / "report" / "bench.json").read_text())
+    assert row["variant"] == "same_frequency"
+    assert 0 < row["seconds_per_call"] < row["compile_s"]
+    assert row["peak_bytes"] > 10**8
+    (stage,) = json.loads((tmp_path / "report" / "stages.json").read_text())
+    assert set(stage["seconds"]) >= {"text encoders", "self-attention, level 1", "VAE", "vocoder"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--durations=10,long"], "10,long"),
+        (["--durations=-1"], "-1"),
+        (["--variants=sparse"], "sparse unknown"),
+    ],
+)
+def test_bad_options_are_refused(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(app, ["bench", *arguments])
+    assert result.exit_code == 2
+    assert message in result.output
