@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 from litefocus_jax import generate
 from litefocus_jax.audio import check_writable, save_audio
 from litefocus_jax.checkpoint.store import Checkpoint, Components, open_checkpoint, save_native
+from litefocus_jax.compilation_cache import use_compilation_cache
 from litefocus_jax.litefocus import LiteFocusConfig
 from litefocus_jax.models.conditioning import TextConditioning
 from litefocus_jax.progress import progress_bar
@@ -92,6 +93,8 @@ class AudioLDM2Pipeline:
     ) -> "AudioLDM2Pipeline":
         """Load a checkpoint.
 
+        Compiled programs are kept in the user's cache folder from here on, see `use_compilation_cache`.
+
         Args:
             pretrained_model_name_or_path: a native folder, a diffusers folder with safetensors weights, or a
                 Hugging Face hub id such as ``"cvssp/audioldm2"``, which is downloaded.
@@ -114,6 +117,7 @@ class AudioLDM2Pipeline:
 
         Takes and raises what `from_pretrained` does.
         """
+        use_compilation_cache()
         if dtype is None:
             dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
         return cls(checkpoint.load(dtype))
