@@ -16,6 +16,7 @@ from litefocus_jax.checkpoint.native import MANIFEST, save_native
 from litefocus_jax.checkpoint.opened import Components
 from litefocus_jax.checkpoint.replacement import check_destination
 from litefocus_jax.checkpoint.sub_models import SUB_MODELS
+from litefocus_jax.tokenization import import_transformers
 
 Model = TypeVar("Model", bound=nnx.Module)
 
@@ -70,14 +71,16 @@ def save_character_tokenizers(folder: Path) -> tuple[Path, Path]:
     Returns the two folders, ``tokenizer`` (one token per byte) and ``tokenizer_2`` (one token per character).
     """
     from tokenizers import pre_tokenizers
-    from transformers import RobertaTokenizer, T5Tokenizer
 
+    transformers = import_transformers()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: index for index, token in enumerate(["<s>", "<pad>", "</s>", "<unk>", *alphabet, "<mask>"])}
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0)]
     pieces += [(character, -3.0) for character in string.printable.strip()]
-    RobertaTokenizer(vocab=vocabulary, merges=[], model_max_length=36).save_pretrained(folder / "tokenizer")
-    T5Tokenizer(vocab=pieces, extra_ids=0, model_max_length=64).save_pretrained(folder / "tokenizer_2")
+    transformers.RobertaTokenizer(vocab=vocabulary, merges=[], model_max_length=36).save_pretrained(
+        folder / "tokenizer"
+    )
+    t5.save_pretrained(folder / "tokenizer_2")
     return folder / "tokenizer", folder / "tokenizer_2"
 
 

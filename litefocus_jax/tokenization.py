@@ -1,9 +1,12 @@
 """Prompts to token ids, padded for the compiler without changing what the models see."""
 
 import dataclasses
+import importlib
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,9 @@ logger = logging.getLogger(__name__)
 
 # Lengths are padded up to a multiple of this, so that prompts of like length share one compiled program.
 LENGTH_BUCKET = 16
+
+_NO_ADVICE = "TRANSFORMERS_NO_ADVISORY_WARNINGS"
+_NO_LIMIT = 10**20  # transformers has 10**30 as the longest text where a tokenizer's files say none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +35,19 @@ class Tokens:
     length: int
 
 
+def import_transformers() -> ModuleType:
+    """Import transformers without its advice to install PyTorch, which would only bring models that are not wanted."""
+    before = os.environ.get(_NO_ADVICE)
+    os.environ[_NO_ADVICE] = "1"
+    try:
+        return importlib.import_module("transformers")
+    finally:
+        if before is None:
+            del os.environ[_NO_ADVICE]
+        else:
+            os.environ[_NO_ADVICE] = before
+
+
 def load_tokenizer(folder: str | Path, vocabulary: int) -> Any:
     """The tokenizer saved in a checkpoint's folder, by ``transformers.AutoTokenizer``.
 
@@ -40,18 +59,16 @@ def load_tokenizer(folder: str | Path, vocabulary: int) -> Any:
         ValueError: when the folder holds no tokenizer that transformers can read, or one that does not say its longest
             text, or knows more tokens than the encoder.
     """
-    from transformers import AutoTokenizer
-    from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
-
+    transformers = import_transformers()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(Path(folder), local_files_only=True)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(Path(folder), local_files_only=True)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ValueError(f"{folder} does not hold a tokenizer that transformers can read: {error}") from error
     # Without these files, transformers makes a tokenizer to which every word is unknown.
     files = sorted({"tokenizer.json", *tokenizer.vocab_files_names.values()})
     if not any((Path(folder) / file).exists() for file in files):
         raise ValueError(f"{folder} holds a tokenizer without its vocabulary; expected {' or '.join(files)}")
-    if tokenizer.model_max_length >= VERY_LARGE_INTEGER:
+    if tokenizer.model_max_length >= _NO_LIMIT:
         raise ValueError(f"{folder}/tokenizer_config.json has no model_max_length; expected the longest text in tokens")
     if len(tokenizer) > vocabulary:
         raise ValueError(
