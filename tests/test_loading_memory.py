@@ -1,0 +1,60 @@
+"""Loading holds a model's weights little more than once, and never more than about twice."""
+
+import dataclasses
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from litefocus_jax.checkpoint import safetensors_files
+from litefocus_jax.checkpoint.modules import abstract
+from litefocus_jax.config import T5Config
+from litefocus_jax.models.t5 import T5Encoder
+from litefocus_jax.random_model import random_weights
+from tests.checkpoints import tiny_checkpoint
+from tests.stored_models import write_json
+
+# 145 MB in one sub-model, so that what else the process does is small beside it.
+LARGE = dataclasses.replace(
+    T5Config.tiny(), vocab_size=8000, d_model=512, d_kv=64, num_heads=8, d_ff=2048, num_layers=8
+)
+# Prints the peak of memory that belongs to no file, in units of the weights, while a checkpoint is loaded.
+MEASURE = """
+    import sys, threading, time
+    from pathlib import Path
+    from litefocus_jax.checkpoint import modules
+    from litefocus_jax.checkpoint.store import load_components, open_checkpoint
+
+    def resident() -> int:
+        status = Path("/proc/self/status").read_text()
+        return 1024 * int(status.split("RssAnon:")[1].split()[0])
+
+    def watch() -> None:
+        while not finished.wait(0.001):
+            peaks.append(resident())
+
+    load_components(sys.argv[1])  # whatever is set up on first use
+    checkpoint = open_checkpoint(sys.argv[2])
+    before, peaks, finished = resident(), [0], threading.Event()
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    components = checkpoint.load("float32")
+    finished.set()
+    watcher.join()
+    weights = sum(leaf.nbytes for part in components.modules.values() for leaf in modules.leaves(part).values())
+    print((max(peaks) - before) / weights)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux's /proc")
+def test_loading_never_holds_the_weights_much_more_than_twice(tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_checkpoint(), tmp_path / "large")
+    write_json(folder / "text_encoder_2" / "config.json", LARGE.to_dict())
+    weights = random_weights(abstract(T5Encoder, LARGE))
+    safetensors_files.write_file(folder / "text_encoder_2" / "model.safetensors", weights)
+    command = [sys.executable, "-c", textwrap.dedent(MEASURE), str(tiny_checkpoint()), str(folder)]
+    peak = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert 0.9 < peak < 2.2
