@@ -77,9 +77,9 @@ def save_character_tokenizers(folder: Path) -> tuple[Path, Path]:
     vocabulary = {token: index for index, token in enumerate(["<s>", "<pad>", "</s>", "<unk>", *alphabet, "<mask>"])}
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0)]
     pieces += [(character, -3.0) for character in string.printable.strip()]
-    transformers.RobertaTokenizer(vocab=vocabulary, merges=[], model_max_length=36).save_pretrained(
-        folder / "tokenizer"
-    )
+    clap = transformers.RobertaTokenizer(vocab=vocabulary, merges=[], model_max_length=36)
+    t5 = transformers.T5Tokenizer(vocab=pieces, extra_ids=0, model_max_length=64)
+    clap.save_pretrained(folder / "tokenizer")
     t5.save_pretrained(folder / "tokenizer_2")
     return folder / "tokenizer", folder / "tokenizer_2"
 
