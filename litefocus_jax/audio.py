@@ -24,7 +24,7 @@ _PICTURE_TICKS_IN_HZ = (250, 500, 1000, 2000, 4000, 8000, 16000)
 
 
 def save_audio(
-    path: str | Path, waveform: Float[np.ndarray, "samples"], sampling_rate: int, *, subtype: str = "PCM_16"
+    path: str | Path, waveform: Float[np.ndarray, " samples"], sampling_rate: int, *, subtype: str = "PCM_16"
 ) -> None:
     """Write a mono sound file, whole or not at all: beside its destination first, then renamed.
 
@@ -84,7 +84,7 @@ def check_picture_writable(path: str | Path, *, overwrite: bool = True) -> None:
 
 
 def log_mel_spectrogram(
-    waveform: Float[np.ndarray, "samples"],
+    waveform: Float[np.ndarray, " samples"],
     sampling_rate: int,
     *,
     num_mels: int = 64,
@@ -138,7 +138,7 @@ def mel_filters(
 
 
 def spectrogram_picture(
-    path: str | Path, waveform: Float[np.ndarray, "samples"], sampling_rate: int, *, title: str | None = None
+    path: str | Path, waveform: Float[np.ndarray, " samples"], sampling_rate: int, *, title: str | None = None
 ) -> None:
     """Draw a mel spectrogram as PNG: seconds to the right, kilohertz upwards on the mel scale, level as colour.
 
@@ -207,7 +207,7 @@ def _mel_to_hertz(mel: np.ndarray) -> np.ndarray:
     return np.where(mel < 15.0, mel * 200.0 / 3.0, 1000.0 * 6.4 ** ((mel - 15.0) / 27.0))
 
 
-def _checked(waveform: Float[np.ndarray, "samples"]) -> Float[np.ndarray, "samples"]:
+def _checked(waveform: Float[np.ndarray, " samples"]) -> Float[np.ndarray, " samples"]:
     waveform = np.asarray(waveform, np.float32)
     if waveform.ndim != 1 or waveform.size == 0:
         raise ValueError(f"waveform has shape {waveform.shape}; expected one axis, [samples], and at least one sample")

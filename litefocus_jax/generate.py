@@ -44,8 +44,8 @@ class RandomKeys(NamedTuple):
         litefocus: for LiteFocus's gathered tokens, which all sounds share.
     """
 
-    latents: Key[Array, "sounds"]
-    steps: Key[Array, "sounds"]
+    latents: Key[Array, " sounds"]
+    steps: Key[Array, " sounds"]
     litefocus: Key[Array, ""]
 
 
@@ -62,7 +62,7 @@ def random_keys(seed: int, num_prompts: int, num_waveforms_per_prompt: int) -> R
 
 @functools.partial(jax.jit, static_argnames="shape")
 def initial_latents(
-    keys: Key[Array, "sounds"], shape: tuple[int, int, int]
+    keys: Key[Array, " sounds"], shape: tuple[int, int, int]
 ) -> Float[Array, "sounds time frequency channels"]:
     """Standard normal latents, each from its own key; ``shape`` is ``(time, frequency, channels)``."""
     return jax.vmap(lambda key: jax.random.normal(key, shape, jnp.float32))(keys)

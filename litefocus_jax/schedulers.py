@@ -192,10 +192,10 @@ def alphas_cumprod(config: SchedulerConfig) -> np.ndarray:
 
 def add_noise(
     config: SchedulerConfig,
-    sample: Float[Array, "batch *shape"],
-    noise: Float[Array, "batch *shape"],
-    timesteps: Int[Array | np.ndarray, "batch"],
-) -> Float[Array, "batch *shape"]:
+    sample: Float[Array, " batch *shape"],
+    noise: Float[Array, " batch *shape"],
+    timesteps: Int[Array | np.ndarray, " batch"],
+) -> Float[Array, " batch *shape"]:
     """The forward process: what the clean sample has become at a timestep (DDIM equation 4, with ``alpha_bar``)."""
     signal, spread = _mixture(config, timesteps, sample.ndim)
     return signal.astype(sample.dtype) * sample + spread.astype(sample.dtype) * noise
@@ -203,10 +203,10 @@ def add_noise(
 
 def velocity(
     config: SchedulerConfig,
-    sample: Float[Array, "batch *shape"],
-    noise: Float[Array, "batch *shape"],
-    timesteps: Int[Array | np.ndarray, "batch"],
-) -> Float[Array, "batch *shape"]:
+    sample: Float[Array, " batch *shape"],
+    noise: Float[Array, " batch *shape"],
+    timesteps: Int[Array | np.ndarray, " batch"],
+) -> Float[Array, " batch *shape"]:
     """What a network of prediction type ``"v_prediction"`` is trained to return.
 
     Appendix D of Salimans and Ho, "Progressive Distillation" (arXiv 2202.00512).
@@ -215,7 +215,7 @@ def velocity(
     return signal.astype(sample.dtype) * noise - spread.astype(sample.dtype) * sample
 
 
-def _mixture(config: SchedulerConfig, timesteps: Int[Array | np.ndarray, "batch"], ndim: int) -> tuple[Array, Array]:
+def _mixture(config: SchedulerConfig, timesteps: Int[Array | np.ndarray, " batch"], ndim: int) -> tuple[Array, Array]:
     """Standard deviations of the clean sample and of the noise at some timesteps, shaped to multiply a batch."""
     alpha_bar = alphas_cumprod(config).astype(np.float64)
     shape = (-1, *(1,) * (ndim - 1))
