@@ -18,6 +18,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from litefocus_jax.block_loop import map_in_place
+
 Backend = Literal["auto", "plain", "tiled", "cudnn"]
 
 ENVIRONMENT_VARIABLE = "LITEFOCUS_ATTENTION"
@@ -166,7 +168,7 @@ def _plain(query: Array, key: Array, value: Array, key_mask: Array | None, scale
 
 
 def _tiled(query: Array, key: Array, value: Array, key_mask: Array | None, scale: float) -> Array:
-    """Loop over groups of heads and, inside, over blocks of queries."""
+    """Loop over groups of heads and over blocks of queries; each block of queries makes room for its result."""
     batch, queries, heads, head_dim = query.shape
     keys, dtype = key.shape[1], query.dtype
     if jax.default_backend() == "cpu":
@@ -187,27 +189,24 @@ def _tiled(query: Array, key: Array, value: Array, key_mask: Array | None, scale
     query = (query.astype(jnp.float32) * scale).astype(query.dtype)
     query_blocks = jnp.pad(fold(query), ((0, 0), (0, 0), (0, blocks * rows - queries), (0, 0)))
     query_blocks = query_blocks.reshape(-1, group, blocks, rows, head_dim).swapaxes(1, 2)
-    key, value = fold(key), fold(value)
+    query_blocks = query_blocks.reshape(-1, group, rows, head_dim)  # [groups * blocks, group, rows, D]
     if key_mask is not None:
         key_mask = jnp.repeat(key_mask, heads, axis=0).reshape(-1, group, 1, keys)
 
-    def attend_group(operands: tuple[Array, Array, Array, Array | None]) -> Array:
-        query_blocks, key, value, key_mask = operands  # [blocks, group, rows, D], [group, K, D] twice, [group, 1, K]
+    def attend_tile(shared: tuple[Array, Array, Array | None], query: Array, number: Array) -> Array:
+        key, value, key_mask = jax.tree.map(
+            lambda array: jax.lax.dynamic_index_in_dim(array, number // blocks, keepdims=False), shared
+        )  # [group, K, D] twice, [group, 1, K]
+        scores = jnp.einsum("gqd,gkd->gqk", query, key, preferred_element_type=jnp.float32)
+        if key_mask is not None:
+            scores = jnp.where(key_mask, scores, jnp.finfo(jnp.float32).min)
+        weights = jnp.exp(scores - scores.max(axis=-1, keepdims=True))
+        total = weights.sum(axis=-1, keepdims=True)
+        # Dividing [rows, D] after the product is cheaper than dividing [rows, K] before it.
+        mixed = jnp.einsum("gqk,gkd->gqd", weights.astype(value.dtype), value, preferred_element_type=jnp.float32)
+        return (mixed / total).astype(query.dtype)
 
-        # Recomputed in the gradient: otherwise the scores of all tiles would be kept for it.
-        @jax.checkpoint
-        def attend_tile(query: Array) -> Array:
-            scores = jnp.einsum("gqd,gkd->gqk", query, key, preferred_element_type=jnp.float32)
-            if key_mask is not None:
-                scores = jnp.where(key_mask, scores, jnp.finfo(jnp.float32).min)
-            weights = jnp.exp(scores - scores.max(axis=-1, keepdims=True))
-            total = weights.sum(axis=-1, keepdims=True)
-            # Dividing [rows, D] after the product is cheaper than dividing [rows, K] before it.
-            mixed = jnp.einsum("gqk,gkd->gqd", weights.astype(value.dtype), value, preferred_element_type=jnp.float32)
-            return mixed / total
-
-        return jax.lax.map(attend_tile, query_blocks)
-
-    mixed = jax.lax.map(attend_group, (query_blocks, key, value, key_mask))  # [groups, blocks, group, rows, D]
-    mixed = mixed.swapaxes(1, 2).reshape(batch, heads, blocks * rows, head_dim)[:, :, :queries]
+    mixed = map_in_place(attend_tile, (fold(key), fold(value), key_mask), query_blocks)
+    mixed = mixed.reshape(-1, blocks, group, rows, head_dim).swapaxes(1, 2)  # [groups, group, blocks, rows, D]
+    mixed = mixed.reshape(batch, heads, blocks * rows, head_dim)[:, :, :queries]
     return mixed.transpose(0, 2, 1, 3).astype(dtype)

@@ -30,8 +30,9 @@ def use_compilation_cache() -> Path | None:
     Returns:
         The folder in use, or None where the cache is turned off.
     """
-    if jax.config.jax_compilation_cache_dir is not None:
-        return Path(jax.config.jax_compilation_cache_dir)
+    decided = jax.config.read("jax_compilation_cache_dir")
+    if decided is not None:
+        return Path(decided)
     chosen = os.environ.get(ENVIRONMENT_VARIABLE, "")
     if chosen.lower() == "off":
         return None

@@ -11,8 +11,7 @@ from flax import nnx
 
 from litefocus_jax.checkpoint.modules import abstract, leaves, parameter_count
 from litefocus_jax.config import VAEConfig, VocoderConfig
-from litefocus_jax.models.convolution import convolve_3x3, convolve_winograd
-from litefocus_jax.models.upsampling import convolve_doubled
+from litefocus_jax.models.convolution import convolve_3x3, convolve_doubled, convolve_winograd
 from litefocus_jax.models.vae import VAE, LatentDistribution
 from litefocus_jax.models.vocoder import TransposedConv1d, Vocoder
 from litefocus_jax.random_model import published_config, random_model

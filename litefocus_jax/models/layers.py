@@ -11,6 +11,9 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from litefocus_jax.block_loop import map_in_place
+from litefocus_jax.models.convolution import convolve_3x3, convolve_doubled
+
 
 class GroupNorm(nnx.Module):
     """Group normalisation over every axis between batch and channels, with statistics in float32.
@@ -68,6 +71,11 @@ class LayerNorm(nnx.Module):
         return (centred * jax.lax.rsqrt(variance + self.epsilon) * scale + bias).astype(x.dtype)
 
 
+def _conv_3x3(in_channels: int, out_channels: int, rngs: nnx.Rngs) -> nnx.Conv:
+    """A convolution that keeps the size, by the algorithm that is fastest for its shape."""
+    return nnx.Conv(in_channels, out_channels, (3, 3), padding=1, conv_general_dilated=convolve_3x3, rngs=rngs)
+
+
 class ResnetBlock(nnx.Module):
     """Two normalised 3x3 convolutions with a skip around them (diffusers' ``ResnetBlock2D``).
 
@@ -94,10 +102,10 @@ class ResnetBlock(nnx.Module):
     ) -> None:
         self.output_scale_factor = output_scale_factor
         self.norm1 = GroupNorm(num_groups, in_channels, epsilon=epsilon, rngs=rngs)
-        self.conv1 = nnx.Conv(in_channels, out_channels, (3, 3), padding=1, rngs=rngs)
+        self.conv1 = _conv_3x3(in_channels, out_channels, rngs)
         self.time_emb_proj = None if time_embed_dim is None else nnx.Linear(time_embed_dim, out_channels, rngs=rngs)
         self.norm2 = GroupNorm(num_groups, out_channels, epsilon=epsilon, rngs=rngs)
-        self.conv2 = nnx.Conv(out_channels, out_channels, (3, 3), padding=1, rngs=rngs)
+        self.conv2 = _conv_3x3(out_channels, out_channels, rngs)
         self.conv_shortcut = (
             None if in_channels == out_channels else nnx.Conv(in_channels, out_channels, (1, 1), rngs=rngs)
         )
@@ -147,21 +155,23 @@ class Upsample(nnx.Module):
     """Nearest-neighbour resize of time and frequency, then a 3x3 convolution (diffusers' ``Upsample2D``)."""
 
     def __init__(self, channels: int, *, rngs: nnx.Rngs) -> None:
-        self.conv = nnx.Conv(channels, channels, (3, 3), padding=1, rngs=rngs)
+        self.conv = _conv_3x3(channels, channels, rngs)
 
     def __call__(
         self, x: Float[Array, "batch time frequency channels"], size: tuple[int, int] | None = None
     ) -> Float[Array, "batch new_time new_frequency channels"]:
         """Resize to ``size`` (time, frequency); both are doubled when it is ``None``."""
-        time, frequency = size or (2 * x.shape[1], 2 * x.shape[2])
+        doubled = (2 * x.shape[1], 2 * x.shape[2])
+        time, frequency = size or doubled
+        if (time, frequency) == doubled:
+            assert self.conv.bias is not None
+            return convolve_doubled(x, self.conv.kernel[...]) + self.conv.bias[...]
         return self.conv(_resize_nearest(_resize_nearest(x, time, axis=1), frequency, axis=2))
 
 
 def _resize_nearest(x: Array, size: int, axis: int) -> Array:
     """Nearest neighbour along one axis: output position i shows input position floor(i * old / new)."""
     old = x.shape[axis]
-    if size == 2 * old:
-        return jnp.repeat(x, 2, axis=axis)
     return jnp.take(x, np.arange(size) * old // size, axis=axis)
 
 
@@ -195,6 +205,10 @@ class TimestepEmbedding(nnx.Module):
         return self.linear_2(jax.nn.silu(self.linear_1(sinusoids)))
 
 
+# Of the feed-forward network's hidden vectors in one block; 8 MB.
+_CPU_HIDDEN_FLOATS = 2**21
+
+
 class FeedForward(nnx.Module):
     """Gated feed-forward (GEGLU, arXiv 2002.05202) with the exact, erf-based gelu."""
 
@@ -204,5 +218,23 @@ class FeedForward(nnx.Module):
 
     def __call__(self, x: Float[Array, "*batch features"]) -> Float[Array, "*batch features"]:
         """Transform each vector on its own."""
+        features = x.shape[-1]
+        vectors = x.reshape(-1, features)
+        # On a CPU the wide hidden vectors are kept in cache by working through the tokens in blocks, which is a quarter
+        # faster than writing them all to memory and reading them back.
+        rows = _CPU_HIDDEN_FLOATS // self.proj_in.out_features if jax.default_backend() == "cpu" else len(vectors)
+        blocks = -(-len(vectors) // max(1, rows))
+        if blocks == 1:
+            return self._transform(x)
+        rows = -(-len(vectors) // blocks)
+        padded = jnp.pad(vectors, ((0, blocks * rows - len(vectors)), (0, 0)))
+        transformed = map_in_place(FeedForward._transform_block, self, padded.reshape(blocks, rows, features))
+        return transformed.reshape(-1, features)[: len(vectors)].reshape(x.shape)
+
+    def _transform_block(self, block: Array, number: Array) -> Array:
+        del number
+        return self._transform(block)
+
+    def _transform(self, x: Array) -> Array:
         value, gate = jnp.split(self.proj_in(x), 2, axis=-1)
         return self.proj_out(value * jax.nn.gelu(gate, approximate=False))

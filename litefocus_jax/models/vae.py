@@ -12,9 +12,7 @@ from jaxtyping import Array, Float, Key
 
 from litefocus_jax.attention import dot_product_attention
 from litefocus_jax.config import VAEConfig
-from litefocus_jax.models.convolution import convolve_3x3
-from litefocus_jax.models.layers import Downsample, GroupNorm, ResnetBlock
-from litefocus_jax.models.upsampling import DoublingConv
+from litefocus_jax.models.layers import Downsample, GroupNorm, ResnetBlock, Upsample
 
 _EPSILON = 1e-6  # of every normalisation; the configuration has no field for it
 _LOGVAR_RANGE = (-30.0, 20.0)
@@ -106,7 +104,7 @@ class UpBlock(nnx.Module):
             _resnet(out_channels if layer else in_channels, out_channels, config, rngs)
             for layer in range(config.layers_per_block + 1)
         )
-        self.upsamplers = nnx.List(DoublingConv(out_channels, rngs=rngs) for _ in range(not is_last))
+        self.upsamplers = nnx.List(Upsample(out_channels, rngs=rngs) for _ in range(not is_last))
 
     def __call__(
         self, x: Float[Array, "batch time frequency in_channels"]
@@ -218,12 +216,9 @@ class VAE(nnx.Module):
 
 
 def _resnet(in_channels: int, out_channels: int, config: VAEConfig, rngs: nnx.Rngs) -> ResnetBlock:
-    block = ResnetBlock(
+    return ResnetBlock(
         in_channels, out_channels, time_embed_dim=None, num_groups=config.norm_num_groups, epsilon=_EPSILON, rngs=rngs
     )
-    # Worth its longer compilation here, where most of the work is large convolutions; in the UNet it is not.
-    block.conv1.conv_general_dilated = block.conv2.conv_general_dilated = convolve_3x3
-    return block
 
 
 def _conv3x3(in_channels: int, out_channels: int, rngs: nnx.Rngs) -> nnx.Conv:

@@ -1,0 +1,51 @@
+"""A loop over the blocks of an array that overwrites each block with its result."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jaxtyping import Array, Float
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def map_in_place(
+    function: Callable[[Any, Array, Array], Array], shared: Any, blocks: Float[Array, " blocks *shape"]
+) -> Float[Array, " blocks *shape"]:
+    """``lax.map`` whose results take the place of its inputs.
+
+    ``lax.map`` gives every loop an output of its own, which XLA:CPU sets aside for the whole program: a network with a
+    hundred such loops holds a hundred outputs. Here the loop carries one array from which it reads and to which it
+    writes.
+
+    The gradient runs the blocks again, one at a time, so that it keeps nothing of them but the inputs.
+
+    Args:
+        function: from ``shared``, a block and its number to the new block, of the same shape and dtype.
+        shared: a pytree that every block sees. All that ``function`` differentiates must be in here, or in the block.
+        blocks: the array; it is consumed.
+    """
+
+    def body(number: Array, blocks: Array) -> Array:
+        block = jax.lax.dynamic_index_in_dim(blocks, number, keepdims=False)
+        return jax.lax.dynamic_update_index_in_dim(blocks, function(shared, block, number), number, axis=0)
+
+    return jax.lax.fori_loop(0, blocks.shape[0], body, blocks)
+
+
+def _forward(function: Any, shared: Any, blocks: Array) -> tuple[Array, tuple[Any, Array]]:
+    return map_in_place(function, shared, blocks), (shared, blocks)
+
+
+def _backward(function: Any, residuals: tuple[Any, Array], cotangents: Array) -> tuple[Any, Array]:
+    shared, blocks = residuals
+    numbers = jax.numpy.arange(blocks.shape[0])
+
+    def mapped(shared: Any, blocks: Array) -> Array:
+        recomputed = jax.checkpoint(lambda block, number: function(shared, block, number))
+        return jax.lax.map(lambda block_and_number: recomputed(*block_and_number), (blocks, numbers))
+
+    return jax.vjp(mapped, shared, blocks)[1](cotangents)
+
+
+map_in_place.defvjp(_forward, _backward)
