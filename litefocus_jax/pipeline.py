@@ -17,6 +17,7 @@ from litefocus_jax.checkpoint.store import Checkpoint, Components, open_checkpoi
 from litefocus_jax.compilation_cache import use_compilation_cache
 from litefocus_jax.litefocus import LiteFocusConfig
 from litefocus_jax.models.conditioning import TextConditioning
+from litefocus_jax.models.unet import check_levels
 from litefocus_jax.progress import progress_bar
 from litefocus_jax.request import LatentGeometry, Request, make_request
 from litefocus_jax.tokenization import load_tokenizer, tokenize
@@ -191,6 +192,7 @@ class AudioLDM2Pipeline:
             scheduler=scheduler,
             litefocus=litefocus,
         )
+        check_levels(self.components.unet.config, request.litefocus)
         keys = generate.random_keys(request.seed, len(request.prompts), request.num_waveforms_per_prompt)
         latents = self._prepare_latents(request, keys, latents)
         models = self.components

@@ -293,7 +293,7 @@ def test_quiet_prints_the_files_alone(fake):
 
 def test_self_attentions_of_the_published_model_are_those_of_the_paper():
     config = UNetConfig.from_dict(published_config("audioldm2", "unet"))
-    assert config.self_attentions_per_level == (0, 20, 20, 20)
+    assert config.self_attentions_per_level == (0, 20, 20, 24)
     assert LiteFocusConfig().levels == (1,)
 
 

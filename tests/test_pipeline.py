@@ -139,6 +139,7 @@ def test_ctrl_c_ends_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"scheduler": "euler"}, "scheduler = 'euler'"),
         ({"seed": -1}, "seed = -1"),
         ({"litefocus": "on"}, "litefocus = 'on'"),
+        ({"litefocus": LiteFocusConfig(levels=(0,))}, "levels names level 0; this UNet has attention at"),
         ({"latents": np.zeros((1, 2, 3, 4))}, r"latents has shape \(1, 2, 3, 4\); expected \(1, 10, 8, 4\)"),
     ],
 )

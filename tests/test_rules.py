@@ -255,3 +255,9 @@ def test_half_a_weight_norm_pair_is_an_error():
         fuse_weight_norm({"c.weight_v": np.ones((4, 3)), "c.weight_g": np.ones((4, 1)), "c.weight": np.ones((4, 3))})
     with pytest.raises(CheckpointError, match=r"is \[3, 1\]; expected \[4, 1\]"):
         fuse_weight_norm({"c.weight_v": np.ones((4, 3)), "c.weight_g": np.ones((3, 1))})
+
+
+def test_values_that_overflow_only_in_their_sum_are_finite() -> None:
+    huge = np.full((4, 2), 3e38, np.float32)
+    converted = convert({"linear.weight": huge}, (Rule("linear.weight", "linear.kernel"),), {"linear.kernel": huge})
+    np.testing.assert_array_equal(converted["linear.kernel"], huge)

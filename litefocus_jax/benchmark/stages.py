@@ -126,13 +126,9 @@ def _encode(models: dict[str, Any]) -> Any:
 def _self_attention_seconds(unet: UNet, workload: Workload, shape: tuple[int, ...], rounds: int) -> dict[int, float]:
     """Seconds that all self-attentions of each level take in one UNet call, projections not included."""
     config: UNetConfig = unet.config
-    counts = list(config.self_attentions_per_level)
-    # The middle block's stand at the last level's resolution.
-    last_dims = config.cross_attention_dim_per_level[-1]
-    counts[-1] += sum(2 if dim is None else 1 for dim in last_dims) * config.transformer_layers_per_level[-1]
     seconds = {}
     _, frames, frequencies, _ = shape
-    for level, count in enumerate(counts):
+    for level, count in enumerate(config.self_attentions_per_level):
         if count:
             seconds[level] = count * _one_attention_seconds(unet, workload, level, frames, frequencies, rounds)
         frames, frequencies = -(-frames // 2), -(-frequencies // 2)

@@ -94,6 +94,8 @@ class VocoderConfig(JsonConfig):
                 raise ConfigError(f"upsample_kernel_sizes has {kernel}, less than its rate {rate}")
         if len(self.resblock_kernel_sizes) != len(self.resblock_dilation_sizes):
             raise ConfigError("resblock_kernel_sizes and resblock_dilation_sizes have different lengths")
+        if any(kernel % 2 == 0 for kernel in self.resblock_kernel_sizes):
+            raise ConfigError(f"resblock_kernel_sizes = {self.resblock_kernel_sizes}; expected odd sizes")
 
     @property
     def hop_length(self) -> int:

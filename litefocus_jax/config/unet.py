@@ -112,17 +112,19 @@ class UNetConfig(JsonConfig):
 
     @property
     def self_attentions_per_level(self) -> tuple[int, ...]:
-        """Self-attentions at each resolution level, on the way down and up, without the middle block.
+        """Self-attentions at each resolution level, on the way down and up; the middle block's count at the last.
 
         Every transformer block has two attentions: where its entry of ``cross_attention_dim`` is None both are
         self-attention, otherwise the first is.
         """
+        last = len(self.block_out_channels) - 1
         counts = []
         for level, (down, up) in enumerate(zip(self.down_block_types, reversed(self.up_block_types), strict=True)):
             per_layer = sum(2 if dim is None else 1 for dim in self.cross_attention_dim_per_level[level])
             layers = self.layers_per_level[level]
             # A level has one more layer on the way up.
             with_attention = layers * down.startswith("CrossAttn") + (layers + 1) * up.startswith("CrossAttn")
+            with_attention += level == last
             counts.append(per_layer * self.transformer_layers_per_level[level] * with_attention)
         return tuple(counts)
 

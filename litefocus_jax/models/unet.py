@@ -144,16 +144,25 @@ def levels_with_attention(config: UNetConfig) -> tuple[int, ...]:
     )
 
 
+def check_levels(config: UNetConfig, litefocus: LiteFocusConfig | None) -> None:
+    """Check that a UNet has attention wherever LiteFocus is to replace it.
+
+    Raises:
+        ValueError: naming the first level that does not exist or has no attention.
+    """
+    available = levels_with_attention(config)
+    for level in litefocus.levels if litefocus else ():
+        if level not in available:
+            raise ValueError(f"LiteFocusConfig.levels names level {level}; this UNet has attention at {available}")
+
+
 def _self_attention_by_level(
     config: UNetConfig, litefocus: LiteFocusConfig | None, key_rng: Key[Array, ""] | None
 ) -> Callable[[int], SelfAttend]:
     """How the self-attention of each level is done in one evaluation of the network."""
     if litefocus is None:
         return lambda level: attend_densely
-    available = levels_with_attention(config)
-    for level in litefocus.levels:
-        if level not in available:
-            raise ValueError(f"LiteFocusConfig.levels names level {level}; this UNet has attention at {available}")
+    check_levels(config, litefocus)
     calls = itertools.count()
 
     def attend_sparsely(level: int, query: Array, key: Array, value: Array, *, num_frequencies: int) -> Array:
