@@ -2,13 +2,13 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def map_in_place(
     function: Callable[[Any, Array, Array], Array], shared: Any, blocks: Float[Array, " blocks *shape"]
 ) -> Float[Array, " blocks *shape"]:
@@ -25,7 +25,11 @@ def map_in_place(
         shared: a pytree that every block sees. All that ``function`` differentiates must be in here, or in the block.
         blocks: the array; it is consumed.
     """
+    return cast(Array, _map_in_place(function, shared, blocks))
 
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _map_in_place(function: Any, shared: Any, blocks: Array) -> Array:
     def body(number: Array, blocks: Array) -> Array:
         block = jax.lax.dynamic_index_in_dim(blocks, number, keepdims=False)
         return jax.lax.dynamic_update_index_in_dim(blocks, function(shared, block, number), number, axis=0)
@@ -34,12 +38,12 @@ def map_in_place(
 
 
 def _forward(function: Any, shared: Any, blocks: Array) -> tuple[Array, tuple[Any, Array]]:
-    return map_in_place(function, shared, blocks), (shared, blocks)
+    return cast(Array, _map_in_place(function, shared, blocks)), (shared, blocks)
 
 
 def _backward(function: Any, residuals: tuple[Any, Array], cotangents: Array) -> tuple[Any, Array]:
     shared, blocks = residuals
-    numbers = jax.numpy.arange(blocks.shape[0])
+    numbers = jnp.arange(blocks.shape[0])
 
     def mapped(shared: Any, blocks: Array) -> Array:
         recomputed = jax.checkpoint(lambda block, number: function(shared, block, number))
@@ -48,4 +52,4 @@ def _backward(function: Any, residuals: tuple[Any, Array], cotangents: Array) ->
     return jax.vjp(mapped, shared, blocks)[1](cotangents)
 
 
-map_in_place.defvjp(_forward, _backward)
+_map_in_place.defvjp(_forward, _backward)

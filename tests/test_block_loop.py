@@ -42,6 +42,8 @@ def test_memory_does_not_grow_with_the_number_of_loops() -> None:
 
         shared, _ = _inputs()
         compiled = jax.jit(run).lower(shared, jax.ShapeDtypeStruct((64, 256, 4), jnp.float32)).compile()
-        return compiled.memory_analysis().temp_size_in_bytes
+        analysis = compiled.memory_analysis()
+        assert analysis is not None
+        return analysis.temp_size_in_bytes
 
     assert temporary_bytes(8) < 2 * temporary_bytes(2)

@@ -259,5 +259,6 @@ def test_half_a_weight_norm_pair_is_an_error():
 
 def test_values_that_overflow_only_in_their_sum_are_finite() -> None:
     huge = np.full((4, 2), 3e38, np.float32)
-    converted = convert({"linear.weight": huge}, (Rule("linear.weight", "linear.kernel"),), {"linear.kernel": huge})
+    target = {"linear.kernel": jax.ShapeDtypeStruct(huge.shape, huge.dtype)}
+    converted = convert({"linear.weight": huge}, (Rule("linear.weight", "linear.kernel"),), target)
     np.testing.assert_array_equal(converted["linear.kernel"], huge)
