@@ -15,14 +15,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
 from litefocus_jax.litefocus import LiteFocusConfig
-from litefocus_jax.models.clap import ClapTextModel
 from litefocus_jax.models.conditioning import TextConditioning, encode_text
-from litefocus_jax.models.gpt2 import GPT2
-from litefocus_jax.models.projection import ProjectionModel
-from litefocus_jax.models.t5 import T5Encoder
 from litefocus_jax.models.unet import Context, UNet
 from litefocus_jax.models.vae import VAE
 from litefocus_jax.models.vocoder import Vocoder
@@ -68,30 +64,7 @@ def initial_latents(
     return jax.vmap(lambda key: jax.random.normal(key, shape, jnp.float32))(keys)
 
 
-@jax.jit
-def encode(
-    text_encoder: ClapTextModel,
-    text_encoder_2: T5Encoder,
-    projection_model: ProjectionModel,
-    language_model: GPT2,
-    clap_ids: Int[Array, "texts clap_tokens"],
-    clap_mask: Bool[Array, "texts clap_tokens"],
-    t5_ids: Int[Array, "texts t5_tokens"],
-    t5_mask: Bool[Array, "texts t5_tokens"],
-    t5_length: Int[Array, ""],
-) -> TextConditioning:
-    """Texts to what the UNet attends to; see `encode_text`."""
-    return encode_text(
-        text_encoder,
-        text_encoder_2,
-        projection_model,
-        language_model,
-        clap_ids,
-        clap_mask,
-        t5_ids,
-        t5_mask,
-        t5_length,
-    )
+encode = jax.jit(encode_text)
 
 
 @functools.partial(jax.jit, static_argnames="num_waveforms_per_prompt")

@@ -1,7 +1,6 @@
 """From a checkpoint and prompts to sound."""
 
 import dataclasses
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -21,8 +20,6 @@ from litefocus_jax.models.unet import check_levels
 from litefocus_jax.progress import progress_bar
 from litefocus_jax.request import LatentGeometry, Request, make_request
 from litefocus_jax.tokenization import load_tokenizer, tokenize
-
-logger = logging.getLogger(__name__)
 
 
 class NonFiniteError(ValueError):

@@ -71,7 +71,7 @@ class LayerNorm(nnx.Module):
         return (centred * jax.lax.rsqrt(variance + self.epsilon) * scale + bias).astype(x.dtype)
 
 
-def _conv_3x3(in_channels: int, out_channels: int, rngs: nnx.Rngs) -> nnx.Conv:
+def conv_3x3(in_channels: int, out_channels: int, rngs: nnx.Rngs) -> nnx.Conv:
     """A convolution that keeps the size, by the algorithm that is fastest for its shape."""
     return nnx.Conv(in_channels, out_channels, (3, 3), padding=1, conv_general_dilated=convolve_3x3, rngs=rngs)
 
@@ -102,10 +102,10 @@ class ResnetBlock(nnx.Module):
     ) -> None:
         self.output_scale_factor = output_scale_factor
         self.norm1 = GroupNorm(num_groups, in_channels, epsilon=epsilon, rngs=rngs)
-        self.conv1 = _conv_3x3(in_channels, out_channels, rngs)
+        self.conv1 = conv_3x3(in_channels, out_channels, rngs)
         self.time_emb_proj = None if time_embed_dim is None else nnx.Linear(time_embed_dim, out_channels, rngs=rngs)
         self.norm2 = GroupNorm(num_groups, out_channels, epsilon=epsilon, rngs=rngs)
-        self.conv2 = _conv_3x3(out_channels, out_channels, rngs)
+        self.conv2 = conv_3x3(out_channels, out_channels, rngs)
         self.conv_shortcut = (
             None if in_channels == out_channels else nnx.Conv(in_channels, out_channels, (1, 1), rngs=rngs)
         )
@@ -155,7 +155,7 @@ class Upsample(nnx.Module):
     """Nearest-neighbour resize of time and frequency, then a 3x3 convolution (diffusers' ``Upsample2D``)."""
 
     def __init__(self, channels: int, *, rngs: nnx.Rngs) -> None:
-        self.conv = _conv_3x3(channels, channels, rngs)
+        self.conv = conv_3x3(channels, channels, rngs)
 
     def __call__(
         self, x: Float[Array, "batch time frequency channels"], size: tuple[int, int] | None = None

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Key
 
 from litefocus_jax.attention import dot_product_attention
 from litefocus_jax.config import VAEConfig
-from litefocus_jax.models.layers import Downsample, GroupNorm, ResnetBlock, Upsample
+from litefocus_jax.models.layers import Downsample, GroupNorm, ResnetBlock, Upsample, conv_3x3
 
 _EPSILON = 1e-6  # of every normalisation; the configuration has no field for it
 _LOGVAR_RANGE = (-30.0, 20.0)
@@ -122,7 +122,7 @@ class Encoder(nnx.Module):
 
     def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs) -> None:
         widths = config.block_out_channels
-        self.conv_in = _conv3x3(config.in_channels, widths[0], rngs)
+        self.conv_in = conv_3x3(config.in_channels, widths[0], rngs)
         self.down_blocks = nnx.List()
         for level, out_channels in enumerate(widths):
             is_last = level == len(widths) - 1
@@ -130,7 +130,7 @@ class Encoder(nnx.Module):
             self.down_blocks.append(DownBlock(in_channels, out_channels, is_last=is_last, config=config, rngs=rngs))
         self.mid_block = MidBlock(config, rngs=rngs)
         self.conv_norm_out = GroupNorm(config.norm_num_groups, widths[-1], epsilon=_EPSILON, rngs=rngs)
-        self.conv_out = _conv3x3(widths[-1], 2 * config.latent_channels, rngs)
+        self.conv_out = conv_3x3(widths[-1], 2 * config.latent_channels, rngs)
 
     def __call__(
         self, mel: Float[Array, "batch frames mel_bins in_channels"]
@@ -148,7 +148,7 @@ class Decoder(nnx.Module):
 
     def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs) -> None:
         widths = config.block_out_channels[::-1]
-        self.conv_in = _conv3x3(config.latent_channels, widths[0], rngs)
+        self.conv_in = conv_3x3(config.latent_channels, widths[0], rngs)
         self.mid_block = MidBlock(config, rngs=rngs)
         self.up_blocks = nnx.List()
         for level, out_channels in enumerate(widths):
@@ -156,7 +156,7 @@ class Decoder(nnx.Module):
             in_channels = widths[max(level - 1, 0)]
             self.up_blocks.append(UpBlock(in_channels, out_channels, is_last=is_last, config=config, rngs=rngs))
         self.conv_norm_out = GroupNorm(config.norm_num_groups, widths[-1], epsilon=_EPSILON, rngs=rngs)
-        self.conv_out = _conv3x3(widths[-1], config.out_channels, rngs)
+        self.conv_out = conv_3x3(widths[-1], config.out_channels, rngs)
 
     def __call__(
         self, latents: Float[Array, "batch time frequency latent_channels"]
@@ -219,10 +219,6 @@ def _resnet(in_channels: int, out_channels: int, config: VAEConfig, rngs: nnx.Rn
     return ResnetBlock(
         in_channels, out_channels, time_embed_dim=None, num_groups=config.norm_num_groups, epsilon=_EPSILON, rngs=rngs
     )
-
-
-def _conv3x3(in_channels: int, out_channels: int, rngs: nnx.Rngs) -> nnx.Conv:
-    return nnx.Conv(in_channels, out_channels, (3, 3), padding=1, rngs=rngs)
 
 
 def _check_shape(name: str, array: Array, channels: int, *, smallest: int) -> None:
