@@ -1,21 +1,19 @@
-"""The process that runs diffusers' UNet for the benchmark: ``python -m convert.diffusers_worker WORKLOAD``."""
+"""The process that runs diffusers' models for the benchmark: ``python -m convert.diffusers_worker WORKLOAD``."""
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from diffusers import AudioLDM2UNet2DConditionModel
+from diffusers import AudioLDM2UNet2DConditionModel, AutoencoderKL
+from transformers import SpeechT5HifiGan, SpeechT5HifiGanConfig
 
 from litefocus_jax.benchmark.protocol import claim_output, process_peak_bytes, serve
 from litefocus_jax.benchmark.workload import BATCH_SIZE, GENERATED_VECTORS, PROMPT_TOKENS, Workload, prompt_widths
 
 
-def main() -> None:
-    """Build, warm up, and answer the benchmark. Attention is torch's scaled_dot_product_attention, diffusers' own."""
-    output = claim_output()
-    workload = Workload.from_json(sys.argv[1])
-    torch.manual_seed(0)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+def prepare_unet(workload: Workload, device: str) -> Callable[[], Any]:
+    """One UNet call. Attention is torch's scaled_dot_product_attention, diffusers' own."""
     dtype = getattr(torch, workload.dtype)
     config = workload.configs()["unet"]
     unet: Any = AudioLDM2UNet2DConditionModel.from_config(config.to_dict())
@@ -31,17 +29,38 @@ def main() -> None:
     text = normal(BATCH_SIZE, PROMPT_TOKENS, text_width)
     mask = torch.ones(BATCH_SIZE, PROMPT_TOKENS, dtype=torch.long, device=device)
     timestep = torch.tensor(500, device=device)
+    return lambda: unet(
+        sample,
+        timestep,
+        encoder_hidden_states=generated,
+        encoder_hidden_states_1=text,
+        encoder_attention_mask_1=mask,
+        return_dict=False,
+    )
+
+
+def prepare_decoder(workload: Workload, device: str) -> Callable[[], Any]:
+    """VAE and vocoder for one sound."""
+    configs = workload.configs()
+    vae: Any = AutoencoderKL.from_config(configs["vae"].to_dict())
+    vocoder: Any = SpeechT5HifiGan(SpeechT5HifiGanConfig(**configs["vocoder"].to_dict()))
+    vae, vocoder = vae.to(device).eval(), vocoder.to(device).eval()
+    _, frames, frequencies, channels = workload.latent_shape()
+    latents = torch.randn(1, channels, frames, frequencies, device=device) / configs["vae"].scaling_factor
+    return lambda: vocoder(vae.decode(latents).sample[:, 0])
+
+
+def main() -> None:
+    """Build, warm up, and answer the benchmark."""
+    output = claim_output()
+    workload = Workload.from_json(sys.argv[1])
+    torch.manual_seed(0)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    run = (prepare_unet if workload.part == "unet" else prepare_decoder)(workload, device)
 
     def call() -> None:
         with torch.inference_mode():
-            unet(
-                sample,
-                timestep,
-                encoder_hidden_states=generated,
-                encoder_hidden_states_1=text,
-                encoder_attention_mask_1=mask,
-                return_dict=False,
-            )
+            run()
         if device == "cuda":
             torch.cuda.synchronize()
 

@@ -10,6 +10,7 @@ Three ways to the same numbers:
 Letters in shape comments: B batch, Q queries, K keys, H heads, D head_dim.
 """
 
+import functools
 import math
 import os
 from typing import Literal, get_args
@@ -78,7 +79,7 @@ def dot_product_attention(
     if key_lengths is not None:
         key_mask = jnp.arange(key.shape[1])[None, :] < key_lengths[:, None]
     attend = _plain if chosen == "plain" else _tiled
-    return attend(query, key, value, key_mask, factor)
+    return attend(query, key, value, key_mask, scale=factor)
 
 
 def choose_backend(
@@ -159,6 +160,7 @@ def _cudnn(query: Array, key: Array, value: Array, key_lengths: Array | None, sc
     return mixed[:, :queries]
 
 
+@functools.partial(jax.jit, static_argnames="scale")
 def _plain(query: Array, key: Array, value: Array, key_mask: Array | None, scale: float) -> Array:
     scores = jnp.einsum("bqhd,bkhd->bhqk", query, key, preferred_element_type=jnp.float32) * scale
     if key_mask is not None:
@@ -167,6 +169,7 @@ def _plain(query: Array, key: Array, value: Array, key_mask: Array | None, scale
     return jnp.einsum("bhqk,bkhd->bqhd", weights, value)
 
 
+@functools.partial(jax.jit, static_argnames="scale")
 def _tiled(query: Array, key: Array, value: Array, key_mask: Array | None, scale: float) -> Array:
     """Loop over groups of heads and over blocks of queries; each block of queries makes room for its result."""
     batch, queries, heads, head_dim = query.shape

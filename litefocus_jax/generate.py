@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -158,13 +159,13 @@ def sample(
     milliseconds per call, which an accelerator hides behind the call that is running. After Ctrl-C the device still
     finishes the calls it was given, two at most.
     """
-    length = steps_per_call(schedule.num_steps, jax.default_backend())
+    length = _part(schedule, 0).num_steps
     queued_ahead = 0 if jax.default_backend() == "cpu" else 1
     scale = jnp.float32(guidance_scale)
     state = initial_state(schedule, latents)
     running: collections.deque[tuple[int, jax.Array]] = collections.deque()
     for start in range(0, schedule.num_steps, length):
-        part = dataclasses.replace(schedule, steps=schedule.rows(start, start + length))
+        part = _part(schedule, start)
         state = denoise(unet, context, part, state, jnp.int32(start), scale, keys, guided=guided, litefocus=litefocus)
         running.append((start + length, state.latents))
         is_last = start + length == schedule.num_steps
@@ -174,6 +175,56 @@ def sample(
             if on_progress is not None:
                 on_progress(steps_done)
     return state.latents
+
+
+def compile_ahead(
+    unet: UNet,
+    encode_arguments: tuple[Any, ...],
+    schedule: Schedule,
+    latents: Float[Array, "sounds time frequency channels"],
+    keys: RandomKeys,
+    *,
+    num_waveforms_per_prompt: int,
+    guided: bool,
+    litefocus: LiteFocusConfig | None,
+) -> Future[None]:
+    """Compile the loop that `sample` is going to call, or read it from the cache, in another thread.
+
+    It needs the shapes of the prompts alone, so that it can go on while these are encoded.
+
+    Args:
+        unet: as for `sample`.
+        encode_arguments: what `encode` is going to be called with.
+        schedule: as for `sample`.
+        latents: as for `sample`.
+        keys: as for `sample`.
+        num_waveforms_per_prompt: as for `project_context`.
+        guided: as for `sample`.
+        litefocus: as for `sample`.
+    """
+
+    def compile_denoise() -> None:
+        conditioning = jax.eval_shape(encode, *encode_arguments)
+        project = functools.partial(project_context, num_waveforms_per_prompt=num_waveforms_per_prompt)
+        context = jax.eval_shape(project, unet, conditioning)
+        part = _part(schedule, 0)
+        state = jax.eval_shape(functools.partial(initial_state, schedule), latents)
+        scale = jnp.float32(1)
+        lowered = denoise.lower(
+            unet, context, part, state, jnp.int32(0), scale, keys, guided=guided, litefocus=litefocus
+        )
+        lowered.compile()
+
+    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compile")
+    future = executor.submit(compile_denoise)
+    executor.shutdown(wait=False)
+    return future
+
+
+def _part(schedule: Schedule, start: int) -> Schedule:
+    """The rows that one call of `denoise` runs, from the given one on."""
+    length = steps_per_call(schedule.num_steps, jax.default_backend())
+    return dataclasses.replace(schedule, steps=schedule.rows(start, start + length))
 
 
 def wait_for(result: jax.Array, *, queued: Any = None) -> None:

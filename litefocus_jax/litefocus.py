@@ -8,6 +8,7 @@ Letters in shape comments: B batch, T time, F frequency, H heads, D head_dim, C 
 """
 
 import dataclasses
+import functools
 import math
 from typing import Literal, get_args
 
@@ -94,6 +95,7 @@ class LiteFocusConfig:
         return self.cross_frequency and self.sparse_ratio > 0.0
 
 
+@functools.partial(jax.jit, static_argnames=("num_tokens", "config"))
 def sample_cross_indices(key_rng: Key[Array, ""], num_tokens: int, config: LiteFocusConfig) -> Int[Array, " gathered"]:
     """Draw the tokens of the cross-frequency set: uniformly, none twice, in random order.
 

@@ -15,7 +15,7 @@ from litefocus_jax.audio import check_writable, save_audio
 from litefocus_jax.checkpoint.store import Checkpoint, Components, open_checkpoint, save_native
 from litefocus_jax.compilation_cache import use_compilation_cache
 from litefocus_jax.litefocus import LiteFocusConfig
-from litefocus_jax.models.conditioning import TextConditioning
+from litefocus_jax.memory import release_unused_memory
 from litefocus_jax.models.unet import check_levels
 from litefocus_jax.progress import progress_bar
 from litefocus_jax.request import LatentGeometry, Request, make_request
@@ -194,9 +194,22 @@ class AudioLDM2Pipeline:
         latents = self._prepare_latents(request, keys, latents)
         models = self.components
 
-        conditioning = self._encode(request)
+        tokens = self._encode_arguments(request)
+        compiled = generate.compile_ahead(
+            models.unet,
+            tokens,
+            request.schedule,
+            latents,
+            keys,
+            num_waveforms_per_prompt=request.num_waveforms_per_prompt,
+            guided=request.guided,
+            litefocus=request.litefocus,
+        )
+        conditioning = generate.encode(*tokens)
         _require_finite("text encoders", conditioning)
         context = generate.project_context(models.unet, conditioning, request.num_waveforms_per_prompt)
+        compiled.exception()  # waits; what goes wrong there goes wrong again below, where it is raised
+        release_unused_memory()
         with progress_bar("Denoising", request.schedule.num_steps, enabled=progress) as on_progress:
             latents = generate.sample(
                 models.unet,
@@ -233,8 +246,8 @@ class AudioLDM2Pipeline:
             )
         return latents
 
-    def _encode(self, request: Request) -> TextConditioning:
-        """Conditioning of the negative prompts (under guidance) followed by the prompts."""
+    def _encode_arguments(self, request: Request) -> tuple[Any, ...]:
+        """What `generate.encode` takes, for the negative prompts (under guidance) followed by the prompts."""
         models = self.components
         prompts = tokenize(self.tokenizer_2, request.prompts)
         texts = request.prompts
@@ -253,7 +266,7 @@ class AudioLDM2Pipeline:
             )
             mask = np.concatenate([_pad_to(negative.attention_mask, mask, False), mask])
         clap = tokenize(self.tokenizer, texts)
-        return generate.encode(
+        return (
             models.text_encoder,
             models.text_encoder_2,
             models.projection_model,

@@ -49,7 +49,10 @@ def import_transformers() -> ModuleType:
 
 
 def load_tokenizer(folder: str | Path, vocabulary: int) -> Any:
-    """The tokenizer saved in a checkpoint's folder, by ``transformers.AutoTokenizer``.
+    """The tokenizer saved in a checkpoint's folder, by transformers.
+
+    One with a ``tokenizer.json`` is complete in it. Only older ones need ``AutoTokenizer``, which takes more than a
+    second to import where PyTorch is installed.
 
     Args:
         folder: as transformers saves it.
@@ -60,8 +63,10 @@ def load_tokenizer(folder: str | Path, vocabulary: int) -> Any:
             text, or knows more tokens than the encoder.
     """
     transformers = import_transformers()
+    is_complete = (Path(folder) / "tokenizer.json").exists()
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(Path(folder), local_files_only=True)
+        tokenizer_class = transformers.PreTrainedTokenizerFast if is_complete else transformers.AutoTokenizer
+        tokenizer = tokenizer_class.from_pretrained(Path(folder), local_files_only=True)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ValueError(f"{folder} does not hold a tokenizer that transformers can read: {error}") from error
     # Without these files, transformers makes a tokenizer to which every word is unknown.

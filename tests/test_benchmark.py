@@ -86,3 +86,13 @@ def test_bad_options_are_refused(arguments: list[str], message: str) -> None:
     result = CliRunner().invoke(app, ["bench", *arguments])
     assert result.exit_code == 2
     assert message in result.output
+
+
+def test_bench_measures_the_decoder_against_diffusers(tmp_path: Path) -> None:
+    pytest.importorskip("diffusers")
+    arguments = ["--config=tiny", "--durations=0.4", "--part=decoder", "--against=diffusers", "--rounds=1"]
+    result = CliRunner().invoke(app, ["bench", *arguments, "-o", str(tmp_path / "report")])
+    assert result.exit_code == 0, result.output
+    rows = json.loads((tmp_path / "report" / "bench.json").read_text())
+    assert [row["variant"] for row in rows] == ["decoder", "diffusers"]
+    assert all(row["seconds_per_call"] > 0 for row in rows)

@@ -10,6 +10,7 @@ from litefocus_jax.checkpoint import modules
 from litefocus_jax.checkpoint.lazy import LazyArray
 from litefocus_jax.checkpoint.normalise import drop_tied, fuse_weight_norm, rename_deprecated_attention, strip_prefix
 from litefocus_jax.checkpoint.rules import TRANSFORMS, CheckpointError, Rule, check, convert, invert
+from litefocus_jax.models import parameters
 
 TABLE = (
     Rule(r"layers.{n:\d+}.weight", "blocks.{n}.kernel", "linear"),
@@ -178,7 +179,7 @@ def test_a_malformed_rule_is_refused_when_the_table_is_written(arguments):
 
 class Toy(nnx.Module):
     def __init__(self, config, *, rngs):
-        self.blocks = nnx.List([nnx.Linear(2, 3, use_bias=False, rngs=rngs) for _ in range(2)])
+        self.blocks = nnx.List([parameters.linear(2, 3, use_bias=False, rngs=rngs) for _ in range(2)])
         self.norm = nnx.LayerNorm(3, use_bias=False, rngs=rngs)
 
 

@@ -10,7 +10,15 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from litefocus_jax.benchmark.workload import OUR_VARIANTS, PEER, Workload, equivalent, peer_folder
+from litefocus_jax.benchmark.workload import (
+    DECODER_VARIANT,
+    OUR_VARIANTS,
+    PEER,
+    Part,
+    Workload,
+    equivalent,
+    peer_folder,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +33,7 @@ class Plan:
         model: folder or hub id whose weights are used instead.
         dtype: floating-point type of weights and computation.
         rounds: calls of each variant, after one to warm up.
+        part: what is timed; the decoder has one variant.
     """
 
     durations: tuple[float, ...]
@@ -34,13 +43,23 @@ class Plan:
     model: str | None = None
     dtype: str = "float32"
     rounds: int = 5
+    part: Part = "unet"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What has a row in the report: our variants, and the peer."""
+        ours = self.variants if self.part == "unet" else (DECODER_VARIANT,)
+        return ours + ((PEER,) if self.peer else ())
+
+    def workload(self, name: str, duration_s: float) -> Workload:
+        """The program of one row."""
+        return Workload(name, duration_s, self.config, self.model, self.dtype, self.part)
 
     def workloads(self, duration_s: float) -> list[Workload]:
         """The programs to run for one duration; variants that come to the same program share one."""
-        names = self.variants + ((PEER,) if self.peer else ())
         workloads: list[Workload] = []
-        for name in names:
-            workload = Workload(name, duration_s, self.config, self.model, self.dtype)
+        for name in self.names:
+            workload = self.workload(name, duration_s)
             if not any(equivalent(workload, other) for other in workloads):
                 workloads.append(workload)
         return workloads
@@ -53,7 +72,7 @@ class Row:
     Attributes:
         variant: its name.
         duration_s: seconds of sound.
-        seconds_per_call: median time of one UNet call.
+        seconds_per_call: median time of one call of what is timed.
         spread: interquartile range of these times, in seconds.
         ratio_to_peer: how many times as long the peer took; None without a peer.
         peak_bytes: most memory of the process, or of the device where that keeps count.
@@ -166,8 +185,8 @@ def units_of_progress(plan: Plan) -> int:
 def _rows(plan: Plan, duration_s: float, workers: list[_Worker], peaks: dict[str, int]) -> list[Row]:
     medians = {worker.workload.variant: statistics.median(worker.seconds) for worker in workers}
     rows = []
-    for name in plan.variants + ((PEER,) if plan.peer else ()):
-        wanted = Workload(name, duration_s, plan.config, plan.model, plan.dtype)
+    for name in plan.names:
+        wanted = plan.workload(name, duration_s)
         worker = next(w for w in workers if w.workload == wanted or equivalent(w.workload, wanted))
         seconds = medians[worker.workload.variant]
         rows.append(

@@ -53,7 +53,7 @@ def write_rows(folder: Path, rows: Sequence[Row], facts: dict[str, Any]) -> None
 def rows_table(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table."""
     lines = [
-        f"| sound | variant | s per UNet call | spread | diffusers takes | peak memory | compile | {STEPS} steps |",
+        f"| sound | variant | s per call | spread | diffusers takes | peak memory | compile | {STEPS} steps |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:

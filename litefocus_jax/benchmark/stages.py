@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from litefocus_jax import generate
-from litefocus_jax.benchmark.unet_call import prepare
+from litefocus_jax.benchmark.unet_call import evaluate, random_inputs
 from litefocus_jax.benchmark.workload import BATCH_SIZE, PROMPT_TOKENS, Workload
 from litefocus_jax.checkpoint.store import open_checkpoint
 from litefocus_jax.checkpoint.sub_models import SUB_MODELS
@@ -91,8 +91,9 @@ def measure_stages(
             f"self-attention, level {level}": steps * seconds
             for level, seconds in _self_attention_seconds(models["unet"], workload, shape, rounds).items()
         }
-        evaluate, arguments = prepare(models["unet"], workload)
-        whole = steps * _median_seconds(functools.partial(evaluate, *arguments), rounds)
+        inputs = random_inputs(models["unet"], workload)
+        call = functools.partial(evaluate, models["unet"], inputs, litefocus=workload.litefocus)
+        whole = steps * _median_seconds(call, rounds)
         yield StageTimes(
             workload.variant,
             workload.duration_s,

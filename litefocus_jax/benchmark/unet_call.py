@@ -1,20 +1,27 @@
 """The UNet call that is timed, with random inputs of the right shapes."""
 
-from typing import Any
+import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from litefocus_jax.benchmark.workload import BATCH_SIZE, GENERATED_VECTORS, PROMPT_TOKENS, Workload, prompt_widths
+from litefocus_jax.litefocus import LiteFocusConfig
 from litefocus_jax.models.unet import Context, UNet
 
 
-def prepare(unet: UNet, workload: Workload) -> tuple[Any, tuple[Any, ...]]:
-    """A jitted function and its arguments: one call as the sampling loop makes it.
+class Inputs(NamedTuple):
+    """Everything but the weights that one evaluation of the UNet takes in the sampling loop."""
 
-    What the loop computes once per generation, the prompt's keys and values and the time embedding, is among the
-    arguments.
-    """
+    sample: jax.Array
+    time_embedding: jax.Array
+    context: Context
+    key_rng: jax.Array
+
+
+def random_inputs(unet: UNet, workload: Workload) -> Inputs:
+    """Inputs as the sampling loop has them: what it computes once per generation is among them."""
     keys = jax.random.split(jax.random.key(0), 4)
     generated_width, text_width = prompt_widths(unet.config)
     generated = jax.random.normal(keys[0], (BATCH_SIZE, GENERATED_VECTORS, generated_width), unet.dtype)
@@ -23,10 +30,10 @@ def prepare(unet: UNet, workload: Workload) -> tuple[Any, tuple[Any, ...]]:
     time_embedding = jax.jit(UNet.embed_time)(unet, jnp.full(1, 500.0))
     sample = jax.random.normal(keys[2], workload.latent_shape(), unet.dtype)
 
-    @jax.jit
-    def evaluate(
-        unet: UNet, sample: jax.Array, time_embedding: jax.Array, context: Context, key: jax.Array
-    ) -> jax.Array:
-        return unet(sample, time_embedding, context, litefocus=workload.litefocus, key_rng=key)
+    return Inputs(sample, time_embedding, context, keys[3])
 
-    return evaluate, (unet, sample, time_embedding, context, keys[3])
+
+@functools.partial(jax.jit, static_argnames="litefocus")
+def evaluate(unet: UNet, inputs: Inputs, *, litefocus: LiteFocusConfig | None) -> jax.Array:
+    """One evaluation of the UNet."""
+    return unet(inputs.sample, inputs.time_embedding, inputs.context, litefocus=litefocus, key_rng=inputs.key_rng)

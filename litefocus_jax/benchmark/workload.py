@@ -1,9 +1,9 @@
-"""The work that is measured: one evaluation of the UNet under guidance, in the published shape."""
+"""The work that is measured: one evaluation of the UNet under guidance, or the decoding of one sound."""
 
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from litefocus_jax.config import UNetConfig, VAEConfig, VocoderConfig
 from litefocus_jax.litefocus import LiteFocusConfig
@@ -14,7 +14,11 @@ PROMPT_TOKENS = 32  # of the T5 encoder; a long sentence
 GENERATED_VECTORS = 8  # of the language model
 
 OUR_VARIANTS = ("dense", "litefocus", "same_frequency", "auto")
+DECODER_VARIANT = "decoder"
 PEER = "diffusers"
+
+Part = Literal["unet", "decoder"]
+"""What is timed: one evaluation of the UNet under guidance, or VAE and vocoder for one sound."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,11 +26,12 @@ class Workload:
     """What one worker runs.
 
     Attributes:
-        variant: one of `OUR_VARIANTS` or `PEER`.
+        variant: one of `OUR_VARIANTS`, for the decoder `DECODER_VARIANT`, or `PEER`.
         duration_s: seconds of sound.
         config: name of a published configuration, for random weights; or None for a model's own weights.
         model: folder or hub id of a model, or None for random weights.
-        dtype: floating-point type of weights and computation.
+        dtype: floating-point type of weights and computation; the decoder's are always float32.
+        part: what is timed.
     """
 
     variant: str
@@ -34,6 +39,7 @@ class Workload:
     config: str | None
     model: str | None
     dtype: str
+    part: Part = "unet"
 
     def to_json(self) -> str:
         """One line that `from_json` reads."""

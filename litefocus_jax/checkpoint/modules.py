@@ -1,6 +1,5 @@
 """Between nnx modules and flat dictionaries of arrays by dotted path."""
 
-import functools
 import math
 from collections.abc import Hashable
 from typing import Any, TypeVar
@@ -11,44 +10,23 @@ import numpy as np
 from flax import nnx
 
 from litefocus_jax.checkpoint.rules import CheckpointError
+from litefocus_jax.models.parameters import ShapesOnly
 
 FLOATING_DTYPES = ("float32", "bfloat16", "float16")
 
 Module = TypeVar("Module", bound=nnx.Module)
 
 
-class _SameKey:
-    """Stands in for `nnx.Rngs` where shapes are all that is wanted.
-
-    Every key an `nnx.Rngs` draws under tracing makes JAX search the whole program traced so far, which takes the
-    UNet's 1,500 weights from two seconds to a minute.
-    """
-
-    def __init__(self) -> None:
-        self._key = jax.random.key(0)
-
-    def __call__(self) -> jax.Array:
-        return self._key
-
-    def params(self) -> jax.Array:
-        return self._key
-
-
-def abstract(model_class: type[Module], config: Hashable) -> Module:
+def abstract(model_class: type[Module], config: Hashable, dtype: Any = jnp.float32) -> Module:
     """Build a module without its weights: every leaf is a `jax.ShapeDtypeStruct`, nothing is computed.
 
     Args:
         model_class: a module built as ``model_class(config, rngs=...)``.
         config: its frozen configuration.
+        dtype: floating-point type of all weights.
     """
-    graph, state = _describe(model_class, config)
-    return nnx.merge(graph, jax.tree.map(lambda leaf: leaf, state))  # variables of its own for each caller
-
-
-@functools.lru_cache(maxsize=16)
-def _describe(model_class: type[nnx.Module], config: Hashable) -> tuple[Any, Any]:
-    """Structure and shapes of a module; tracing the UNet's initialisation takes seconds, hence the cache."""
-    return nnx.split(nnx.eval_shape(lambda: model_class(config, rngs=_SameKey())))  # pyright: ignore[reportCallIssue]
+    module = model_class(config, rngs=ShapesOnly())  # pyright: ignore[reportCallIssue]
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, dtype), module)
 
 
 def leaves(module: nnx.Module) -> dict[str, Any]:

@@ -1,14 +1,14 @@
 """Safetensors files, single or in shards, as lazily read tensors."""
 
 import functools
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from litefocus_jax.checkpoint.lazy import LazyArray, Tensors
 from litefocus_jax.checkpoint.rules import CheckpointError, listed
@@ -26,45 +26,71 @@ _DTYPES: Mapping[str, Any] = {
     "I32": np.int32,
     "I64": np.int64,
 }
+_DTYPE_NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
 _LFS_POINTER = b"version https://git-lfs"
+_LENGTH_BYTES = 8  # of the header's own length, with which a file begins
+_ALIGNMENT = 64  # bytes: a line of cache, and no less than XLA asks for
 
 
 def read_file(path: Path) -> dict[str, LazyArray]:
-    """The tensors of one safetensors file; only its header is read, values come from a memory map.
+    """The tensors of one safetensors file; only its header is read, values lie in a read-only memory map.
 
     Raises:
         CheckpointError: when the file is truncated, malformed, or holds a number type that is not supported.
     """
     try:
-        file = safe_open(path, framework="numpy")
+        safe_open(path, framework="numpy")  # checks all that the header says against the file
     except (SafetensorError, OSError) as error:
         with path.open("rb") as stream:
             if stream.read(len(_LFS_POINTER)) == _LFS_POINTER:
                 raise CheckpointError(f"{path} is a Git LFS pointer, not the weights; run `git lfs pull`") from None
         raise CheckpointError(f"{path} is not a complete safetensors file: {error}") from error
+    with path.open("rb") as stream:
+        header = stream.read(int.from_bytes(stream.read(_LENGTH_BYTES), "little"))
+    values = np.memmap(path, np.uint8, mode="r")[_LENGTH_BYTES + len(header) :]
     tensors = {}
-    for name in file.keys():  # noqa: SIM118 - safe_open is no mapping
-        header = file.get_slice(name)
-        if header.get_dtype() not in _DTYPES:
+    for name, entry in json.loads(header).items():
+        if name == "__metadata__":
+            continue
+        if entry["dtype"] not in _DTYPES:
             known = ", ".join(_DTYPES)
-            raise CheckpointError(f"{path}: {name} is stored as {header.get_dtype()}; supported are {known}")
-        dtype = np.dtype(_DTYPES[header.get_dtype()])
-        tensors[name] = LazyArray(tuple(header.get_shape()), dtype, functools.partial(file.get_tensor, name))
+            raise CheckpointError(f"{path}: {name} is stored as {entry['dtype']}; supported are {known}")
+        dtype, shape = np.dtype(_DTYPES[entry["dtype"]]), tuple(entry["shape"])
+        tensors[name] = LazyArray(shape, dtype, functools.partial(_view, values, entry["data_offsets"], dtype, shape))
     return tensors
 
 
+def _view(values: np.ndarray, offsets: Sequence[int], dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    begin, end = offsets
+    return np.asarray(values[begin:end].view(dtype).reshape(shape))
+
+
 def write_file(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays to one safetensors file.
+    """Write arrays to one safetensors file, so that a memory map of it can serve as the memory of the weights.
+
+    The format's own library packs tensors so that XLA, which asks for aligned memory, has to copy them. Here the
+    header is padded, as the format allows, and tensors whose size would push later ones out of line come last.
 
     Raises:
         OSError: when the file cannot be written.
     """
-    # The library stores the memory behind an array as it lies, so views have to be laid out first.
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    try:
-        save_file(contiguous, path, metadata={"format": "np"})
-    except SafetensorError as error:
-        raise OSError(f"{path} cannot be written: {error}") from error
+    names = sorted(arrays, key=lambda name: (arrays[name].nbytes % _ALIGNMENT != 0, name))
+    header: dict[str, Any] = {"__metadata__": {"format": "np"}}
+    end = 0
+    for name in names:
+        begin, end = end, end + arrays[name].nbytes
+        header[name] = {
+            "dtype": _DTYPE_NAMES[arrays[name].dtype],
+            "shape": arrays[name].shape,
+            "data_offsets": (begin, end),
+        }
+    encoded = json.dumps(header).encode()
+    encoded += b" " * (-(_LENGTH_BYTES + len(encoded)) % _ALIGNMENT)
+    with path.open("wb") as stream:
+        stream.write(len(encoded).to_bytes(_LENGTH_BYTES, "little") + encoded)
+        for name in names:
+            # Views have to be laid out before their bytes mean anything.
+            stream.write(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data)
 
 
 def read_folder(folder: Path, stem: str) -> Tensors:

@@ -36,11 +36,15 @@ def bench(
         Literal["float32", "bfloat16", "float16"] | None,
         typer.Option(help="Of weights and computation; chosen by device unless given."),
     ] = None,
+    part: Annotated[
+        Literal["unet", "decoder"],
+        typer.Option(help="What to time: one UNet call, or VAE and vocoder for one sound (float32)."),
+    ] = "unet",
     rounds: Annotated[int, typer.Option(min=1, help="Calls of each variant, in turns, after one to warm up.")] = 5,
     stages: Annotated[bool, typer.Option("--stages", help="Also split a whole generation into its stages.")] = False,
     folder: Annotated[Path, typer.Option("--output", "-o", help="Folder of the report.")] = Path("report"),
 ) -> None:
-    """Measure seconds per UNet call under guidance, peak memory and compile time.
+    """Measure seconds per UNet call under guidance (or per decoding of a sound), peak memory and compile time.
 
     Each variant runs in a process of its own, and calls are made in turns. The report folder gets bench.json, bench.md
     and machine.json, and with --stages also stages.json, stages.md and stages.png. It is written anew after every
@@ -74,9 +78,11 @@ def bench(
             model=model,
             dtype=dtype or ("float32" if jax.default_backend() == "cpu" else "bfloat16"),
             rounds=rounds,
+            part=part,
         )
         rows = []
-        facts = machine() | {"config": plan.config, "model": plan.model, "dtype": plan.dtype, "rounds": plan.rounds}
+        facts = machine() | {"config": plan.config, "model": plan.model, "dtype": plan.dtype}
+        facts |= {"part": plan.part, "rounds": plan.rounds}
         with described_progress_bar(units_of_progress(plan)) as on_progress:
             for new_rows in measure(plan, on_progress):
                 rows += new_rows

@@ -4,11 +4,13 @@ Wu et al., "Large-scale Contrastive Language-Audio Pretraining" (arXiv 2211.0668
 transformers' ``ClapModel.get_text_features``.
 """
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from litefocus_jax.config import ClapTextConfig
+from litefocus_jax.models import parameters
 from litefocus_jax.models.activations import activation_named
 from litefocus_jax.models.layers import LayerNorm
 from litefocus_jax.models.text_layers import Embedding, multi_head_attention
@@ -40,10 +42,10 @@ class ClapAttention(nnx.Module):
     def __init__(self, config: ClapTextConfig, *, rngs: nnx.Rngs) -> None:
         self.num_heads = config.num_attention_heads
         self.scale = (config.hidden_size // config.num_attention_heads) ** -0.5
-        self.query = nnx.Linear(config.hidden_size, config.hidden_size, rngs=rngs)
-        self.key = nnx.Linear(config.hidden_size, config.hidden_size, rngs=rngs)
-        self.value = nnx.Linear(config.hidden_size, config.hidden_size, rngs=rngs)
-        self.output = nnx.Linear(config.hidden_size, config.hidden_size, rngs=rngs)
+        self.query = parameters.linear(config.hidden_size, config.hidden_size, rngs=rngs)
+        self.key = parameters.linear(config.hidden_size, config.hidden_size, rngs=rngs)
+        self.value = parameters.linear(config.hidden_size, config.hidden_size, rngs=rngs)
+        self.output = parameters.linear(config.hidden_size, config.hidden_size, rngs=rngs)
 
     def __call__(
         self, hidden: Float[Array, "batch tokens hidden_size"], mask: Bool[Array, "batch 1 1 tokens"]
@@ -67,10 +69,11 @@ class ClapTextLayer(nnx.Module):
         self.activation = activation_named(config.hidden_act, "hidden_act")
         self.attention = ClapAttention(config, rngs=rngs)
         self.attention_norm = LayerNorm(config.hidden_size, epsilon=config.layer_norm_eps, rngs=rngs)
-        self.intermediate = nnx.Linear(config.hidden_size, config.intermediate_size, rngs=rngs)
-        self.output = nnx.Linear(config.intermediate_size, config.hidden_size, rngs=rngs)
+        self.intermediate = parameters.linear(config.hidden_size, config.intermediate_size, rngs=rngs)
+        self.output = parameters.linear(config.intermediate_size, config.hidden_size, rngs=rngs)
         self.output_norm = LayerNorm(config.hidden_size, epsilon=config.layer_norm_eps, rngs=rngs)
 
+    @jax.jit
     def __call__(
         self, hidden: Float[Array, "batch tokens hidden_size"], mask: Bool[Array, "batch 1 1 tokens"]
     ) -> Float[Array, "batch tokens hidden_size"]:
@@ -84,8 +87,8 @@ class ClapProjection(nnx.Module):
 
     def __init__(self, config: ClapTextConfig, *, rngs: nnx.Rngs) -> None:
         self.activation = activation_named(config.projection_hidden_act, "projection_hidden_act")
-        self.linear1 = nnx.Linear(config.hidden_size, config.projection_dim, rngs=rngs)
-        self.linear2 = nnx.Linear(config.projection_dim, config.projection_dim, rngs=rngs)
+        self.linear1 = parameters.linear(config.hidden_size, config.projection_dim, rngs=rngs)
+        self.linear2 = parameters.linear(config.projection_dim, config.projection_dim, rngs=rngs)
 
     def __call__(self, pooled: Float[Array, "batch hidden_size"]) -> Float[Array, "batch projection_dim"]:
         """Project pooled features."""
@@ -106,7 +109,7 @@ class ClapTextModel(nnx.Module):
         self.config = config
         self.embeddings = ClapTextEmbeddings(config, rngs=rngs)
         self.layers = nnx.List([ClapTextLayer(config, rngs=rngs) for _ in range(config.num_hidden_layers)])
-        self.pooler = nnx.Linear(config.hidden_size, config.hidden_size, rngs=rngs)
+        self.pooler = parameters.linear(config.hidden_size, config.hidden_size, rngs=rngs)
         self.projection = ClapProjection(config, rngs=rngs)
 
     def __call__(

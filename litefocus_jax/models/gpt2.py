@@ -12,6 +12,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from litefocus_jax.config import GPT2Config
+from litefocus_jax.models import parameters
 from litefocus_jax.models.activations import activation_named
 from litefocus_jax.models.layers import LayerNorm
 from litefocus_jax.models.text_layers import Embedding, multi_head_attention
@@ -35,8 +36,8 @@ class GPT2Attention(nnx.Module):
         self.num_heads = config.n_head
         scale = (config.n_embd // config.n_head) ** -0.5 if config.scale_attn_weights else 1.0
         self.scale = scale / (layer_index + 1) if config.scale_attn_by_inverse_layer_idx else scale
-        self.query_key_value = nnx.Linear(config.n_embd, 3 * config.n_embd, rngs=rngs)
-        self.output = nnx.Linear(config.n_embd, config.n_embd, rngs=rngs)
+        self.query_key_value = parameters.linear(config.n_embd, 3 * config.n_embd, rngs=rngs)
+        self.output = parameters.linear(config.n_embd, config.n_embd, rngs=rngs)
 
     def __call__(
         self,
@@ -63,8 +64,8 @@ class GPT2FeedForward(nnx.Module):
     def __init__(self, config: GPT2Config, *, rngs: nnx.Rngs) -> None:
         inner = 4 * config.n_embd if config.n_inner is None else config.n_inner
         self.activation = activation_named(config.activation_function, "activation_function")
-        self.up = nnx.Linear(config.n_embd, inner, rngs=rngs)
-        self.down = nnx.Linear(inner, config.n_embd, rngs=rngs)
+        self.up = parameters.linear(config.n_embd, inner, rngs=rngs)
+        self.down = parameters.linear(inner, config.n_embd, rngs=rngs)
 
     def __call__(self, x: Float[Array, "batch tokens features"]) -> Float[Array, "batch tokens features"]:
         """Transform each vector on its own."""
@@ -80,6 +81,7 @@ class GPT2Block(nnx.Module):
         self.feed_forward_norm = LayerNorm(config.n_embd, epsilon=config.layer_norm_epsilon, rngs=rngs)
         self.feed_forward = GPT2FeedForward(config, rngs=rngs)
 
+    @jax.jit
     def __call__(
         self,
         hidden: Float[Array, "batch tokens features"],

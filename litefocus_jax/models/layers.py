@@ -12,6 +12,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from litefocus_jax.block_loop import map_in_place
+from litefocus_jax.models import parameters
 from litefocus_jax.models.convolution import convolve_3x3, convolve_doubled
 
 
@@ -30,9 +31,10 @@ class GroupNorm(nnx.Module):
             raise ValueError(f"num_channels = {num_channels} is not a multiple of num_groups = {num_groups}")
         self.num_groups = num_groups
         self.epsilon = epsilon
-        self.scale = nnx.Param(jnp.ones(num_channels))
-        self.bias = nnx.Param(jnp.zeros(num_channels))
+        self.scale = parameters.ones((num_channels,), rngs)
+        self.bias = parameters.zeros((num_channels,), rngs)
 
+    @jax.jit
     def __call__(self, x: Float[Array, "batch *axes channels"]) -> Float[Array, "batch *axes channels"]:
         """Normalise each group of each batch entry to mean 0 and variance 1, then scale and shift each channel."""
         batch, *axes, channels = x.shape
@@ -57,9 +59,10 @@ class LayerNorm(nnx.Module):
 
     def __init__(self, features: int, *, epsilon: float, rngs: nnx.Rngs) -> None:
         self.epsilon = epsilon
-        self.scale = nnx.Param(jnp.ones(features))
-        self.bias = nnx.Param(jnp.zeros(features))
+        self.scale = parameters.ones((features,), rngs)
+        self.bias = parameters.zeros((features,), rngs)
 
+    @jax.jit
     def __call__(self, x: Float[Array, "*axes features"]) -> Float[Array, "*axes features"]:
         """Normalise each vector to mean 0 and variance 1, then scale and shift each feature."""
         x_float = x.astype(jnp.float32)
@@ -73,7 +76,7 @@ class LayerNorm(nnx.Module):
 
 def conv_3x3(in_channels: int, out_channels: int, rngs: nnx.Rngs) -> nnx.Conv:
     """A convolution that keeps the size, by the algorithm that is fastest for its shape."""
-    return nnx.Conv(in_channels, out_channels, (3, 3), padding=1, conv_general_dilated=convolve_3x3, rngs=rngs)
+    return parameters.conv(in_channels, out_channels, (3, 3), padding=1, conv_general_dilated=convolve_3x3, rngs=rngs)
 
 
 class ResnetBlock(nnx.Module):
@@ -103,13 +106,16 @@ class ResnetBlock(nnx.Module):
         self.output_scale_factor = output_scale_factor
         self.norm1 = GroupNorm(num_groups, in_channels, epsilon=epsilon, rngs=rngs)
         self.conv1 = conv_3x3(in_channels, out_channels, rngs)
-        self.time_emb_proj = None if time_embed_dim is None else nnx.Linear(time_embed_dim, out_channels, rngs=rngs)
+        self.time_emb_proj = (
+            None if time_embed_dim is None else parameters.linear(time_embed_dim, out_channels, rngs=rngs)
+        )
         self.norm2 = GroupNorm(num_groups, out_channels, epsilon=epsilon, rngs=rngs)
         self.conv2 = conv_3x3(out_channels, out_channels, rngs)
         self.conv_shortcut = (
-            None if in_channels == out_channels else nnx.Conv(in_channels, out_channels, (1, 1), rngs=rngs)
+            None if in_channels == out_channels else parameters.conv(in_channels, out_channels, (1, 1), rngs=rngs)
         )
 
+    @jax.jit
     def __call__(
         self,
         x: Float[Array, "batch time frequency in_channels"],
@@ -142,7 +148,7 @@ class Downsample(nnx.Module):
 
     def __init__(self, channels: int, *, padding: int, rngs: nnx.Rngs) -> None:
         sides = (padding, padding) if padding else (0, 1)
-        self.conv = nnx.Conv(channels, channels, (3, 3), strides=2, padding=(sides, sides), rngs=rngs)
+        self.conv = parameters.conv(channels, channels, (3, 3), strides=2, padding=(sides, sides), rngs=rngs)
 
     def __call__(
         self, x: Float[Array, "batch time frequency channels"]
@@ -197,8 +203,8 @@ class TimestepEmbedding(nnx.Module):
     """Two linear layers with a silu between them, from sinusoids to the embedding that every resnet block reads."""
 
     def __init__(self, in_features: int, time_embed_dim: int, *, rngs: nnx.Rngs) -> None:
-        self.linear_1 = nnx.Linear(in_features, time_embed_dim, rngs=rngs)
-        self.linear_2 = nnx.Linear(time_embed_dim, time_embed_dim, rngs=rngs)
+        self.linear_1 = parameters.linear(in_features, time_embed_dim, rngs=rngs)
+        self.linear_2 = parameters.linear(time_embed_dim, time_embed_dim, rngs=rngs)
 
     def __call__(self, sinusoids: Float[Array, "*batch in_features"]) -> Float[Array, "*batch time_embed_dim"]:
         """Embed sinusoids; they are cast to the weights' dtype by the caller."""
@@ -213,9 +219,10 @@ class FeedForward(nnx.Module):
     """Gated feed-forward (GEGLU, arXiv 2002.05202) with the exact, erf-based gelu."""
 
     def __init__(self, features: int, *, expansion: int = 4, rngs: nnx.Rngs) -> None:
-        self.proj_in = nnx.Linear(features, 2 * expansion * features, rngs=rngs)
-        self.proj_out = nnx.Linear(expansion * features, features, rngs=rngs)
+        self.proj_in = parameters.linear(features, 2 * expansion * features, rngs=rngs)
+        self.proj_out = parameters.linear(expansion * features, features, rngs=rngs)
 
+    @jax.jit
     def __call__(self, x: Float[Array, "*batch features"]) -> Float[Array, "*batch features"]:
         """Transform each vector on its own."""
         features = x.shape[-1]

@@ -5,6 +5,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from litefocus_jax.config import ProjectionConfig
+from litefocus_jax.models import parameters
 
 
 class ProjectionModel(nnx.Module):
@@ -16,15 +17,15 @@ class ProjectionModel(nnx.Module):
     def __init__(self, config: ProjectionConfig, *, rngs: nnx.Rngs) -> None:
         self.config = config
         width = config.langauge_model_dim
-        self.projection = nnx.Linear(config.text_encoder_dim, width, rngs=rngs)
-        self.projection_1 = nnx.Linear(config.text_encoder_1_dim, width, rngs=rngs)
-        self.sos_embed = nnx.Param(jnp.ones(width))
-        self.eos_embed = nnx.Param(jnp.ones(width))
-        self.sos_embed_1 = nnx.Param(jnp.ones(width))
-        self.eos_embed_1 = nnx.Param(jnp.ones(width))
+        self.projection = parameters.linear(config.text_encoder_dim, width, rngs=rngs)
+        self.projection_1 = parameters.linear(config.text_encoder_1_dim, width, rngs=rngs)
+        self.sos_embed = parameters.ones((width,), rngs)
+        self.eos_embed = parameters.ones((width,), rngs)
+        self.sos_embed_1 = parameters.ones((width,), rngs)
+        self.eos_embed_1 = parameters.ones((width,), rngs)
         # [1, features, positions], as stored
         positions_shape = (1, config.text_encoder_1_dim, config.max_seq_length or 0)
-        self.position_embedding = nnx.Param(jnp.zeros(positions_shape)) if config.has_learned_positions else None
+        self.position_embedding = parameters.zeros(positions_shape, rngs) if config.has_learned_positions else None
 
     def __call__(
         self,

@@ -13,6 +13,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from litefocus_jax.config import T5Config
+from litefocus_jax.models import parameters
 from litefocus_jax.models.activations import gelu_tanh
 from litefocus_jax.models.text_layers import Embedding, multi_head_attention
 
@@ -61,7 +62,7 @@ class RMSNorm(nnx.Module):
 
     def __init__(self, features: int, *, epsilon: float, rngs: nnx.Rngs) -> None:
         self.epsilon = epsilon
-        self.scale = nnx.Param(jnp.ones(features))
+        self.scale = parameters.ones((features,), rngs)
 
     def __call__(self, x: Float[Array, "*axes features"]) -> Float[Array, "*axes features"]:
         """Divide each vector by its root mean square, then scale each feature."""
@@ -77,9 +78,9 @@ class T5Attention(nnx.Module):
     def __init__(self, config: T5Config, *, rngs: nnx.Rngs) -> None:
         self.num_heads = config.num_heads
         inner = config.num_heads * config.d_kv
-        self.query = nnx.Linear(config.d_model, inner, use_bias=False, rngs=rngs)
-        self.key = nnx.Linear(config.d_model, inner, use_bias=False, rngs=rngs)
-        self.value = nnx.Linear(config.d_model, inner, use_bias=False, rngs=rngs)
+        self.query = parameters.linear(config.d_model, inner, use_bias=False, rngs=rngs)
+        self.key = parameters.linear(config.d_model, inner, use_bias=False, rngs=rngs)
+        self.value = parameters.linear(config.d_model, inner, use_bias=False, rngs=rngs)
         self.output = _linear_to_float32(inner, config.d_model, rngs)
 
     def __call__(
@@ -105,7 +106,7 @@ class T5FeedForward(nnx.Module):
     """Two linear layers with relu between them."""
 
     def __init__(self, config: T5Config, *, rngs: nnx.Rngs) -> None:
-        self.up = nnx.Linear(config.d_model, config.d_ff, use_bias=False, rngs=rngs)
+        self.up = parameters.linear(config.d_model, config.d_ff, use_bias=False, rngs=rngs)
         self.down = _linear_to_float32(config.d_ff, config.d_model, rngs)
 
     def __call__(self, x: Float[Array, "batch tokens d_model"]) -> Float[Array, "batch tokens d_model"]:
@@ -117,8 +118,8 @@ class T5GatedFeedForward(nnx.Module):
     """A linear layer gated by the tanh-approximated gelu of another, as in T5 v1.1."""
 
     def __init__(self, config: T5Config, *, rngs: nnx.Rngs) -> None:
-        self.gate = nnx.Linear(config.d_model, config.d_ff, use_bias=False, rngs=rngs)
-        self.value = nnx.Linear(config.d_model, config.d_ff, use_bias=False, rngs=rngs)
+        self.gate = parameters.linear(config.d_model, config.d_ff, use_bias=False, rngs=rngs)
+        self.value = parameters.linear(config.d_model, config.d_ff, use_bias=False, rngs=rngs)
         self.down = _linear_to_float32(config.d_ff, config.d_model, rngs)
 
     def __call__(self, x: Float[Array, "batch tokens d_model"]) -> Float[Array, "batch tokens d_model"]:
@@ -136,6 +137,7 @@ class T5Block(nnx.Module):
         self.feed_forward_norm = RMSNorm(config.d_model, epsilon=config.layer_norm_epsilon, rngs=rngs)
         self.feed_forward = feed_forward(config, rngs=rngs)
 
+    @jax.jit
     def __call__(
         self,
         hidden: Float[Array, "batch tokens d_model"],
@@ -179,4 +181,4 @@ class T5Encoder(nnx.Module):
 
 def _linear_to_float32(in_features: int, out_features: int, rngs: nnx.Rngs) -> nnx.Linear:
     """A linear layer that writes to the residual stream: multiplied in the weights' dtype, summed into float32."""
-    return nnx.Linear(in_features, out_features, use_bias=False, preferred_element_type=jnp.float32, rngs=rngs)
+    return parameters.linear(in_features, out_features, use_bias=False, preferred_element_type=jnp.float32, rngs=rngs)

@@ -8,12 +8,14 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from litefocus_jax.models import parameters
+
 
 class Embedding(nnx.Module):
     """A table of vectors. Unlike ``nnx.Embed``, whose dtype is fixed when built, it answers in its weights' dtype."""
 
     def __init__(self, num_embeddings: int, features: int, *, rngs: nnx.Rngs) -> None:
-        self.embedding = nnx.Param(jax.random.normal(rngs.params(), (num_embeddings, features)) * features**-0.5)
+        self.embedding = parameters.embeddings((num_embeddings, features), rngs)
 
     def __call__(self, ids: Int[Array, "*axes"]) -> Float[Array, "*axes features"]:
         """Look vectors up; an id past the end gives NaN, which is noticed, rather than a neighbour's vector."""

@@ -10,6 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from litefocus_jax.attention import dot_product_attention
+from litefocus_jax.models import parameters
 from litefocus_jax.models.layers import FeedForward, GroupNorm, LayerNorm
 
 # Fixed in the architecture, whatever the configuration says about the resnet blocks.
@@ -71,10 +72,10 @@ class Attention(nnx.Module):
 
     def __init__(self, channels: int, context_dim: int, num_heads: int, *, rngs: nnx.Rngs) -> None:
         self.num_heads = num_heads
-        self.to_q = nnx.Linear(channels, channels, use_bias=False, rngs=rngs)
-        self.to_k = nnx.Linear(context_dim, channels, use_bias=False, rngs=rngs)
-        self.to_v = nnx.Linear(context_dim, channels, use_bias=False, rngs=rngs)
-        self.to_out = nnx.Linear(channels, channels, rngs=rngs)
+        self.to_q = parameters.linear(channels, channels, use_bias=False, rngs=rngs)
+        self.to_k = parameters.linear(context_dim, channels, use_bias=False, rngs=rngs)
+        self.to_v = parameters.linear(context_dim, channels, use_bias=False, rngs=rngs)
+        self.to_out = parameters.linear(channels, channels, rngs=rngs)
 
     def _split_heads(self, x: Array) -> Array:  # [B, N, C] -> [B, N, H, D]
         return x.reshape(*x.shape[:2], self.num_heads, -1)
@@ -170,8 +171,8 @@ class Transformer(nnx.Module):
     ) -> None:
         def pointwise() -> nnx.Linear | nnx.Conv:
             if use_linear_projection:
-                return nnx.Linear(channels, channels, rngs=rngs)
-            return nnx.Conv(channels, channels, (1, 1), rngs=rngs)
+                return parameters.linear(channels, channels, rngs=rngs)
+            return parameters.conv(channels, channels, (1, 1), rngs=rngs)
 
         self.reads_prompt = cross_attention_dim is not None
         self.norm = GroupNorm(num_groups, channels, epsilon=_GROUP_NORM_EPSILON, rngs=rngs)

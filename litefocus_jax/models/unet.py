@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from litefocus_jax.config import UNetConfig
 from litefocus_jax.litefocus import LiteFocusConfig, litefocus_attention
+from litefocus_jax.models import parameters
 from litefocus_jax.models.layers import GroupNorm, TimestepEmbedding, sinusoidal_embedding
 from litefocus_jax.models.transformer import Prompt, SelfAttend, attend_densely
 from litefocus_jax.models.unet_blocks import BlockKeys, DownBlock, MiddleBlock, Prompts, UpBlock
@@ -39,13 +40,13 @@ class UNet(nnx.Module):
         channels = config.block_out_channels
         levels = range(len(channels))
         self.config = config
-        self.conv_in = nnx.Conv(config.in_channels, channels[0], (config.conv_in_kernel,) * 2, rngs=rngs)
+        self.conv_in = parameters.conv(config.in_channels, channels[0], (config.conv_in_kernel,) * 2, rngs=rngs)
         self.time_embedding = TimestepEmbedding(channels[0], config.time_embed_dim, rngs=rngs)
         self.down_blocks = nnx.List(DownBlock(config, level, rngs=rngs) for level in levels)
         self.mid_block = MiddleBlock(config, rngs=rngs)
         self.up_blocks = nnx.List(UpBlock(config, level, rngs=rngs) for level in reversed(levels))
         self.conv_norm_out = GroupNorm(config.norm_num_groups, channels[0], epsilon=config.norm_eps, rngs=rngs)
-        self.conv_out = nnx.Conv(channels[0], config.out_channels, (config.conv_out_kernel,) * 2, rngs=rngs)
+        self.conv_out = parameters.conv(channels[0], config.out_channels, (config.conv_out_kernel,) * 2, rngs=rngs)
 
     @property
     def dtype(self) -> jnp.dtype:

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Key
 
 from litefocus_jax.attention import dot_product_attention
 from litefocus_jax.config import VAEConfig
+from litefocus_jax.models import parameters
 from litefocus_jax.models.layers import Downsample, GroupNorm, ResnetBlock, Upsample, conv_3x3
 
 _EPSILON = 1e-6  # of every normalisation; the configuration has no field for it
@@ -35,10 +36,10 @@ class SpatialAttention(nnx.Module):
 
     def __init__(self, channels: int, *, num_groups: int, rngs: nnx.Rngs) -> None:
         self.group_norm = GroupNorm(num_groups, channels, epsilon=_EPSILON, rngs=rngs)
-        self.to_q = nnx.Linear(channels, channels, rngs=rngs)
-        self.to_k = nnx.Linear(channels, channels, rngs=rngs)
-        self.to_v = nnx.Linear(channels, channels, rngs=rngs)
-        self.to_out = nnx.List([nnx.Linear(channels, channels, rngs=rngs)])
+        self.to_q = parameters.linear(channels, channels, rngs=rngs)
+        self.to_k = parameters.linear(channels, channels, rngs=rngs)
+        self.to_v = parameters.linear(channels, channels, rngs=rngs)
+        self.to_out = nnx.List([parameters.linear(channels, channels, rngs=rngs)])
 
     def __call__(
         self, x: Float[Array, "batch time frequency channels"]
@@ -180,8 +181,12 @@ class VAE(nnx.Module):
         self.encoder = Encoder(config, rngs=rngs)
         self.decoder = Decoder(config, rngs=rngs)
         channels = config.latent_channels
-        self.quant_conv = nnx.Conv(2 * channels, 2 * channels, (1, 1), rngs=rngs) if config.use_quant_conv else None
-        self.post_quant_conv = nnx.Conv(channels, channels, (1, 1), rngs=rngs) if config.use_post_quant_conv else None
+        self.quant_conv = (
+            parameters.conv(2 * channels, 2 * channels, (1, 1), rngs=rngs) if config.use_quant_conv else None
+        )
+        self.post_quant_conv = (
+            parameters.conv(channels, channels, (1, 1), rngs=rngs) if config.use_post_quant_conv else None
+        )
 
     def encode(self, mel: Float[Array, "batch frames mel_bins in_channels"]) -> LatentDistribution:
         """The distribution of a spectrogram's latents.

@@ -13,6 +13,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from litefocus_jax.config import VocoderConfig
+from litefocus_jax.models import parameters
 
 _EDGE_KERNEL_SIZE = 7  # of the first and the last convolution
 _FINAL_LEAKY_RELU_SLOPE = 0.01  # the reference falls back to PyTorch's default here, whatever the configuration says
@@ -48,9 +49,8 @@ class Conv1d(nnx.Module):
     ) -> None:
         self.dilation = dilation
         self.padding = (kernel_size - 1) * dilation // 2
-        initializer = nnx.initializers.lecun_normal()
-        self.kernel = nnx.Param(initializer(rngs.params(), (kernel_size, in_channels, out_channels)))
-        self.bias = nnx.Param(jnp.zeros(out_channels))
+        self.kernel = parameters.kernel((kernel_size, in_channels, out_channels), rngs)
+        self.bias = parameters.zeros((out_channels,), rngs)
 
     def __call__(self, x: Float[Array, "batch time in_channels"]) -> Float[Array, "batch time out_channels"]:
         """Convolve along time."""
@@ -66,9 +66,8 @@ class TransposedConv1d(nnx.Module):
     def __init__(self, in_channels: int, out_channels: int, *, kernel_size: int, rate: int, rngs: nnx.Rngs) -> None:
         self.rate = rate
         self.padding = (kernel_size - rate) // 2
-        initializer = nnx.initializers.lecun_normal()
-        self.kernel = nnx.Param(initializer(rngs.params(), (kernel_size, in_channels, out_channels)))
-        self.bias = nnx.Param(jnp.zeros(out_channels))
+        self.kernel = parameters.kernel((kernel_size, in_channels, out_channels), rngs)
+        self.bias = parameters.zeros((out_channels,), rngs)
 
     def __call__(self, x: Float[Array, "batch time in_channels"]) -> Float[Array, "batch new_time out_channels"]:
         """Up-sample along time, to ``(time - 1) * rate - 2 * padding + kernel_size`` steps.
