@@ -94,7 +94,8 @@ def test_progress_counts_every_step() -> None:
     pipe = tiny_pipeline()
     latents = jnp.zeros((1, 4, pipe.geometry.frequencies, pipe.geometry.channels))
     schedule = make_schedule(pipe.components.scheduler, 5)
-    context = generate.project_context(pipe.components.unet, generate.encode(*pipe._encode_arguments(_request(pipe))), 1)
+    conditioning = generate.encode(*pipe._encode_arguments(_request(pipe)))
+    context = generate.project_context(pipe.components.unet, conditioning, 1)
     generate.sample(
         pipe.components.unet,
         context,
