@@ -8,6 +8,7 @@ import typer
 
 from litefocus_jax.cli.bench import bench
 from litefocus_jax.cli.console import INTERRUPTED, configure_logging
+from litefocus_jax.cli.export import export
 from litefocus_jax.cli.generate import generate
 from litefocus_jax.cli.info import info
 from litefocus_jax.cli.init import init
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.command()(generate)
 app.command()(info)
 app.command()(init)
+app.command()(export)
 app.command()(bench)
 
 

@@ -1,0 +1,77 @@
+"""An exported model in diffusers: the folder is complete as it is, and the sound is ours."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AudioLDM2Pipeline as DiffusersPipeline
+from typer.testing import CliRunner
+
+from litefocus_jax import AudioLDM2Pipeline
+from litefocus_jax.checkpoint.store import load_components, save_native
+from litefocus_jax.checkpoint.sub_models import SUB_MODELS
+from litefocus_jax.cli import app
+from tests.checkpoints import tiny_checkpoint
+from tests.parity.comparison import nhwc
+from tests.parity.reference import build_diffusers_folder
+from tests.parity.test_pipeline import NEGATIVE_PROMPTS, PROMPTS
+from tests.tolerance import deviation
+
+
+def export(model: Path, folder: Path, *options: str) -> Path:
+    result = CliRunner().invoke(app, ["export", str(model), str(folder), *options])
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def assert_same_sound(model: Path, folder: Path) -> None:
+    """Fail unless a model, exported to the folder, makes in diffusers the sound it makes here."""
+    ours = AudioLDM2Pipeline.from_pretrained(model)
+    theirs: Any = DiffusersPipeline.from_pretrained(export(model, folder))
+    theirs.set_progress_bar_config(disable=True)
+    geometry = ours.geometry
+    shape = (len(PROMPTS), geometry.channels, geometry.latent_frames(0.5), geometry.frequencies)
+    latents = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    arguments = {"audio_length_in_s": 0.5, "num_inference_steps": 5, "negative_prompt": NEGATIVE_PROMPTS}
+
+    expected = theirs(PROMPTS, latents=latents, **arguments).audios
+    actual = ours(PROMPTS, latents=nhwc(latents), litefocus=None, **arguments).audios
+    assert deviation(actual, expected) < 1e-3
+
+
+def test_an_exported_model_sounds_the_same_in_diffusers(tmp_path: Path) -> None:
+    assert_same_sound(tiny_checkpoint(), tmp_path / "exported")
+
+
+def test_every_weight_comes_back_to_diffusers_as_it_left(tmp_path: Path) -> None:
+    expected = build_diffusers_folder(tmp_path / "diffusers")  # biases and norms are random in it
+    save_native(load_components(tmp_path / "diffusers"), tmp_path / "native")
+    exported = export(tmp_path / "native", tmp_path / "exported")
+    for sub_model in SUB_MODELS:
+        original = getattr(expected, sub_model.folder)
+        model, report = type(original).from_pretrained(exported / sub_model.folder, output_loading_info=True)
+        assert not any(report.values()), f"{sub_model.folder}: {report}"
+        weights = model.state_dict()
+        for name, weight in original.state_dict().items():
+            if not name.startswith(("audio_", "logit_scale_")):
+                assert torch.equal(weights[name], weight), name
+
+
+def test_half_precision_is_read_by_diffusers(tmp_path: Path) -> None:
+    folder = export(tiny_checkpoint(), tmp_path / "exported", "--dtype", "bfloat16")
+    theirs: Any = DiffusersPipeline.from_pretrained(folder).to(torch.bfloat16)
+    theirs.set_progress_bar_config(disable=True)
+    audios = theirs("rain", audio_length_in_s=0.2, num_inference_steps=2).audios
+    assert audios.shape == (1, 3200)
+    assert np.isfinite(audios).all()
+
+
+def test_to_the_audio_tower_all_sounds_are_alike(tmp_path: Path) -> None:
+    theirs: Any = DiffusersPipeline.from_pretrained(export(tiny_checkpoint(), tmp_path / "exported"))
+    sounds = list(np.random.default_rng(0).standard_normal((5, 48000), np.float32))
+    texts = theirs.tokenizer(PROMPTS, return_tensors="pt", padding=True)
+    features = theirs.feature_extractor(sounds, return_tensors="pt", sampling_rate=48000).input_features
+    scores = theirs.text_encoder(**texts, input_features=features).logits_per_text
+    assert torch.isfinite(scores).all()
+    assert (scores == scores[:, :1]).all()
