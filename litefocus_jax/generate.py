@@ -9,6 +9,7 @@ import atexit
 import collections
 import dataclasses
 import functools
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +25,8 @@ from litefocus_jax.models.unet import Context, UNet
 from litefocus_jax.models.vae import VAE
 from litefocus_jax.models.vocoder import Vocoder
 from litefocus_jax.schedulers import Schedule, SchedulerState, initial_state, step
+
+logger = logging.getLogger(__name__)
 
 # Steps run by one call of the compiled loop. An accelerator is kept busy by ten; on a CPU a single step takes long
 # enough that the user wants to see each one.
@@ -164,6 +167,7 @@ def sample(
     scale = jnp.float32(guidance_scale)
     state = initial_state(schedule, latents)
     running: collections.deque[tuple[int, jax.Array]] = collections.deque()
+    logger.debug("sampling starts")
     for start in range(0, schedule.num_steps, length):
         part = _part(schedule, start)
         state = denoise(unet, context, part, state, jnp.int32(start), scale, keys, guided=guided, litefocus=litefocus)
@@ -172,6 +176,8 @@ def sample(
         while len(running) > (0 if is_last else queued_ahead):
             steps_done, result = running.popleft()
             wait_for(result, queued=state)
+            if steps_done == length:
+                logger.debug("first step done" if length == 1 else f"first {length} steps done")
             if on_progress is not None:
                 on_progress(steps_done)
     return state.latents

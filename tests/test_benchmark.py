@@ -96,3 +96,12 @@ def test_bench_measures_the_decoder_against_diffusers(tmp_path: Path) -> None:
     rows = json.loads((tmp_path / "report" / "bench.json").read_text())
     assert [row["variant"] for row in rows] == ["decoder", "diffusers"]
     assert all(row["seconds_per_call"] > 0 for row in rows)
+
+
+def test_bench_times_the_start_of_new_processes(tmp_path: Path) -> None:
+    arguments = ["--config=tiny", "--durations=0.4", "--rounds=1", "--start"]
+    result = CliRunner().invoke(app, ["bench", *arguments, "-o", str(tmp_path / "report")])
+    assert result.exit_code == 0, result.output
+    (start,) = json.loads((tmp_path / "report" / "start.json").read_text())
+    assert list(start["seconds"]) == ["imported", "loaded", "sampling starts", "first step done"]
+    assert sorted(start["seconds"].values()) == list(start["seconds"].values())

@@ -12,6 +12,7 @@ from typing import Any
 
 from litefocus_jax.benchmark.measure import Row
 from litefocus_jax.benchmark.stages import StageTimes
+from litefocus_jax.benchmark.start import PHASES, StartTimes
 from litefocus_jax.files import written_beside
 
 STEPS = 200  # of a whole generation, the published default
@@ -62,6 +63,22 @@ def rows_table(rows: Sequence[Row]) -> str:
             f"| {row.duration_s:g} s | {row.variant} | {row.seconds_per_call:.3g} | {row.spread:.2g} | {ratio} "
             f"| {row.peak_bytes / 1e9:.2f} GB | {row.compile_s:.1f} s | {_duration(STEPS * row.seconds_per_call)} |"
         )
+    return "\n".join(lines) + "\n"
+
+
+def write_start(folder: Path, starts: Sequence[StartTimes]) -> None:
+    """Write ``start.json`` and ``start.md``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / "start.json", json.dumps([dataclasses.asdict(start) for start in starts], indent=2) + "\n")
+    _write(folder / "start.md", start_table(starts))
+
+
+def start_table(starts: Sequence[StartTimes]) -> str:
+    """Seconds from the start of a process to the end of each phase, as a Markdown table."""
+    lines = [f"| sound | {' | '.join(PHASES)} |", "|---" * (len(PHASES) + 1) + "|"]
+    for start in starts:
+        cells = " | ".join(f"{start.seconds[phase]:.2f} s" for phase in PHASES)
+        lines.append(f"| {start.duration_s:g} s | {cells} |")
     return "\n".join(lines) + "\n"
 
 

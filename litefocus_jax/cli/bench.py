@@ -1,11 +1,14 @@
 """``litefocus-jax bench``: how fast it is here, and against what people use today."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from litefocus_jax.cli.console import messages, output, reporting_errors
+
+if TYPE_CHECKING:
+    from litefocus_jax.benchmark.measure import Plan
 
 
 def _durations(text: str) -> tuple[float, ...]:
@@ -16,6 +19,29 @@ def _durations(text: str) -> tuple[float, ...]:
     if not durations or not all(0 < seconds < float("inf") for seconds in durations):
         raise typer.BadParameter(f"{text!r} is no list of seconds, such as 10,20,40", param_hint="--durations")
     return durations
+
+
+def _bench_start(plan: "Plan", folder: Path) -> None:
+    """Time new processes, with a model of random weights on disk where none is given."""
+    import tempfile
+
+    from litefocus_jax.benchmark.report import start_table, write_start
+    from litefocus_jax.benchmark.start import measure_start
+    from litefocus_jax.progress import described_progress_bar
+    from litefocus_jax.random_model import save_random_model
+
+    starts = []
+    with tempfile.TemporaryDirectory() as scratch:
+        model = plan.model
+        if model is None:
+            model = str(Path(scratch) / "model")
+            with messages.status("Writing random weights"):
+                save_random_model(model, size=plan.config or "audioldm2")
+        with described_progress_bar(len(plan.durations) * (plan.rounds + 1)) as on_progress:
+            for duration_s in plan.durations:
+                starts.append(measure_start(model, duration_s, plan.rounds, on_progress))
+                write_start(folder, starts)
+    output.print(start_table(starts), markup=False)
 
 
 def bench(
@@ -42,13 +68,16 @@ def bench(
     ] = "unet",
     rounds: Annotated[int, typer.Option(min=1, help="Calls of each variant, in turns, after one to warm up.")] = 5,
     stages: Annotated[bool, typer.Option("--stages", help="Also split a whole generation into its stages.")] = False,
+    start: Annotated[
+        bool, typer.Option("--start", help="Instead, time new processes until their first denoising step is done.")
+    ] = False,
     folder: Annotated[Path, typer.Option("--output", "-o", help="Folder of the report.")] = Path("report"),
 ) -> None:
     """Measure seconds per UNet call under guidance (or per decoding of a sound), peak memory and compile time.
 
     Each variant runs in a process of its own, and calls are made in turns. The report folder gets bench.json, bench.md
     and machine.json, and with --stages also stages.json, stages.md and stages.png. It is written anew after every
-    duration, so that an interrupted run keeps what it measured.
+    duration, so that an interrupted run keeps what it measured. --start writes start.json and start.md alone.
     """
     with reporting_errors():
         from litefocus_jax.benchmark.workload import OUR_VARIANTS
@@ -80,6 +109,9 @@ def bench(
             rounds=rounds,
             part=part,
         )
+        if start:
+            _bench_start(plan, folder)
+            return
         rows = []
         facts = machine() | {"config": plan.config, "model": plan.model, "dtype": plan.dtype}
         facts |= {"part": plan.part, "rounds": plan.rounds}
