@@ -1,4 +1,4 @@
-"""How long a new process takes until it makes sound: ``python -m litefocus_jax.benchmark.start MODEL SECONDS BEGUN``."""
+"""How long a new process takes to its first step: ``python -m litefocus_jax.benchmark.start MODEL SECONDS NOW``."""
 
 import dataclasses
 import json
