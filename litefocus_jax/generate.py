@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from litefocus_jax.litefocus import LiteFocusConfig
+from litefocus_jax.memory import LowMemoryJit
 from litefocus_jax.models.conditioning import TextConditioning, encode_text
 from litefocus_jax.models.unet import Context, UNet
 from litefocus_jax.models.vae import VAE
@@ -86,7 +87,7 @@ def project_context(unet: UNet, conditioning: TextConditioning, num_waveforms_pe
     )
 
 
-@functools.partial(jax.jit, static_argnames=("guided", "litefocus"))
+@functools.partial(LowMemoryJit, static_argnames=("guided", "litefocus"))
 def denoise(
     unet: UNet,
     context: Context,
@@ -255,7 +256,7 @@ def steps_per_call(num_steps: int, platform: str) -> int:
     return max(length for length in range(1, longest + 1) if num_steps % length == 0)
 
 
-@jax.jit
+@LowMemoryJit
 def decode_latents(
     vae: VAE, latents: Float[Array, "sounds time frequency channels"], scaling_factor: Float[Array, ""]
 ) -> Float[Array, "sounds mel_frames mel_bins"]:
@@ -263,7 +264,7 @@ def decode_latents(
     return vae.decode(latents / scaling_factor)[..., 0]
 
 
-@jax.jit
+@LowMemoryJit
 def vocode(vocoder: Vocoder, mel: Float[Array, "sounds mel_frames mel_bins"]) -> Float[Array, "sounds samples"]:
     """Log-mel spectrograms to sound in [-1, 1], by the vocoder."""
     return vocoder(mel)

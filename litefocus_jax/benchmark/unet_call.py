@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from litefocus_jax.benchmark.workload import BATCH_SIZE, GENERATED_VECTORS, PROMPT_TOKENS, Workload, prompt_widths
 from litefocus_jax.litefocus import LiteFocusConfig
+from litefocus_jax.memory import LowMemoryJit
 from litefocus_jax.models.unet import Context, UNet
 
 
@@ -33,7 +34,7 @@ def random_inputs(unet: UNet, workload: Workload) -> Inputs:
     return Inputs(sample, time_embedding, context, keys[3])
 
 
-@functools.partial(jax.jit, static_argnames="litefocus")
+@functools.partial(LowMemoryJit, static_argnames="litefocus")
 def evaluate(unet: UNet, inputs: Inputs, *, litefocus: LiteFocusConfig | None) -> jax.Array:
     """One evaluation of the UNet."""
     return unet(inputs.sample, inputs.time_embedding, inputs.context, litefocus=litefocus, key_rng=inputs.key_rng)
