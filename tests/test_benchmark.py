@@ -54,6 +54,12 @@ def test_the_report_is_a_list_of_rows_and_a_table(tmp_path: Path) -> None:
     assert "| 10 s | dense | 2 | 0.1 | 1.10x | 2.00 GB | 9.0 s | 7 min |" in rows_table(rows)
 
 
+def test_a_table_of_decodings_speaks_of_no_steps() -> None:
+    assert rows_table([Row("decoder", 40.0, 30.0, 0.1, 1.5, 2 * 10**9, 9.0)]).splitlines()[-1] == (
+        "| 40 s | decoder | 30 | 0.1 | 1.50x | 2.00 GB | 9.0 s |"
+    )
+
+
 def test_stages_are_drawn_and_tabled(tmp_path: Path) -> None:
     seconds = {"text encoders": 1.0, "rest of the UNet": 30.0, "VAE": 4.0, "vocoder": 5.0}
     stages = [StageTimes(variant, duration, 200, seconds) for variant in ("dense", "auto") for duration in (10.0, 20.0)]

@@ -13,6 +13,7 @@ from typing import Any
 from litefocus_jax.benchmark.measure import Row
 from litefocus_jax.benchmark.stages import StageTimes
 from litefocus_jax.benchmark.start import PHASES, StartTimes
+from litefocus_jax.benchmark.workload import DECODER_VARIANT
 from litefocus_jax.files import written_beside
 
 STEPS = 200  # of a whole generation, the published default
@@ -52,18 +53,27 @@ def write_rows(folder: Path, rows: Sequence[Row], facts: dict[str, Any]) -> None
 
 
 def rows_table(rows: Sequence[Row]) -> str:
-    """The rows as a Markdown table."""
-    lines = [
-        f"| sound | variant | s per call | spread | diffusers takes | peak memory | compile | {STEPS} steps |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    """The rows as a Markdown table, for UNet calls with the time of a whole generation's steps."""
+    of_steps = not any(row.variant == DECODER_VARIANT for row in rows)
+    names = ["sound", "variant", "s per call", "spread", "diffusers takes", "peak memory", "compile"]
+    names += [f"{STEPS} steps"] if of_steps else []
+    lines = [_table_line(names), "|---" * len(names) + "|"]
     for row in rows:
-        ratio = "" if row.ratio_to_peer is None else f"{row.ratio_to_peer:.2f}x"
-        lines.append(
-            f"| {row.duration_s:g} s | {row.variant} | {row.seconds_per_call:.3g} | {row.spread:.2g} | {ratio} "
-            f"| {row.peak_bytes / 1e9:.2f} GB | {row.compile_s:.1f} s | {_duration(STEPS * row.seconds_per_call)} |"
-        )
+        cells = [
+            f"{row.duration_s:g} s",
+            row.variant,
+            f"{row.seconds_per_call:.3g}",
+            f"{row.spread:.2g}",
+            "" if row.ratio_to_peer is None else f"{row.ratio_to_peer:.2f}x",
+            f"{row.peak_bytes / 1e9:.2f} GB",
+            f"{row.compile_s:.1f} s",
+        ]
+        lines.append(_table_line(cells + ([_duration(STEPS * row.seconds_per_call)] if of_steps else [])))
     return "\n".join(lines) + "\n"
+
+
+def _table_line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def write_start(folder: Path, starts: Sequence[StartTimes]) -> None:
@@ -75,10 +85,11 @@ def write_start(folder: Path, starts: Sequence[StartTimes]) -> None:
 
 def start_table(starts: Sequence[StartTimes]) -> str:
     """Seconds from the start of a process to the end of each phase, as a Markdown table."""
-    lines = [f"| sound | {' | '.join(PHASES)} |", "|---" * (len(PHASES) + 1) + "|"]
-    for start in starts:
-        cells = " | ".join(f"{start.seconds[phase]:.2f} s" for phase in PHASES)
-        lines.append(f"| {start.duration_s:g} s | {cells} |")
+    lines = [_table_line(["sound", *PHASES]), "|---" * (len(PHASES) + 1) + "|"]
+    lines += [
+        _table_line([f"{start.duration_s:g} s", *(f"{start.seconds[phase]:.2f} s" for phase in PHASES)])
+        for start in starts
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -93,10 +104,10 @@ def write_stages(folder: Path, stages: Sequence[StageTimes]) -> None:
 def stages_table(stages: Sequence[StageTimes]) -> str:
     """Seconds of a whole generation by stage, as a Markdown table."""
     names = list(stages[0].seconds)
-    lines = [f"| sound | variant | {' | '.join(names)} | all |", "|---" * (len(names) + 3) + "|"]
+    lines = [_table_line(["sound", "variant", *names, "all"]), "|---" * (len(names) + 3) + "|"]
     for stage in stages:
-        cells = " | ".join(f"{stage.seconds[name]:.3g}" for name in names)
-        lines.append(f"| {stage.duration_s:g} s | {stage.variant} | {cells} | {stage.total:.4g} |")
+        cells = [f"{stage.seconds[name]:.3g}" for name in names]
+        lines.append(_table_line([f"{stage.duration_s:g} s", stage.variant, *cells, f"{stage.total:.4g}"]))
     return "\n".join(lines) + "\n"
 
 
