@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.core
 
 # XLA orders a program's operations for speed on CPUs and keeps results until they are wanted; this order wants them
 # early instead. It takes two fifths of the temporary memory for the UNet at 160 s, and no more time.

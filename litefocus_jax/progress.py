@@ -46,7 +46,27 @@ def described_progress_bar(total: int) -> Iterator[Callable[[str], None]]:
 
 
 @contextlib.contextmanager
-def _drawing(enabled: bool) -> "Iterator[Progress | None]":
+def figures_progress_bar(
+    description: str, total: int, *, done: int = 0, enabled: bool = True
+) -> Iterator[Callable[[int, str], None]]:
+    """Show a bar with figures behind it; yields a function that is told how many units are done, and the figures.
+
+    Args:
+        description: shown before the bar.
+        total: units of work.
+        done: units that were done before.
+        enabled: draw at all. Nothing is drawn unless standard error is a terminal.
+    """
+    with _drawing(enabled, "{task.fields[figures]}") as progress:
+        if progress is None:
+            yield lambda done, figures: None
+        else:
+            task = progress.add_task(description, total=total, completed=done, figures="")
+            yield lambda done, figures: progress.update(task, completed=done, figures=figures)
+
+
+@contextlib.contextmanager
+def _drawing(enabled: bool, *texts: str) -> "Iterator[Progress | None]":
     if not (enabled and sys.stderr.isatty()):
         yield None
         return
@@ -67,6 +87,7 @@ def _drawing(enabled: bool) -> "Iterator[Progress | None]":
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
+        *(TextColumn(text) for text in texts),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         yield progress

@@ -20,6 +20,7 @@ PARTS = (
     {"audio", "request"},
     {"pipeline", "random_model"},
     {"benchmark"},
+    {"training"},
     {"cli"},
 )
 HEIGHT = {name: height for height, part in enumerate(PARTS) for name in part}

@@ -6,7 +6,7 @@ Letters in shape comments: B batch, T time, F frequency, C channels, S denoising
 import functools
 import itertools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -96,6 +96,7 @@ class UNet(nnx.Module):
         *,
         litefocus: LiteFocusConfig | None = None,
         key_rng: Key[Array, ""] | None = None,
+        rematerialise: bool = False,
     ) -> Float[Array, "batch time frequency out_channels"]:
         """One evaluation of the network. Time and frequency may have any size.
 
@@ -107,6 +108,7 @@ class UNet(nnx.Module):
                 last level. ``None`` is dense attention everywhere.
             key_rng: random key for the tokens that LiteFocus draws. Under ``resample="once"`` the caller gives every
                 step the same key, otherwise a new one.
+            rematerialise: for the gradient, keep only what goes into each block, and run the block a second time.
 
         Returns:
             The prediction, in the dtype of ``sample``.
@@ -122,15 +124,24 @@ class UNet(nnx.Module):
         x = self.conv_in(sample)
         skips = [x]
         for level, block in enumerate(self.down_blocks):
-            x, level_skips = block(x, time_embedding, context.down[level], attend_at(level))
+            run = _block_runner(block, rematerialise, attend=attend_at(level))
+            x, level_skips = run(x, time_embedding, keys=context.down[level])
             skips += level_skips
-        x = self.mid_block(x, time_embedding, context.middle, attend_at(last))
+        run = _block_runner(self.mid_block, rematerialise, attend=attend_at(last))
+        x = run(x, time_embedding, keys=context.middle)
         for position, block in enumerate(self.up_blocks):
             level_skips = [skips.pop() for _ in block.resnets]
             # Sizes are rounded on the way down, so that doubling may miss the next level's.
             size = (skips[-1].shape[1], skips[-1].shape[2]) if skips else None
-            x = block(x, time_embedding, level_skips, size, context.up[position], attend_at(last - position))
+            run = _block_runner(block, rematerialise, size=size, attend=attend_at(last - position))
+            x = run(x, time_embedding, level_skips, keys=context.up[position])
         return self.conv_out(jax.nn.silu(self.conv_norm_out(x)))
+
+
+def _block_runner(block: Any, rematerialise: bool, **static: Any) -> Callable[..., Any]:
+    """A block as a function of arrays alone, which keeps nothing for the gradient but those if ``rematerialise``."""
+    run = functools.partial(type(block).__call__, **static)
+    return functools.partial(jax.checkpoint(run) if rematerialise else run, block)
 
 
 def levels_with_attention(config: UNetConfig) -> tuple[int, ...]:

@@ -1,0 +1,196 @@
+"""The state of a training on disk: one folder per checkpoint, written by orbax, which knows its model."""
+
+import contextlib
+import hashlib
+import json
+import logging
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.sharding import Sharding
+
+from litefocus_jax.checkpoint.modules import leaves
+from litefocus_jax.checkpoint.opened import Components
+from litefocus_jax.checkpoint.replacement import replacement_folder
+from litefocus_jax.checkpoint.rules import CheckpointError
+from litefocus_jax.config import read_json
+from litefocus_jax.training.config import TrainingConfig
+from litefocus_jax.training.extras import import_extra
+from litefocus_jax.training.state import TrainingState
+
+logger = logging.getLogger(__name__)
+
+FORMAT_VERSION = 1
+
+_MANIFEST = "training.json"
+_STATE = "state"
+_FOLDER_NAME = re.compile(r"step-(\d{8})")
+# What may change from one part of a training to the next: it decides what is on disk, and not the weights.
+_FREE_FIELDS = frozenset({"save_every", "keep"})
+_SAMPLES_PER_ARRAY = 64
+
+
+class SavingError(OSError):
+    """A checkpoint could not be written; earlier ones are as they were."""
+
+
+def fingerprint(components: Components) -> dict[str, str]:
+    """What a model is recognised by: for each sub-model a digest of its configuration, names, shapes and some weights.
+
+    Two models differ if any array does at one of some sixty places. The noise schedule is part of it.
+    """
+    digests = {"scheduler": _digest(json.dumps(components.scheduler.to_dict(), sort_keys=True).encode())}
+    for name, module in components.modules.items():
+        pieces = [json.dumps(module.config.to_dict(), sort_keys=True).encode()]
+        for path, leaf in sorted(leaves(module).items()):
+            values = np.asarray(leaf).reshape(-1)
+            some = values[:: max(1, values.size // _SAMPLES_PER_ARRAY)].astype(np.float32)
+            pieces += [f"{path} {leaf.shape}".encode(), some.tobytes()]
+        digests[name] = _digest(*pieces)
+    return digests
+
+
+class TrainingCheckpoints:
+    """The checkpoints of one training.
+
+    Args:
+        folder: that holds them and nothing else; made when the first one is saved.
+        config: of the training.
+        model: from `fingerprint`, of the model that the training began with.
+
+    Raises:
+        MissingExtraError: when orbax is not installed.
+    """
+
+    def __init__(self, folder: Path, config: TrainingConfig, model: Mapping[str, str]) -> None:
+        self._orbax = import_extra("orbax.checkpoint")
+        self.folder = folder.absolute()
+        self._config = config
+        self._model = dict(model)
+
+    def steps(self) -> list[int]:
+        """Updates after which there is a checkpoint, in order; those only half written do not count."""
+        if not self.folder.is_dir():
+            return []
+        names = (_FOLDER_NAME.fullmatch(path.name) for path in self.folder.iterdir() if (path / _MANIFEST).is_file())
+        return sorted(int(name.group(1)) for name in names if name)
+
+    def path(self, step: int) -> Path:
+        """The folder of the checkpoint after some updates."""
+        return self.folder / f"step-{step:08d}"
+
+    def save(self, state: TrainingState) -> None:
+        """Write a checkpoint, whole or not at all, and remove those that are older than the newest few.
+
+        A checkpoint of the same number of updates is left as it is.
+
+        Raises:
+            SavingError: when it cannot be written; earlier checkpoints are as they were.
+        """
+        step = int(state.updates)
+        if step in self.steps():
+            return
+        manifest = {
+            "format_version": FORMAT_VERSION,
+            "updates": step,
+            "config": self._config.to_dict(),
+            "model": self._model,
+        }
+        try:
+            with replacement_folder(self.path(step), overwrite=False, marker=_MANIFEST) as new:
+                self._write(new / _STATE, state)
+                (new / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        except Exception as error:  # a full disk is an OSError, a ValueError or a RuntimeError, as deep as it is met
+            saved = self.steps()
+            last = f"the last good checkpoint is {self.path(saved[-1])}" if saved else "there is none before it"
+            raise SavingError(
+                f"the checkpoint {self.path(step)} could not be written: {error}; {last}. Make room on the disk, then "
+                "resume the training"
+            ) from error
+        for old in self.steps()[: -self._config.keep]:
+            shutil.rmtree(self.path(old), ignore_errors=True)
+
+    def _write(self, folder: Path, state: TrainingState) -> None:
+        with _errors_told_once(), self._orbax.Checkpointer(self._orbax.StandardCheckpointHandler()) as writer:
+            writer.save(folder, args=self._orbax.args.StandardSave(state._asdict()))
+
+    def restore(self, like: TrainingState, sharding: Sharding) -> TrainingState:
+        """Read the newest checkpoint.
+
+        Args:
+            like: a state of the same shapes and types; its values do not matter.
+            sharding: where all arrays are put.
+
+        Raises:
+            CheckpointError: when it belongs to another model, to a training that was configured differently, or to
+                another version, or is damaged.
+            FileNotFoundError: when there is no checkpoint.
+        """
+        steps = self.steps()
+        if not steps:
+            raise FileNotFoundError(
+                f"{self.folder} holds no checkpoint; expected a folder such as {self.path(500).name}"
+            )
+        folder = self.path(steps[-1])
+        self._check(folder / _MANIFEST)
+        target = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like._asdict()
+        )
+        try:
+            with _errors_told_once(), self._orbax.Checkpointer(self._orbax.StandardCheckpointHandler()) as reader:
+                restored = reader.restore(folder / _STATE, args=self._orbax.args.StandardRestore(target))
+        except Exception as error:  # of many kinds, as when saving
+            raise CheckpointError(
+                f"{folder} is damaged: {error}; remove it to resume from the checkpoint before"
+            ) from error
+        logger.info("Resuming from %s", folder)
+        return TrainingState(**restored)
+
+    def _check(self, path: Path) -> None:
+        manifest = read_json(path)
+        if manifest.get("format_version") != FORMAT_VERSION:
+            raise CheckpointError(
+                f"{path}: format_version = {manifest.get('format_version')!r}; this version reads {FORMAT_VERSION}"
+            )
+        stored_model = manifest.get("model", {})
+        differing = [name for name, digest in self._model.items() if stored_model.get(name) != digest]
+        if differing:
+            raise CheckpointError(
+                f"{path} belongs to another model: {', '.join(differing)} differ in configuration or weights. Resume "
+                "with the model that the training began with, loaded in the same type, or train into another folder"
+            )
+        stored, current = manifest.get("config", {}), json.loads(json.dumps(self._config.to_dict()))
+        changes = [
+            f"{name} was {stored.get(name)!r} and is {value!r}"
+            for name, value in current.items()
+            if stored.get(name) != value and name not in _FREE_FIELDS
+        ]
+        if changes:
+            raise CheckpointError(
+                f"{path} was written under another configuration: {'; '.join(changes)}. Resume with the same one, or "
+                "train into another folder"
+            )
+
+
+@contextlib.contextmanager
+def _errors_told_once() -> Iterator[None]:
+    """Orbax logs the errors that it raises, with a traceback for each of its threads; here they are only raised."""
+    log = logging.getLogger("absl")
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
+def _digest(*pieces: bytes) -> str:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(len(piece).to_bytes(8, "little"))
+        digest.update(piece)
+    return digest.hexdigest()[:32]

@@ -1,0 +1,170 @@
+"""The loss of a latent diffusion model: how far the UNet's prediction is from the noise that was added.
+
+Ho, Jain and Abbeel, "Denoising Diffusion Probabilistic Models" (arXiv 2006.11239), equation 14; for a network that
+predicts the velocity, appendix D of Salimans and Ho, "Progressive Distillation" (arXiv 2202.00512).
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from litefocus_jax.config import SchedulerConfig
+from litefocus_jax.litefocus import LiteFocusConfig
+from litefocus_jax.models.conditioning import TextConditioning, encode_text
+from litefocus_jax.models.unet import UNet
+from litefocus_jax.models.vae import LatentDistribution
+from litefocus_jax.schedulers import add_noise, velocity
+
+
+class Batch(NamedTuple):
+    """Sounds with their captions, as the models read them; every array begins with the axis of clips.
+
+    A caption that is dropped, so that the model learns to go without, is the caption ``""``: the source of the batch
+    has seen to it.
+
+    Attributes:
+        latents: what the VAE's encoder gives, not multiplied by its scaling factor.
+        clap_ids: CLAP's token ids, padded to any length.
+        clap_mask: true on tokens, false on padding.
+        t5_ids: Flan-T5's token ids, padded on the right to any length.
+        t5_mask: true on tokens, false on padding. Its longest row is the length that the batch counts as padded to.
+    """
+
+    latents: LatentDistribution
+    clap_ids: Int[Array | np.ndarray, "clips clap_tokens"]
+    clap_mask: Bool[Array | np.ndarray, "clips clap_tokens"]
+    t5_ids: Int[Array | np.ndarray, "clips tokens"]
+    t5_mask: Bool[Array | np.ndarray, "clips tokens"]
+
+
+class Draws(NamedTuple):
+    """What chance decides about a batch.
+
+    Attributes:
+        latents: drawn from the encoder's distribution, not scaled.
+        noise: standard normal.
+        timesteps: places in the noise schedule, uniform.
+    """
+
+    latents: Float[Array, "clips time frequency channels"]
+    noise: Float[Array, "clips time frequency channels"]
+    timesteps: Int[Array, " clips"]
+
+
+def draw(keys: Key[Array, " clips"], latents: LatentDistribution, num_timesteps: int) -> Draws:
+    """Draw each clip's latents, noise and timestep from its own key, whatever batch it is part of.
+
+    Args:
+        keys: one per clip.
+        latents: of the clips.
+        num_timesteps: length of the noise schedule.
+    """
+
+    def draw_clip(key: Array, latents: LatentDistribution) -> Draws:
+        latents_key, noise_key, timestep_key = jax.random.split(key, 3)
+        return Draws(
+            latents.sample(latents_key),
+            jax.random.normal(noise_key, latents.mean.shape, jnp.float32),
+            jax.random.randint(timestep_key, (), 0, num_timesteps),
+        )
+
+    distribution = LatentDistribution(*(part.astype(jnp.float32) for part in latents))
+    return jax.vmap(draw_clip)(keys, distribution)
+
+
+def denoising_loss(
+    unet: UNet,
+    conditioning: TextConditioning,
+    scheduler: SchedulerConfig,
+    latents: Float[Array, "clips time frequency channels"],
+    noise: Float[Array, "clips time frequency channels"],
+    timesteps: Int[Array, " clips"],
+    *,
+    litefocus: LiteFocusConfig | None = None,
+    litefocus_key: Key[Array, ""] | None = None,
+    rematerialise: bool = False,
+) -> Float[Array, ""]:
+    """Mean squared error of the UNet's prediction, in float32; the UNet computes in the dtype of its weights.
+
+    Args:
+        unet: the network.
+        conditioning: the encoded captions, without guidance.
+        scheduler: says how much noise a timestep has, and what the network predicts.
+        latents: clean, multiplied by the VAE's scaling factor.
+        noise: to be added.
+        timesteps: when.
+        litefocus: sparse self-attention, or None for dense.
+        litefocus_key: for the tokens that it draws, the same for all clips.
+        rematerialise: compute the blocks of the UNet again for the gradient, instead of keeping what is in them.
+    """
+    context = unet.project_context(
+        conditioning.generated_prompt_embeds.astype(unet.dtype),
+        conditioning.prompt_embeds.astype(unet.dtype),
+        conditioning.attention_mask,
+    )
+    noisy = add_noise(scheduler, latents, noise, timesteps)
+    prediction = unet(
+        noisy.astype(unet.dtype),
+        unet.embed_time(timesteps),
+        context,
+        litefocus=litefocus,
+        key_rng=litefocus_key,
+        rematerialise=rematerialise,
+    )
+    is_velocity = scheduler.prediction_type == "v_prediction"
+    target = velocity(scheduler, latents, noise, timesteps) if is_velocity else noise
+    return jnp.mean(jnp.square(prediction.astype(jnp.float32) - target))
+
+
+def diffusion_loss(
+    models: Mapping[str, Any],
+    scheduler: SchedulerConfig,
+    scaling_factor: float,
+    batch: Batch,
+    t5_length: Int[Array, ""],
+    keys: Key[Array, " clips"],
+    *,
+    litefocus: LiteFocusConfig | None = None,
+    litefocus_key: Key[Array, ""] | None = None,
+    rematerialise: bool = False,
+) -> Float[Array, ""]:
+    """The loss of a batch: captions are encoded and latents drawn, then `denoising_loss`.
+
+    Args:
+        models: UNet, text encoders, projection and language model, by the names that `Components` has for them.
+        scheduler: the noise schedule.
+        scaling_factor: of the VAE.
+        batch: the clips.
+        t5_length: the length that the captions count as padded to, see `encode_text`. Parts of one batch have one.
+        keys: one per clip.
+        litefocus: sparse self-attention, or None for dense.
+        litefocus_key: for the tokens that it draws, the same for all clips.
+        rematerialise: compute the blocks of the UNet again for the gradient, instead of keeping what is in them.
+    """
+    conditioning = encode_text(
+        models["text_encoder"],
+        models["text_encoder_2"],
+        models["projection_model"],
+        models["language_model"],
+        jnp.asarray(batch.clap_ids),
+        jnp.asarray(batch.clap_mask),
+        jnp.asarray(batch.t5_ids),
+        jnp.asarray(batch.t5_mask),
+        t5_length,
+    )
+    draws = draw(keys, batch.latents, scheduler.num_train_timesteps)
+    return denoising_loss(
+        models["unet"],
+        conditioning,
+        scheduler,
+        draws.latents * scaling_factor,
+        draws.noise,
+        draws.timesteps,
+        litefocus=litefocus,
+        litefocus_key=litefocus_key,
+        rematerialise=rematerialise,
+    )
