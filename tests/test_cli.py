@@ -19,6 +19,7 @@ import litefocus_jax.pipeline
 from litefocus_jax.checkpoint.rules import CheckpointError
 from litefocus_jax.checkpoint.store import open_checkpoint
 from litefocus_jax.cli import app
+from litefocus_jax.cli.console import logger
 from litefocus_jax.cli.destinations import file_names, slug
 from litefocus_jax.cli.init import init
 from litefocus_jax.config import UNetConfig
@@ -267,6 +268,7 @@ def test_interruption_ends_with_one_line_and_keeps_the_finished_sounds(fake):
 @pytest.mark.parametrize(("code", "left_at_once"), [(130, [130]), (1, []), (0, [])])
 def test_only_an_interrupted_command_leaves_without_waiting_for_the_device(monkeypatch, code, left_at_once):
     left = []
+    monkeypatch.setattr(logger, "propagate", logger.propagate)  # changed by `main`, for the rest of a process
     monkeypatch.setattr(os, "_exit", left.append)
     monkeypatch.setattr(litefocus_jax.cli, "app", lambda: sys.exit(code))
     with pytest.raises(SystemExit):

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from litefocus_jax.cli.bench import bench
-from litefocus_jax.cli.console import INTERRUPTED, configure_logging
+from litefocus_jax.cli.console import INTERRUPTED, configure_logging, logger
 from litefocus_jax.cli.export import export
+from litefocus_jax.cli.finetune import finetune
 from litefocus_jax.cli.generate import generate
 from litefocus_jax.cli.info import info
 from litefocus_jax.cli.init import init
@@ -26,6 +27,7 @@ app.command()(generate)
 app.command()(info)
 app.command()(init)
 app.command()(export)
+app.command()(finetune)
 app.command()(bench)
 
 
@@ -50,6 +52,8 @@ def main_options(
 
 def main() -> None:
     """Run the command line; the entry point of the installed script."""
+    # Packages that training needs give the root logger a handler, which would say everything a second time.
+    logger.propagate = False
     try:
         app()
     except SystemExit as ending:

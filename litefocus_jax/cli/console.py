@@ -18,6 +18,8 @@ logger = logging.getLogger("litefocus_jax")
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells count it."""
 
+_OUT_OF_MEMORY = "out of memory; ask for shorter sound, fewer waveforms or a smaller batch, or --dtype bfloat16"
+
 
 def configure_logging(verbose: bool) -> None:
     """Show the library's warnings, or with ``verbose`` all it logs, beside the progress bars."""
@@ -27,12 +29,15 @@ def configure_logging(verbose: bool) -> None:
 
 
 @contextlib.contextmanager
-def reporting_errors() -> Iterator[None]:
+def reporting_errors(out_of_memory: str = _OUT_OF_MEMORY) -> Iterator[None]:
     """End the command as a user expects when the block fails.
 
     What a user can put right (`ValueError` and its kinds, `OSError`, memory that runs out) is told in one red message,
     with exit code 1; the traceback is logged for ``--verbose``. Ctrl-C ends with one line and exit code 130. Anything
     else is a defect, and keeps its traceback.
+
+    Args:
+        out_of_memory: the message when memory runs out.
     """
     try:
         yield
@@ -48,7 +53,7 @@ def reporting_errors() -> Iterator[None]:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         logger.debug("traceback", exc_info=True)
-        _print_error("out of memory; ask for shorter sound, fewer waveforms or a smaller batch, or --dtype bfloat16")
+        _print_error(out_of_memory)
         raise typer.Exit(1) from None
 
 

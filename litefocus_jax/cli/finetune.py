@@ -1,0 +1,227 @@
+"""``litefocus-jax finetune``: a folder of captioned sounds in, a model out."""
+
+import dataclasses
+import logging
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from litefocus_jax.cli.console import INTERRUPTED, logger, messages, output, reporting_errors
+
+if TYPE_CHECKING:
+    from jax.sharding import Mesh
+
+    from litefocus_jax.checkpoint.opened import Components
+    from litefocus_jax.litefocus import LiteFocusConfig
+    from litefocus_jax.training.batches import AudioBatches
+    from litefocus_jax.training.config import TrainingConfig
+    from litefocus_jax.training.data import Dataset
+
+_DATA, _OPTIMISER, _COMPUTATION, _RUN = "Sounds", "Optimiser", "Attention, numbers and memory", "The run"
+
+_OUT_OF_MEMORY = "out of memory; try --remat, a larger --gradient-accumulation, --dtype bfloat16 or shorter sounds (-d)"
+_DEFAULT_WARMUP_STEPS = 100
+_SKIPPED_SHOWN = 20
+
+
+def finetune(
+    data: Annotated[
+        Path,
+        typer.Argument(metavar="DATA", help="Folder of sounds with metadata.csv or metadata.jsonl (file_name,text)."),
+    ],
+    *,
+    model: Annotated[str, typer.Option("--model", "-m", help="Folder of the checkpoint to begin with, or a hub id.")],
+    out: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Folder of the run, and of its model.")],
+    steps: Annotated[int, typer.Option(min=1, help="Updates in all.")] = 1000,
+    batch_size: Annotated[int, typer.Option(min=1, help="Clips in an update, over all devices and parts.")] = 8,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in OUT; all else as it was begun with.")
+    ] = False,
+    duration: Annotated[
+        float | None,
+        typer.Option(
+            "--duration",
+            "-d",
+            help="Seconds of each clip; the model's training length unless given.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    caption_dropout: Annotated[
+        float,
+        typer.Option(
+            min=0.0, max=1.0, help="Share of clips without their caption, for guidance.", rich_help_panel=_DATA
+        ),
+    ] = 0.1,
+    learning_rate: Annotated[float, typer.Option(help="At its highest.", rich_help_panel=_OPTIMISER)] = 1e-4,
+    warmup_steps: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help=f"Updates until then; {_DEFAULT_WARMUP_STEPS}, or all where there are fewer, unless given.",
+            rich_help_panel=_OPTIMISER,
+        ),
+    ] = None,
+    weight_decay: Annotated[float, typer.Option(help="Of AdamW.", rich_help_panel=_OPTIMISER)] = 0.01,
+    clip_norm: Annotated[float, typer.Option(help="Longest gradient.", rich_help_panel=_OPTIMISER)] = 1.0,
+    ema_decay: Annotated[
+        float,
+        typer.Option(help="Of the moving average of the weights, which is the model.", rich_help_panel=_OPTIMISER),
+    ] = 0.999,
+    litefocus: Annotated[
+        bool, typer.Option("--litefocus", help="Sparse attention in training.", rich_help_panel=_COMPUTATION)
+    ] = False,
+    sparse_ratio: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Share of tokens gathered across frequencies, 0.1 unless given; with --litefocus.",
+            rich_help_panel=_COMPUTATION,
+        ),
+    ] = None,
+    dtype: Annotated[
+        Literal["float32", "bfloat16"],
+        typer.Option(help="Of the computation; weights in training are float32.", rich_help_panel=_COMPUTATION),
+    ] = "float32",
+    gradient_accumulation: Annotated[
+        int,
+        typer.Option(min=1, help="Parts of a batch, one after the other: less memory.", rich_help_panel=_COMPUTATION),
+    ] = 1,
+    remat: Annotated[
+        bool,
+        typer.Option(
+            "--remat", help="Compute activations twice: less memory, more time.", rich_help_panel=_COMPUTATION
+        ),
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of all that is drawn.", rich_help_panel=_RUN)] = 0,
+    save_every: Annotated[int, typer.Option(min=1, help="Updates between checkpoints.", rich_help_panel=_RUN)] = 500,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print nothing but the model's folder.", rich_help_panel=_RUN)
+    ] = False,
+) -> None:
+    """Train a model's UNet on sounds with captions.
+
+    OUT gets the model, a log with a line for each update, and checkpoints. Ctrl-C saves one and stops; the same command
+    with --resume goes on, to the weights that an uninterrupted run ends with. All devices of this machine are used. The
+    folder of the model is printed to standard output, all else to standard error.
+    """
+    if sparse_ratio is not None and not litefocus:
+        raise typer.BadParameter("needs --litefocus", param_hint="--sparse-ratio")
+
+    with reporting_errors(_OUT_OF_MEMORY):
+        # In this order, because each part takes longer than the one before it.
+        from litefocus_jax.training.config import TrainingConfig
+        from litefocus_jax.training.extras import import_extra
+        from litefocus_jax.training.loop import MODEL, TrainingInterrupted, check_run_folder, train
+
+        config = TrainingConfig(
+            steps=steps,
+            batch_size=batch_size,
+            gradient_accumulation=gradient_accumulation,
+            learning_rate=learning_rate,
+            warmup_steps=min(_DEFAULT_WARMUP_STEPS, steps) if warmup_steps is None else warmup_steps,
+            weight_decay=weight_decay,
+            clip_norm=clip_norm,
+            ema_decay=ema_decay,
+            caption_dropout=caption_dropout,
+            litefocus=_litefocus_config(litefocus, sparse_ratio),
+            dtype=dtype,
+            rematerialise=remat,
+            seed=seed,
+            save_every=save_every,
+        )
+        for package in ("optax", "orbax.checkpoint"):
+            import_extra(package)
+        check_run_folder(out, resume=resume)
+
+        from litefocus_jax.training.data import open_dataset
+
+        dataset = open_dataset(data, progress=not quiet)
+        if not quiet:
+            _print_skipped(dataset)
+            messages.print(f"Loading {model}", markup=False)
+        batches, components = _load(model, dataset, config, duration)
+        config = dataclasses.replace(config, data=batches.description)
+        mesh = _mesh()
+        if not quiet:
+            _print_plan(batches, components, config, mesh)
+        try:
+            train(components, batches, config, out, resume=resume, mesh=mesh, progress=not quiet)
+        except TrainingInterrupted as interruption:
+            messages.print(f"Stopped: {interruption}, by the same command with --resume", markup=False)
+            raise typer.Exit(INTERRUPTED) from None
+        output.print(str(out / MODEL), markup=False)
+        if not quiet:
+            options = [] if duration is None else ["-d", f"{duration:g}"]
+            options += ["--litefocus", "on"] if litefocus else []
+            options += [] if sparse_ratio is None else ["--sparse-ratio", f"{sparse_ratio:g}"]
+            command = ["litefocus-jax", "generate", dataset.sounds[0].caption, "-m", str(out / MODEL), *options]
+            messages.print(f"Try: {shlex.join(command)}", markup=False)
+
+
+def _load(
+    model: str, dataset: "Dataset", config: "TrainingConfig", audio_length_in_s: float | None
+) -> "tuple[AudioBatches, Components]":
+    """Open the model and the batches; what does not fit is found before weights are read."""
+    from litefocus_jax.checkpoint.store import open_checkpoint
+    from litefocus_jax.compilation_cache import use_compilation_cache
+    from litefocus_jax.models.unet import check_levels
+    from litefocus_jax.request import LatentGeometry
+    from litefocus_jax.training.batches import AudioBatches, clip_samples
+
+    use_compilation_cache()
+    checkpoint = open_checkpoint(model)
+    clip_samples(LatentGeometry.from_configs(**checkpoint.configs), audio_length_in_s)
+    check_levels(checkpoint.configs["unet"], config.litefocus)
+    components = checkpoint.load("float32")
+    batches = AudioBatches(
+        dataset,
+        components,
+        batch_size=config.batch_size,
+        audio_length_in_s=audio_length_in_s,
+        caption_dropout=config.caption_dropout,
+        seed=config.seed,
+    )
+    return batches, components
+
+
+def _mesh() -> "Mesh":
+    """All devices, for the clips of a batch to spread over."""
+    import jax
+    import numpy as np
+    from jax.sharding import Mesh
+
+    from litefocus_jax.training.step import DATA_AXIS
+
+    return Mesh(np.array(jax.devices()), (DATA_AXIS,))
+
+
+def _litefocus_config(wanted: bool, sparse_ratio: float | None) -> "LiteFocusConfig | None":
+    if not wanted:
+        return None
+    from litefocus_jax.litefocus import LiteFocusConfig
+
+    return LiteFocusConfig() if sparse_ratio is None else LiteFocusConfig(sparse_ratio=sparse_ratio)
+
+
+def _print_skipped(dataset: "Dataset") -> None:
+    if dataset.skipped:
+        total = len(dataset.skipped) + len(dataset.sounds)
+        messages.print(f"{len(dataset.skipped)} of {total} rows are skipped:")
+        most = None if logger.isEnabledFor(logging.DEBUG) else _SKIPPED_SHOWN
+        messages.print(dataset.describe_skipped(most), markup=False)
+
+
+def _print_plan(batches: "AudioBatches", components: "Components", config: "TrainingConfig", mesh: "Mesh") -> None:
+    from litefocus_jax.checkpoint.modules import parameter_count
+
+    parameters = sum(parameter_count(components.modules[name]) for name in config.trainable)
+    devices = f"{mesh.size} devices" if mesh.size > 1 else "one device"
+    attention = "dense attention" if config.litefocus is None else "LiteFocus"
+    messages.print(
+        f"Training {', '.join(config.trainable)}: {parameters:,} parameters, {attention}, {config.dtype}, on "
+        f"{devices}\n{batches.description}; {config.steps:,} updates of {config.batch_size} clips",
+        markup=False,
+    )

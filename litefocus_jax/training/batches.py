@@ -1,0 +1,181 @@
+"""Batches for training out of a folder of sounds: clips drawn at random, as latents, and their captions, as tokens."""
+
+import dataclasses
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from litefocus_jax.audio import log_mel_spectrogram
+from litefocus_jax.checkpoint.opened import Components
+from litefocus_jax.models.vae import VAE, LatentDistribution
+from litefocus_jax.request import LatentGeometry
+from litefocus_jax.tokenization import load_tokenizer, tokenize
+from litefocus_jax.training.data import Dataset, Sound, read_clip
+from litefocus_jax.training.extras import import_extra
+from litefocus_jax.training.loop import NamedBatch
+from litefocus_jax.training.losses import Batch
+
+# First numbers of the two families of random draws, so that they have nothing to do with each other.
+_ORDER, _CLIPS = range(2)
+# Clips that the VAE encodes at a time: its first layers are wide, and a large batch need not fit beside the UNet.
+_ENCODED_TOGETHER = 4
+_HIGHEST_MEL_IN_HZ = 8000.0  # what AudioLDM2's spectrograms reach to
+
+
+@dataclasses.dataclass(frozen=True)
+class DrawnClip:
+    """What chance decides about one clip.
+
+    Attributes:
+        sound: its number in the data set.
+        place: where in the sound it begins, as `read_clip` counts.
+        has_caption: whether the caption is kept.
+    """
+
+    sound: int
+    place: float
+    has_caption: bool
+
+
+class AudioBatches:
+    """Batches of clips from a data set; the same arguments make the same batches.
+
+    Clips are numbered through all epochs. In an epoch every pair of sound and caption comes once, in a new order.
+    Sounds are decoded when their batch is asked for, and nothing of them is kept.
+
+    Args:
+        dataset: from `open_dataset`.
+        components: their VAE, vocoder and tokenizers say what a batch is made of.
+        batch_size: clips in a batch.
+        audio_length_in_s: of each clip, rounded up to whole latent frames; what the model was trained on unless given.
+        caption_dropout: share of the clips whose caption is replaced by ``""``.
+        seed: of all that is drawn.
+
+    Raises:
+        ValueError: when the length is missing or shorter than a latent frame, or models or tokenizers do not belong
+            together.
+        MissingExtraError: when sounds have to be resampled, and soxr is not installed.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        components: Components,
+        *,
+        batch_size: int,
+        audio_length_in_s: float | None = None,
+        caption_dropout: float = 0.1,
+        seed: int = 0,
+    ) -> None:
+        geometry = LatentGeometry.from_configs(
+            unet=components.unet.config, vae=components.vae.config, vocoder=components.vocoder.config
+        )
+        if any(sound.sampling_rate != geometry.sampling_rate for sound in dataset.sounds):
+            import_extra("soxr")
+        self.dataset = dataset
+        self.samples = clip_samples(geometry, audio_length_in_s)
+        self.sampling_rate = geometry.sampling_rate
+        self.batch_size = batch_size
+        self.caption_dropout = caption_dropout
+        self.seed = seed
+        self._vae = components.vae
+        self._vocoder_config = components.vocoder.config
+        # The last row is the dropped caption's. All are padded to one length, so that one program serves all batches.
+        texts = [*(sound.caption for sound in dataset.sounds), ""]
+        clap = load_tokenizer(components.tokenizer, components.text_encoder.config.vocab_size)
+        t5 = load_tokenizer(components.tokenizer_2, components.text_encoder_2.config.vocab_size)
+        self._clap, self._t5 = tokenize(clap, texts), tokenize(t5, texts)
+        self._order = functools.lru_cache(maxsize=2)(self._draw_order)
+
+    @property
+    def audio_length_in_s(self) -> float:
+        """Seconds of each clip."""
+        return self.samples / self.sampling_rate
+
+    @property
+    def description(self) -> str:
+        """What decides the batches besides their size, the dropout and the seed, in a few words."""
+        return f"{len(self.dataset.sounds)} sounds ({self.dataset.digest}) in clips of {self.audio_length_in_s:g} s"
+
+    def draw(self, index: int) -> list[DrawnClip]:
+        """What chance decides about a batch, counted from 0."""
+        return [self._draw_clip(index * self.batch_size + place) for place in range(self.batch_size)]
+
+    def batch(self, index: int) -> NamedBatch:
+        """The clips of an update, counted from 0; see `litefocus_jax.training.loop.Source`.
+
+        Raises:
+            OSError: when a file cannot be read any more.
+            ValueError: when a clip holds NaN or infinity.
+        """
+        drawn = self.draw(index)
+        sounds = [self.dataset.sounds[clip.sound] for clip in drawn]
+        mels = np.stack([self.mel(sound, clip.place) for sound, clip in zip(sounds, drawn, strict=True)])
+        rows = [clip.sound if clip.has_caption else len(self.dataset.sounds) for clip in drawn]
+        batch = Batch(
+            encode_mels(self._vae, mels),
+            self._clap.input_ids[rows],
+            self._clap.attention_mask[rows],
+            self._t5.input_ids[rows],
+            self._t5.attention_mask[rows],
+        )
+        return NamedBatch(batch, tuple(sound.file_name for sound in sounds))
+
+    def mel(self, sound: Sound, place: float) -> Float[np.ndarray, "frames mel_bins"]:
+        """The log-mel spectrogram of a clip, as many frames as the VAE makes latents from."""
+        vocoder = self._vocoder_config
+        waveform = read_clip(sound, place, samples=self.samples, sampling_rate=self.sampling_rate)
+        mel = log_mel_spectrogram(
+            waveform,
+            self.sampling_rate,
+            num_mels=vocoder.model_in_dim,
+            hop_length=vocoder.hop_length,
+            fmax=min(_HIGHEST_MEL_IN_HZ, self.sampling_rate / 2),
+        )
+        return mel[: self.samples // vocoder.hop_length]  # the last one is centred on the end
+
+    def _draw_order(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self.seed, _ORDER, epoch]).permutation(len(self.dataset.sounds))
+
+    def _draw_clip(self, number: int) -> DrawnClip:
+        epoch, place_in_epoch = divmod(number, len(self.dataset.sounds))
+        place, chance = np.random.default_rng([self.seed, _CLIPS, number]).random(2)
+        return DrawnClip(int(self._order(epoch)[place_in_epoch]), float(place), bool(chance >= self.caption_dropout))
+
+
+def encode_mels(vae: VAE, mels: Float[np.ndarray, "clips frames mel_bins"]) -> LatentDistribution:
+    """The distribution of each spectrogram's latents, a few spectrograms at a time."""
+    together = max(count for count in range(1, _ENCODED_TOGETHER + 1) if len(mels) % count == 0)
+    parts = [_encode(vae, mels[start : start + together]) for start in range(0, len(mels), together)]
+    return jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *parts)
+
+
+@jax.jit
+def _encode(vae: VAE, mels: Float[Array, "clips frames mel_bins"]) -> LatentDistribution:
+    return vae.encode(mels[..., None])
+
+
+def clip_samples(geometry: LatentGeometry, audio_length_in_s: float | None) -> int:
+    """Samples of a clip for training: whole latent frames.
+
+    Args:
+        geometry: of the model.
+        audio_length_in_s: at least this many seconds; what the model was trained on unless given.
+
+    Raises:
+        ValueError: when the length is missing, not finite, or shorter than a latent frame.
+    """
+    if audio_length_in_s is None:
+        if geometry.training_frames is None:
+            raise ValueError("audio_length_in_s is not given, and the UNet's sample_size does not say a default")
+        return geometry.training_frames * geometry.samples_per_latent_frame
+    if not (math.isfinite(audio_length_in_s) and audio_length_in_s >= geometry.shortest_in_s):
+        raise ValueError(
+            f"audio_length_in_s = {audio_length_in_s:g}; expected at least one latent frame, "
+            f"{geometry.shortest_in_s:g} s"
+        )
+    return geometry.latent_frames(audio_length_in_s) * geometry.samples_per_latent_frame
