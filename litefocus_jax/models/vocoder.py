@@ -83,7 +83,10 @@ class TransposedConv1d(nnx.Module):
         kernel = kernel.reshape(taps, self.rate, in_channels, out_channels)[:, ::-1]  # the last of each R is phase 0
         kernel = kernel.transpose(0, 2, 1, 3).reshape(taps, in_channels, self.rate * out_channels)
 
-        phases = _correlate(x, kernel, padding=taps - 1)  # [B, T + W/R - 1, R*O]
+        # Padded beforehand: of a convolution that lengthens its input, XLA:CPU takes the gradient by the kernel with
+        # the roles of input and kernel exchanged, several times slower.
+        padded = jnp.pad(x, ((0, 0), (taps - 1, taps - 1), (0, 0)))
+        phases = _correlate(padded, kernel, padding=0)  # [B, T + W/R - 1, R*O]
         upsampled = phases.reshape(x.shape[0], -1, out_channels)  # [B, T*R + W - R, O]
         length = (x.shape[1] - 1) * self.rate - 2 * self.padding + kernel_size
         return upsampled[:, self.padding : self.padding + length] + self.bias[...]

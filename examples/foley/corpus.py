@@ -1,0 +1,163 @@
+"""Rendered scenes on disk: sound, log-mel spectrograms and captions, made once and read by every stage of training.
+
+Everything follows from the seed, the split and the clip's number, so that a corpus can be made again anywhere.
+"""
+
+import concurrent.futures
+import dataclasses
+import json
+import multiprocessing
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float16, Int16
+
+from examples.foley.captions import caption
+from examples.foley.kinds import KINDS
+from examples.foley.model import HOP_LENGTH, SAMPLING_RATE, TRAINING_SECONDS
+from examples.foley.sounds import random_scene, render
+from litefocus_jax.audio import log_mel_spectrogram
+from litefocus_jax.files import written_beside
+from litefocus_jax.progress import progress_bar
+
+Split = Literal["training", "validation", "test"]
+
+KIND_NAMES = tuple(KINDS)
+CAPTIONS_PER_CLIP = 4
+FULL_SCALE = 32767
+
+_CLIPS_PER_PART = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    """Clips of one split.
+
+    Attributes:
+        waveforms: of the clips, `FULL_SCALE` for 1; mapped from disk.
+        mels: their natural log-mel spectrograms; mapped from disk.
+        captions: several wordings of each scene.
+        kinds: the kinds heard in each clip, as their places in `KIND_NAMES`.
+    """
+
+    waveforms: Int16[np.ndarray, "clips samples"]
+    mels: Float16[np.ndarray, "clips frames mel_bins"]
+    captions: tuple[tuple[str, ...], ...]
+    kinds: tuple[tuple[int, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.captions)
+
+    def kind_labels(self) -> np.ndarray:
+        """Float32 ``[clips, kinds]``: 1 where a kind is heard."""
+        labels = np.zeros((len(self), len(KIND_NAMES)), np.float32)
+        for row, kinds in zip(labels, self.kinds, strict=True):
+            row[list(kinds)] = 1.0
+        return labels
+
+
+def make_corpus(
+    folder: Path,
+    split: Split,
+    clips: int,
+    *,
+    seed: int = 0,
+    duration_s: float = TRAINING_SECONDS,
+    held_out: bool = False,
+    progress: bool = True,
+    workers: int = 2,
+) -> Corpus:
+    """Render clips, or read them where an earlier call rendered them; an interrupted call is continued.
+
+    Args:
+        folder: of all corpora of a training run.
+        split: enters the seed, so that splits have nothing in common.
+        clips: how many.
+        seed: of the training run.
+        duration_s: seconds of each clip.
+        held_out: whether captions hold wordings that training captions do not.
+        progress: draw a progress bar, where there is a terminal.
+        workers: processes that render.
+
+    Raises:
+        ValueError: when there are no clips to be made.
+    """
+    if clips < 1:
+        raise ValueError(f"clips = {clips}; expected at least 1")
+    name = f"{split}-{seed}-{clips}-{duration_s:g}s" + ("-held-out" if held_out else "")
+    parts = folder / name
+    parts.mkdir(parents=True, exist_ok=True)
+    ranges = [(first, min(first + _CLIPS_PER_PART, clips)) for first in range(0, clips, _CLIPS_PER_PART)]
+    missing = [span for span in ranges if not _part(parts, span[0], ".json").exists()]
+    if missing:
+        jobs = [(parts, split, seed, duration_s, held_out, *span) for span in missing]
+        with progress_bar(f"Rendering {name}", len(jobs), enabled=progress) as on_progress:
+            _run(jobs, workers, on_progress)
+    described = [json.loads(_part(parts, first, ".json").read_text(encoding="utf-8")) for first, _ in ranges]
+    return Corpus(
+        waveforms=_mapped(parts, ranges, "waveforms"),
+        mels=_mapped(parts, ranges, "mels"),
+        captions=tuple(tuple(captions) for part in described for captions in part["captions"]),
+        kinds=tuple(tuple(kinds) for part in described for kinds in part["kinds"]),
+    )
+
+
+def _run(jobs: list[tuple], workers: int, on_progress: Callable[[int], None]) -> None:
+    if workers == 1 or len(jobs) == 1:
+        for done, job in enumerate(jobs, 1):
+            _render_part(*job)
+            on_progress(done)
+        return
+    # Forked children of a process that has used JAX can hang.
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
+        futures = [pool.submit(_render_part, *job) for job in jobs]
+        for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
+            future.result()
+            on_progress(done)
+
+
+def _render_part(folder: Path, split: str, seed: int, duration_s: float, held_out: bool, first: int, stop: int) -> None:
+    """Write the clips of one part; its description comes last and says that it is complete."""
+    samples = round(duration_s * SAMPLING_RATE)
+    frames = samples // HOP_LENGTH
+    waveforms = np.empty((stop - first, samples), np.int16)
+    mels = np.empty((stop - first, frames, 64), np.float16)
+    captions, kinds = [], []
+    for row, number in enumerate(range(first, stop)):
+        generator = np.random.default_rng([seed, zlib.crc32(split.encode()), number])
+        scene = random_scene(generator)
+        waveform = render(scene, generator, duration_s=duration_s)
+        waveforms[row] = np.round(waveform * FULL_SCALE)
+        mels[row] = log_mel_spectrogram(waveform, SAMPLING_RATE)[:frames]
+        captions.append([caption(scene, generator, held_out=held_out) for _ in range(CAPTIONS_PER_CLIP)])
+        kinds.append([KIND_NAMES.index(event.kind) for event in scene.events])
+    for name, array in (("waveforms", waveforms), ("mels", mels)):
+        with written_beside(_part(folder, first, f".{name}.npy")) as partial, partial.open("wb") as file:
+            np.save(file, array)
+    with written_beside(_part(folder, first, ".json")) as partial:
+        partial.write_text(json.dumps({"captions": captions, "kinds": kinds}), encoding="utf-8")
+
+
+def _part(folder: Path, first: int, suffix: str) -> Path:
+    return folder / f"{first:06d}{suffix}"
+
+
+def _mapped(parts: Path, ranges: list[tuple[int, int]], name: str) -> np.ndarray:
+    """The parts' arrays as one that is mapped from disk, joined on first use."""
+    whole = parts / f"{name}.npy"
+    if not whole.exists():
+        first = np.load(_part(parts, 0, f".{name}.npy"), mmap_mode="r")
+        with written_beside(whole) as partial:
+            shape = (ranges[-1][1], *first.shape[1:])
+            joined = np.lib.format.open_memmap(partial, "w+", first.dtype, shape)
+            for start, stop in ranges:
+                joined[start:stop] = np.load(_part(parts, start, f".{name}.npy"))
+            joined.flush()
+            del joined
+        for start, _ in ranges:
+            _part(parts, start, f".{name}.npy").unlink()
+    return np.load(whole, mmap_mode="r")

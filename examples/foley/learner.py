@@ -1,0 +1,97 @@
+"""What the trainings of the decoders share: their budget, and weights with their moving average and optimiser."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int
+
+_WARM_UP_SHARE = 0.05
+_LONGEST_WARM_UP = 200
+_CLIP_NORM = 1.0
+_AVERAGE_DECAY = 0.999
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DecoderBudget:
+    """How long the VAE and the vocoder are trained, and on how much at a time.
+
+    Attributes:
+        autoencoder_steps: updates of the VAE.
+        autoencoder_batch: crops in each.
+        autoencoder_frames: length of its crops; the last fifth of the updates sees whole clips, and fewer of them.
+        vocoder_steps: updates of the vocoder by spectral distances alone.
+        adversarial_steps: updates with discriminators after those.
+        vocoder_batch: crops in each update of the vocoder.
+        vocoder_frames: length of its crops.
+
+    Raises:
+        ValueError: when a number is below 1 (`adversarial_steps`: below 0), or the VAE's crops are no multiple of 4.
+    """
+
+    autoencoder_steps: int
+    autoencoder_batch: int
+    autoencoder_frames: int = 64
+    vocoder_steps: int
+    adversarial_steps: int
+    vocoder_batch: int
+    vocoder_frames: int = 64
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value, smallest = getattr(self, field.name), 0 if field.name == "adversarial_steps" else 1
+            if value < smallest:
+                raise ValueError(f"{field.name} = {value}; expected at least {smallest}")
+        if self.autoencoder_frames % 4:
+            raise ValueError(f"autoencoder_frames = {self.autoencoder_frames}; expected a multiple of 4")
+
+
+class Learner(NamedTuple):
+    """Weights in training: a pytree of arrays, so that it can be stored and donated whole.
+
+    Attributes:
+        weights: what the optimiser moves.
+        average: their exponential moving average, which is what is kept in the end.
+        moments: the optimiser's state.
+        updates: how many there have been.
+    """
+
+    weights: Any
+    average: Any
+    moments: optax.OptState
+    updates: Int[Array, ""]
+
+
+def optimiser(
+    steps: int, learning_rate: float, *, betas: tuple[float, float] = (0.9, 0.99), last_share: float = 0.0
+) -> optax.GradientTransformation:
+    """AdamW with clipped gradients, a short linear warm-up, and a cosine decay to a share of the learning rate."""
+    warm_up = max(1, min(_LONGEST_WARM_UP, int(_WARM_UP_SHARE * steps)))
+    schedule = optax.warmup_cosine_decay_schedule(
+        0.1 * learning_rate, learning_rate, warm_up, max(steps, warm_up + 1), end_value=last_share * learning_rate
+    )
+    return optax.chain(
+        optax.clip_by_global_norm(_CLIP_NORM),
+        optax.adamw(schedule, b1=betas[0], b2=betas[1], weight_decay=1e-3),
+    )
+
+
+def begin(weights: Any, transformation: optax.GradientTransformation) -> Learner:
+    """A learner that has learnt nothing yet."""
+    # A copy: weights and average are donated together, and may not share memory.
+    average = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), weights)
+    return Learner(weights, average, transformation.init(weights), jnp.zeros((), jnp.int32))
+
+
+def learn(learner: Learner, gradients: Any, transformation: optax.GradientTransformation) -> Learner:
+    """Apply one update, and follow it with the average.
+
+    The average forgets faster while it is young: its decay after ``n`` updates is at most ``(1 + n) / (10 + n)``.
+    """
+    changes, moments = transformation.update(gradients, learner.moments, learner.weights)
+    weights = optax.apply_updates(learner.weights, changes)
+    decay = jnp.minimum(_AVERAGE_DECAY, (1.0 + learner.updates) / (10.0 + learner.updates))
+    average = jax.tree.map(lambda old, new: old + (1.0 - decay) * (new - old), learner.average, weights)
+    return Learner(weights, average, moments, learner.updates + 1)

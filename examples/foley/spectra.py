@@ -1,0 +1,93 @@
+"""Spectra that gradients go through: the log-mel of `litefocus_jax.audio`, and distances between sounds.
+
+Letters in shape comments: B batch, S samples, N blocks of one hop, F frames, W taps.
+"""
+
+import math
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from litefocus_jax.audio import mel_filters
+
+SAMPLING_RATE = 16000
+HOP_LENGTH = 160
+NUM_MELS = 64
+_N_FFT = 1024
+_QUIETEST_MEL = 1e-5  # as in litefocus_jax.audio
+_TINIEST_POWER = 1e-14  # keeps the slope of the square root finite in digital silence
+
+RESOLUTIONS = ((256, 64), (512, 128), (1024, 256), (2048, 512))
+"""Transform sizes and hops in samples, from those that time clicks to those that part neighbouring tones."""
+
+# What is quieter need not be right; without these, the exact depth of silence would be most of what is learnt. A tone
+# at full scale has a magnitude of 256 for the window of 1024, and a mel of about 10: 79 and 90 dB above.
+_QUIETEST_MAGNITUDE = 3e-2
+_QUIETEST_LEARNT_MEL = 3e-4
+
+
+def magnitudes(waveforms: Float[Array, "batch samples"], n_fft: int, hop: int) -> Float[Array, "batch frames bins"]:
+    """Magnitudes of ``1 + samples // hop`` transforms with a periodic Hann window, centred on every ``hop``-th sample.
+
+    The ends are reflected, for which there must be more than ``n_fft // 2`` samples.
+
+    Raises:
+        ValueError: when there are fewer samples.
+    """
+    batch, samples = waveforms.shape
+    if samples <= n_fft // 2:
+        raise ValueError(f"waveforms has {samples} samples; expected more than {n_fft // 2} for n_fft = {n_fft}")
+    frames = 1 + samples // hop
+    taps = math.ceil(n_fft / hop)
+    padded = jnp.pad(waveforms, ((0, 0), (n_fft // 2, n_fft // 2)), mode="reflect")
+    missing = max(0, (frames - 1 + taps) * hop - padded.shape[1])
+    padded = jnp.pad(padded, ((0, 0), (0, missing)))
+    # Overlapping frames are laid side by side from blocks of one hop. The gradient of that is a sum of shifted copies,
+    # where the gradient of gathered indices would be a scatter, which is slow on a CPU.
+    blocks = padded[:, : (frames - 1 + taps) * hop].reshape(batch, -1, hop)  # [B, N, hop]
+    framed = jnp.concatenate([blocks[:, tap : tap + frames] for tap in range(taps)], axis=-1)  # [B, F, W * hop]
+    window = (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(n_fft) / n_fft)).astype(np.float32)
+    spectrum = jnp.fft.rfft(framed[..., :n_fft] * window)
+    return jnp.sqrt(jnp.square(spectrum.real) + jnp.square(spectrum.imag) + _TINIEST_POWER)
+
+
+def log_mel(waveforms: Float[Array, "batch samples"]) -> Float[Array, "batch frames mels"]:
+    """What `litefocus_jax.audio.log_mel_spectrogram` gives for each sound, at 16 kHz and with its default settings."""
+    return jnp.log(jnp.maximum(_mels(waveforms), _QUIETEST_MEL))
+
+
+def _mels(waveforms: Float[Array, "batch samples"]) -> Float[Array, "batch frames mels"]:
+    filters = mel_filters(SAMPLING_RATE, n_fft=_N_FFT, num_mels=NUM_MELS, fmin=0.0, fmax=SAMPLING_RATE / 2)
+    return magnitudes(waveforms, _N_FFT, HOP_LENGTH) @ filters
+
+
+def log_magnitudes(waveforms: Float[Array, "batch samples"], n_fft: int, hop: int) -> Float[Array, "batch frames bins"]:
+    """Natural logarithm of `magnitudes`, which bends towards a floor 79 dB below full scale."""
+    scale = n_fft / _N_FFT  # so that a noise floor is as deep at every resolution
+    return jnp.log(magnitudes(waveforms, n_fft, hop) / scale + _QUIETEST_MAGNITUDE)
+
+
+def mel_distance(made: Float[Array, "batch samples"], real: Float[Array, "batch samples"]) -> Float[Array, ""]:
+    """Mean absolute difference of log-mels that bend towards a floor, in nepers (8.7 dB)."""
+    levels = [jnp.log(_mels(waveforms) + _QUIETEST_LEARNT_MEL) for waveforms in (made, real)]
+    return jnp.mean(jnp.abs(levels[0] - levels[1]))
+
+
+def spectral_distance(made: Float[Array, "batch samples"], real: Float[Array, "batch samples"]) -> Float[Array, ""]:
+    """Multi-resolution distance of magnitudes: the relative error plus the mean absolute difference of logarithms.
+
+    Parallel WaveGAN (arXiv 1910.11480), equations 3 to 6, with the relative error taken for each sound on its own, so
+    that soft sounds count as much as loud ones. The logarithms punish a second line beside a tone, which the mel bins
+    are too wide to show.
+    """
+    total = jnp.zeros(())
+    for n_fft, hop in RESOLUTIONS:
+        found, expected = magnitudes(made, n_fft, hop), magnitudes(real, n_fft, hop)
+        error = jnp.sqrt(jnp.sum(jnp.square(found - expected), axis=(1, 2)) + 1e-8)
+        size = jnp.sqrt(jnp.sum(jnp.square(expected), axis=(1, 2))) + 1e-1
+        floor = _QUIETEST_MAGNITUDE * n_fft / _N_FFT
+        logarithms = jnp.abs(jnp.log(found + floor) - jnp.log(expected + floor))
+        # Silence against a loud mistake would be an unbounded ratio.
+        total += jnp.mean(jnp.minimum(error / size, 2.0)) + jnp.mean(logarithms)
+    return total / len(RESOLUTIONS)
