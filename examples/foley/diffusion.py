@@ -1,0 +1,125 @@
+"""Training of the UNet and of the text encoders it listens to, by the library's own training loop."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from examples.foley.corpus import CAPTIONS_PER_CLIP, Corpus
+from litefocus_jax.checkpoint.opened import Components
+from litefocus_jax.files import written_beside
+from litefocus_jax.models.vae import VAE, LatentDistribution
+from litefocus_jax.progress import progress_bar
+from litefocus_jax.tokenization import Tokens, load_tokenizer, tokenize
+from litefocus_jax.training.config import TrainingConfig
+from litefocus_jax.training.loop import LOG, NamedBatch, train
+from litefocus_jax.training.losses import Batch
+
+# T5 and GPT-2 have no other source of weights; CLAP is trained before, against sound, and stays as it is.
+TRAINABLE = ("unet", "text_encoder_2", "language_model", "projection_model")
+BATCH_SIZE = 64
+_LEARNING_RATE = 1e-3
+_CAPTION_DROPOUT = 0.1
+_ENCODED_AT_ONCE = 16
+
+
+def train_diffusion(
+    components: Components, corpus: Corpus, folder: Path, *, steps: int, seed: int = 0, progress: bool = True
+) -> Components:
+    """Train until all steps are done, from where an earlier call was interrupted.
+
+    Args:
+        components: the model, with its VAE, vocoder and CLAP trained and the rest random.
+        corpus: of the training split.
+        folder: of this stage.
+        steps: updates of `BATCH_SIZE` clips.
+        seed: of the weights' training.
+        progress: draw bars.
+
+    Returns:
+        The model with the moving average of the trained weights.
+    """
+    mean, logvar = encoded(components.vae, corpus, folder, progress=progress)
+    source = LatentClips(components, corpus, mean, logvar, seed=seed)
+    config = TrainingConfig(
+        steps=steps,
+        batch_size=BATCH_SIZE,
+        learning_rate=_LEARNING_RATE,
+        warmup_steps=min(500, max(1, steps // 20)),
+        ema_decay=0.9995,
+        caption_dropout=_CAPTION_DROPOUT,
+        trainable=TRAINABLE,
+        seed=seed,
+        save_every=500,
+    )
+    run = folder / "run"
+    return train(components, source, config, run, resume=(run / LOG).is_file(), progress=progress)
+
+
+def encoded(vae: VAE, corpus: Corpus, folder: Path, *, progress: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and log-variance of every clip's latents, float16 ``[clips, time, frequency, channels]``, mapped from disk.
+
+    They are computed once: no update changes the VAE.
+    """
+    paths = folder / "latent_mean.npy", folder / "latent_logvar.npy"
+    if not all(path.exists() for path in paths):
+        encode = jax.jit(lambda vae, mel: vae.encode(mel[..., None]))
+        pieces: list[tuple[np.ndarray, ...]] = []
+        starts = range(0, len(corpus), _ENCODED_AT_ONCE)
+        with progress_bar("Encoding the clips", len(starts), enabled=progress) as on_progress:
+            for done, start in enumerate(starts, 1):
+                mel = np.asarray(corpus.mels[start : start + _ENCODED_AT_ONCE], np.float32)
+                short = _ENCODED_AT_ONCE - len(mel)
+                latents = encode(vae, np.pad(mel, ((0, short), (0, 0), (0, 0))))
+                pieces.append(tuple(np.asarray(part, np.float16)[: len(mel)] for part in latents))
+                on_progress(done)
+        for path, parts in zip(paths, zip(*pieces, strict=True), strict=True):
+            with written_beside(path) as partial, partial.open("wb") as file:
+                np.save(file, np.concatenate(parts))
+    return np.load(paths[0], mmap_mode="r"), np.load(paths[1], mmap_mode="r")
+
+
+class LatentClips:
+    """Batches of clips with their captions, for `litefocus_jax.training.loop.train`.
+
+    A prompt's length moves the positions of the vectors that GPT-2 generates, and of a batch's captions the longest
+    counts. If batches were drawn at large, the model would only know the positions behind long captions. Each batch
+    therefore has a longest length of its own, that of a random caption, and holds captions up to it.
+
+    Args:
+        components: gives the tokenizers.
+        corpus: gives the captions.
+        mean: of the latents of each clip.
+        logvar: of the latents of each clip.
+        seed: of the choice of clips, captions and dropped captions.
+    """
+
+    def __init__(
+        self, components: Components, corpus: Corpus, mean: np.ndarray, logvar: np.ndarray, *, seed: int
+    ) -> None:
+        self.mean, self.logvar, self.seed = mean, logvar, seed
+        captions = [text for texts in corpus.captions for text in texts]
+        clap = load_tokenizer(components.tokenizer, components.text_encoder.config.vocab_size)
+        t5 = load_tokenizer(components.tokenizer_2, components.text_encoder_2.config.vocab_size)
+        # The last row is that of a dropped caption.
+        self.clap, self.t5 = tokenize(clap, [*captions, ""]), tokenize(t5, [*captions, ""])
+        lengths = self.t5.attention_mask.sum(axis=1)[:-1]
+        self.by_length = np.argsort(lengths, kind="stable")
+        self.lengths = lengths[self.by_length]
+
+    def batch(self, index: int) -> NamedBatch:
+        """The clips of one update, drawn from the seed and its number alone."""
+        generator = np.random.default_rng([self.seed, index])
+        longest = self.lengths[generator.integers(len(self.lengths))]
+        candidates = self.by_length[: np.searchsorted(self.lengths, longest, side="right")]
+        captions = candidates[generator.integers(len(candidates), size=BATCH_SIZE)]
+        clips = captions // CAPTIONS_PER_CLIP
+        rows = np.where(generator.random(BATCH_SIZE) < _CAPTION_DROPOUT, -1, captions)
+        latents = LatentDistribution(*(jnp.asarray(part[clips], jnp.float32) for part in (self.mean, self.logvar)))
+        batch = Batch(latents, *_rows(self.clap, rows), *_rows(self.t5, rows))
+        return NamedBatch(batch, tuple(f"clip {clip}" for clip in clips))
+
+
+def _rows(tokens: Tokens, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return tokens.input_ids[rows], tokens.attention_mask[rows]

@@ -1,0 +1,288 @@
+"""The evaluation of the bundled model: what it makes, heard by judges that were trained on synthesised sound only.
+
+Four questions: does the classifier know unseen synthesised sound; does it find in generated sound what held-out
+captions ask for; do pitch and speed words move sound the right way; and what becomes of all that beyond the training
+length, with dense attention and with LiteFocus.
+"""
+
+import dataclasses
+import functools
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from examples.foley.captions import contrasting_scenes, pitch_pair, speed_pair
+from examples.foley.clap import Clap, clap_scores, load_clap
+from examples.foley.classifier import Classifier, hear, load_classifier
+from examples.foley.corpus import Corpus, make_corpus
+from examples.foley.generation import EvaluationConfig, generated
+from examples.foley.ledger import Cell, Figures, Ledger
+from examples.foley.listening import log_mels
+from examples.foley.measures import (
+    Gaussian,
+    Spread,
+    all_named,
+    frechet_distance,
+    onset_rate,
+    share_named,
+    spectral_centroid,
+)
+from examples.foley.model import CLAP_CONFIG, SAMPLING_RATE, TRAINING_SECONDS
+from examples.foley.reconstruction import measure_reconstruction
+from examples.foley.sounds import render
+from litefocus_jax.checkpoint.modules import to_numpy
+from litefocus_jax.litefocus import LiteFocusConfig
+from litefocus_jax.pipeline import AudioLDM2Pipeline
+from litefocus_jax.progress import progress_bar
+from litefocus_jax.tokenization import load_tokenizer
+
+SYNTHESISED = "synthesised"
+DENSE = "dense"
+VARIANTS: Mapping[str, LiteFocusConfig | None] = MappingProxyType(
+    {
+        DENSE: None,
+        "LiteFocus, r = 0.1": LiteFocusConfig(),
+        "same frequency only": LiteFocusConfig(cross_frequency=False),
+        "cross frequency only, r = 0.1": LiteFocusConfig(same_frequency=False),
+    }
+)
+PAIRS: Mapping[str, tuple[Callable[..., tuple[str, str]], Callable[..., float]]] = MappingProxyType(
+    {"pitch": (pitch_pair, spectral_centroid), "speed": (speed_pair, onset_rate)}
+)
+"""Each parameter with what makes two captions of it, and with the measure that should be higher for the second."""
+
+LENGTH_FIGURES = ("frechet", "right", "clap")
+
+# So that no draw of one thing has to do with a draw of another.
+_PAIRS, _PAIR_NOISE, _LENGTH_NOISE = 1, 2, 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Judges:
+    """What listens to the sounds; `tokenizer` is CLAP's."""
+
+    classifier: Classifier
+    clap: Clap
+    tokenizer: Any
+
+    @classmethod
+    def of_run(cls, run: Path) -> "Judges":
+        """The judges that were trained in a run's folder.
+
+        Raises:
+            FileNotFoundError: when the run has not come that far.
+        """
+        tokenizer = run / "tokenizers" / "tokenizer"
+        if not tokenizer.is_dir():
+            raise FileNotFoundError(f"{tokenizer} does not exist; expected the folder of a run of examples.foley.train")
+        return cls(
+            load_classifier(run / "classifier"),
+            load_clap(run / "clap"),
+            load_tokenizer(tokenizer, CLAP_CONFIG.vocab_size),
+        )
+
+
+class Evaluation:
+    """All measurements of one model; what a folder has of them already is not measured again.
+
+    Args:
+        pipeline: the model.
+        judges: what listens.
+        folder: keeps the synthesised clips and the ledger.
+        config: how much is measured.
+        progress: draw bars.
+    """
+
+    def __init__(
+        self,
+        pipeline: AudioLDM2Pipeline,
+        judges: Judges,
+        folder: Path,
+        config: EvaluationConfig,
+        *,
+        progress: bool = True,
+    ) -> None:
+        self.pipeline, self.judges, self.folder = pipeline, judges, folder
+        self.config, self.progress = config, progress
+        self.ledger = Ledger(folder / "ledger.jsonl")
+        self._model = _digest(pipeline.components.modules.values())
+        self._judges = _digest([judges.classifier, judges.clap])
+        self.corpus = functools.lru_cache(self._corpus)
+        self.reference = functools.lru_cache(self._reference)
+
+    def run(self) -> dict[str, Any]:
+        """Measure what is missing, and put everything together.
+
+        Returns:
+            What `report` makes tables of: ``config``; the figures ``unseen`` and ``reconstruction``; under ``pairs``,
+            for each parameter, the shares of pairs in the right order, ``generated`` and ``synthesised``; and under
+            ``lengths`` a row for each variant and multiple with `LENGTH_FIGURES`. All but the first three are spreads
+            over seeds.
+        """
+        work = self._work()
+        with progress_bar("Measuring", len(work), enabled=self.progress) as on_progress:
+            found = []
+            for done, (cell, measure) in enumerate(work, 1):
+                found.append((cell, self.ledger.figures(cell, measure)))
+                on_progress(done)
+        of = {name: [(cell, figures) for cell, figures in found if cell["measure"] == name] for name in _MEASURES}
+        return {
+            "config": dataclasses.asdict(self.config),
+            "unseen": of["unseen"][0][1],
+            "reconstruction": of["reconstruction"][0][1],
+            "pairs": {parameter: _pairs_summary(of["pairs"], parameter) for parameter in PAIRS},
+            "lengths": _length_rows(of["length"]),
+        }
+
+    def _work(self) -> list[tuple[Cell, Callable[[], Figures]]]:
+        """Every cell and what measures it, quick ones first, and lengths from short to long."""
+        config = self.config
+        heard_by = {"judges": self._judges}
+        made_by = {"model": self._model, **config.sampling}
+        part = functools.partial
+        work: list[tuple[Cell, Callable[[], Figures]]] = [
+            ({"measure": "unseen", "sounds": config.unseen, **heard_by}, self._unseen),
+            (
+                {"measure": "reconstruction", "sounds": config.reconstructed, "model": self._model},
+                self._reconstruction,
+            ),
+        ]
+        for parameter in PAIRS:
+            cell = {"measure": "pairs", "parameter": parameter, "pairs": config.pairs}
+            for seed in range(config.seeds):
+                work.append(({**cell, "of": SYNTHESISED, "seed": seed}, part(self._synthesised_pairs, parameter, seed)))
+                work.append(({**cell, "of": "generated", "seed": seed, **made_by}, part(self._pairs, parameter, seed)))
+        sizes = {"sounds": config.sounds, "seeds": config.seeds, "reference": config.reference}
+        for multiple in config.multiples:
+            for seed in range(config.seeds):
+                for variant in (SYNTHESISED, *VARIANTS):
+                    cell = {"measure": "length", "multiple": multiple, "variant": variant, "seed": seed}
+                    cell |= {**sizes, **heard_by, **({} if variant == SYNTHESISED else made_by)}
+                    work.append((cell, part(self._length, multiple, variant, seed)))
+        return work
+
+    def _corpus(self, multiple: int) -> Corpus:
+        """Unseen clips of a length. A number stands for the same scene at every length, with held-out captions."""
+        config = self.config
+        clips = config.reference + config.seeds * config.sounds
+        if multiple == 1:
+            clips = max(clips, config.unseen, config.reconstructed)
+        return make_corpus(
+            self.folder / "clips",
+            "test",
+            clips,
+            duration_s=multiple * TRAINING_SECONDS,
+            held_out=True,
+            progress=self.progress,
+        )
+
+    def _reference(self, multiple: int) -> Gaussian:
+        """How the classifier describes synthesised sounds of a length."""
+        mels = self.corpus(multiple).mels[: self.config.reference]
+        return Gaussian.of(hear(self.judges.classifier, mels).embeddings)
+
+    def _unseen(self) -> Figures:
+        corpus, count = self.corpus(1), self.config.unseen
+        logits, kinds = hear(self.judges.classifier, corpus.mels[:count]).logits, corpus.kinds[:count]
+        right, single = all_named(logits, kinds), np.array([len(asked) == 1 for asked in kinds])
+        return {
+            "right": float(right.mean()),
+            "right_of_one": _mean(right[single]),
+            "right_of_two": _mean(right[~single]),
+            "kinds": share_named(logits, kinds),
+        }
+
+    def _reconstruction(self) -> Figures:
+        components = self.pipeline.components
+        mels = np.asarray(self.corpus(1).mels[: self.config.reconstructed], np.float32)
+        return dataclasses.asdict(measure_reconstruction(components.vae, components.vocoder, mels))
+
+    def _pairs(self, parameter: str, seed: int) -> Figures:
+        captions_of, measure = PAIRS[parameter]
+        generator = np.random.default_rng([_PAIRS, seed, zlib.crc32(parameter.encode())])
+        captions = [text for _ in range(self.config.pairs) for text in captions_of(generator)]
+        noise_of = [(_PAIR_NOISE, seed, number // 2) for number in range(len(captions))]
+        sounds = generated(self.pipeline, captions, noise_of, self.config)
+        return {"right": _in_order([measure(sound, SAMPLING_RATE) for sound in sounds])}
+
+    def _synthesised_pairs(self, parameter: str, seed: int) -> Figures:
+        """How often the measure itself is right."""
+        _, measure = PAIRS[parameter]
+        generator = np.random.default_rng([_PAIRS, seed, zlib.crc32(parameter.encode())])
+        scenes = [scene for _ in range(self.config.pairs) for scene in contrasting_scenes(generator, parameter)]
+        sounds = [render(scene, generator, duration_s=TRAINING_SECONDS) for scene in scenes]
+        return {"right": _in_order([measure(sound, SAMPLING_RATE) for sound in sounds])}
+
+    def _length(self, multiple: int, variant: str, seed: int) -> Figures:
+        start = self.config.reference + seed * self.config.sounds
+        chosen = slice(start, start + self.config.sounds)
+        # A caption is drawn after the sound is, and so differs from length to length: take those of one length.
+        captions, kinds = [texts[0] for texts in self.corpus(1).captions[chosen]], self.corpus(1).kinds[chosen]
+        if variant == SYNTHESISED:
+            mels = np.asarray(self.corpus(multiple).mels[chosen], np.float32)
+        else:
+            sounds = generated(
+                self.pipeline,
+                captions,
+                [(_LENGTH_NOISE, seed, number) for number in range(len(captions))],
+                self.config,
+                seconds=multiple * TRAINING_SECONDS,
+                litefocus=VARIANTS[variant],
+            )
+            mels = log_mels(sounds)
+        heard = hear(self.judges.classifier, mels)
+        return {
+            "frechet": frechet_distance(Gaussian.of(heard.embeddings), self.reference(multiple)),
+            "right": float(all_named(heard.logits, kinds).mean()),
+            "kinds": share_named(heard.logits, kinds),
+            "clap": float(clap_scores(self.judges.clap, self.judges.tokenizer, captions, mels).mean()),
+        }
+
+
+_MEASURES = ("unseen", "reconstruction", "pairs", "length")
+
+
+def _length_rows(found: Sequence[tuple[Cell, Figures]]) -> list[dict[str, Any]]:
+    """One row for each variant and multiple, with the spread of each figure over seeds."""
+    grouped: dict[tuple[str, int], list[Figures]] = {}
+    for cell, figures in found:
+        grouped.setdefault((cell["variant"], cell["multiple"]), []).append(figures)
+    return [
+        {
+            "variant": variant,
+            "multiple": multiple,
+            **{name: dataclasses.asdict(Spread.of([figures[name] for figures in seeds])) for name in LENGTH_FIGURES},
+        }
+        for (variant, multiple), seeds in grouped.items()
+    ]
+
+
+def _pairs_summary(found: Sequence[tuple[Cell, Figures]], parameter: str) -> dict[str, Any]:
+    def spread(of: str) -> dict[str, Any]:
+        values = [figures["right"] for cell, figures in found if cell["parameter"] == parameter if cell["of"] == of]
+        return dataclasses.asdict(Spread.of(values))
+
+    return {of: spread(of) for of in ("generated", SYNTHESISED)}
+
+
+def _in_order(values: Sequence[float]) -> float:
+    """The share of neighbouring pairs whose second value is higher; a tie is not."""
+    return float(np.mean(np.asarray(values[1::2]) > np.asarray(values[::2])))
+
+
+def _mean(values: Float[np.ndarray, " any"]) -> float | None:
+    return float(np.mean(values)) if len(values) else None
+
+
+def _digest(modules: Any) -> str:
+    """A checksum of all weights."""
+    checksum = 0
+    for module in modules:
+        for _, array in sorted(to_numpy(module).items()):
+            checksum = zlib.crc32(np.ascontiguousarray(array).tobytes(), checksum)
+    return f"{checksum:08x}"

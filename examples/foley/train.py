@@ -1,0 +1,144 @@
+"""The recipe of the bundled model: ``python -m examples.foley.train RUN``.
+
+One command goes through every stage: render the clips, train the VAE, the vocoder, the classifier that judges, CLAP,
+and the UNet with its text encoders. RUN keeps it all; an interrupted run goes on when the command is given again.
+"""
+
+import dataclasses
+import logging
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from examples.foley.autoencoder import train_autoencoder
+from examples.foley.clap import train_clap
+from examples.foley.classifier import train_classifier
+from examples.foley.corpus import make_corpus
+from examples.foley.diffusion import train_diffusion
+from examples.foley.learner import DecoderBudget
+from examples.foley.model import CONFIGS, save_tokenizers, scheduler_config
+from examples.foley.vocoder import train_vocoder
+from litefocus_jax.checkpoint.native import save_native
+from litefocus_jax.checkpoint.opened import Components
+from litefocus_jax.checkpoint.sub_models import SUB_MODELS
+from litefocus_jax.compilation_cache import use_compilation_cache
+from litefocus_jax.random_model import random_model
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How much is made and how long each stage trains.
+
+    Attributes:
+        clips: sounds of 2.56 s that everything learns from.
+        decoders: of the VAE and the vocoder.
+        clap_steps: updates of CLAP.
+        classifier_steps: updates of the classifier.
+        diffusion_steps: updates of the UNet and the text encoders.
+    """
+
+    clips: int
+    decoders: DecoderBudget
+    clap_steps: int
+    classifier_steps: int
+    diffusion_steps: int
+
+
+BUDGETS = {
+    # A few minutes: shows that every stage runs. What it makes is noise.
+    "trial": Budget(
+        clips=256,
+        decoders=DecoderBudget(
+            autoencoder_steps=6,
+            autoencoder_batch=8,
+            vocoder_steps=6,
+            adversarial_steps=4,
+            vocoder_batch=4,
+        ),
+        clap_steps=6,
+        classifier_steps=6,
+        diffusion_steps=4,
+    ),
+    # Hours on two cores: the bundled model.
+    "full": Budget(
+        clips=24_576,
+        decoders=DecoderBudget(
+            autoencoder_steps=6_000,
+            autoencoder_batch=16,
+            vocoder_steps=6_000,
+            adversarial_steps=2_000,
+            vocoder_batch=8,
+        ),
+        clap_steps=3_000,
+        classifier_steps=3_000,
+        diffusion_steps=20_000,
+    ),
+}
+
+
+def train_model(run: Path, budget: Budget, *, seed: int = 0, progress: bool = True) -> Path:
+    """Go through all stages that are not done yet.
+
+    Args:
+        run: folder of the run.
+        budget: how long each takes.
+        seed: of everything.
+        progress: draw bars.
+
+    Returns:
+        The folder of the model, in the native format, float16 where the pipeline casts anyway.
+    """
+    corpus = make_corpus(run / "clips", "training", budget.clips, seed=seed, progress=progress)
+    vae = train_autoencoder(corpus, run / "decoders", budget.decoders, seed=seed, progress=progress)
+    vocoder = train_vocoder(corpus, vae, run / "decoders", budget.decoders, seed=seed, progress=progress)
+    train_classifier(corpus, run / "classifier", steps=budget.classifier_steps, seed=seed, progress=progress)
+
+    tokenizers = run / "tokenizers"
+    if not tokenizers.exists():
+        save_tokenizers((text for texts in corpus.captions for text in texts), tokenizers)
+    tokenizer, tokenizer_2 = tokenizers / "tokenizer", tokenizers / "tokenizer_2"
+    clap = train_clap(corpus, tokenizer, run / "clap", steps=budget.clap_steps, seed=seed, progress=progress)
+
+    trained = {"vae": vae, "vocoder": vocoder, "text_encoder": clap}
+    modules = {
+        part.folder: trained.get(part.folder) or random_model(part.model_class, CONFIGS[part.folder], seed)
+        for part in SUB_MODELS
+    }
+    components = Components(
+        **modules,
+        scheduler=scheduler_config(),
+        tokenizer=tokenizer,
+        tokenizer_2=tokenizer_2,
+        dtype="float32",
+    )
+    components = train_diffusion(
+        components, corpus, run / "diffusion", steps=budget.diffusion_steps, seed=seed, progress=progress
+    )
+    model = run / "model"
+    save_native(components, model, overwrite=model.exists(), dtype="float16")
+    return model
+
+
+def main(
+    run: Annotated[Path, typer.Argument(help="Folder that keeps clips, checkpoints, logs and the model.")],
+    budget: Annotated[str, typer.Option(help=f"How long to train: {' or '.join(BUDGETS)}.")] = "full",
+    seed: Annotated[int, typer.Option(help="Of everything.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Also copy the model here, when it is done.")
+    ] = None,
+) -> None:
+    """Train the bundled model from nothing, or go on with a run that was interrupted."""
+    if budget not in BUDGETS:
+        raise typer.BadParameter(f"{budget!r}; expected one of {', '.join(BUDGETS)}", param_hint="--budget")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    use_compilation_cache()
+    model = train_model(run, BUDGETS[budget], seed=seed)
+    if output is not None:
+        shutil.copytree(model, output, dirs_exist_ok=True)
+    typer.echo(f"The model is in {output or model}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,131 @@
+"""The recipe of the bundled model: clips, stages and tokenizers, without training anything worth hearing."""
+
+import functools
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from examples.foley import model
+from examples.foley.corpus import FULL_SCALE, Corpus, make_corpus
+from examples.foley.diffusion import BATCH_SIZE, LatentClips
+from examples.foley.stage import run_stage, training_cost_s
+from litefocus_jax.checkpoint.modules import abstract, parameter_count
+from litefocus_jax.checkpoint.sub_models import SUB_MODELS
+from litefocus_jax.pipeline import AudioLDM2Pipeline
+from litefocus_jax.tokenization import load_tokenizer
+from tests.checkpoints import tiny_checkpoint
+
+CLIPS = 4
+
+
+@functools.cache
+def small_corpus() -> Corpus:
+    return make_corpus(Path(tempfile.mkdtemp(prefix="litefocus-jax-")), "training", CLIPS, workers=1, progress=False)
+
+
+def test_clips_are_as_long_as_the_model_is_trained_on() -> None:
+    corpus = small_corpus()
+    assert corpus.waveforms.shape == (CLIPS, model.TRAINING_SAMPLES)
+    assert corpus.mels.shape == (CLIPS, model.TRAINING_FRAMES, 64)
+    assert 0.01 * FULL_SCALE < np.abs(corpus.waveforms.astype(int)).max() <= 0.9 * FULL_SCALE + 1
+    assert corpus.kind_labels().sum(axis=1).tolist() == [len(kinds) for kinds in corpus.kinds]
+
+
+def test_a_corpus_is_the_same_wherever_it_is_made_and_splits_differ(tmp_path: Path) -> None:
+    again = make_corpus(tmp_path, "training", CLIPS, workers=1, progress=False)
+    other = make_corpus(tmp_path, "validation", CLIPS, workers=1, progress=False)
+    assert np.array_equal(again.waveforms, small_corpus().waveforms)
+    assert again.captions == small_corpus().captions
+    assert other.captions != again.captions
+
+
+def test_a_corpus_that_is_there_is_read_and_not_rendered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = make_corpus(tmp_path, "training", CLIPS, workers=1, progress=False)
+    monkeypatch.setattr("examples.foley.corpus.render", lambda *_, **__: pytest.fail("rendered again"))
+    again = make_corpus(tmp_path, "training", CLIPS, workers=1, progress=False)
+    assert np.array_equal(first.mels, again.mels)
+
+
+def count(state: dict[str, jax.Array], batch: np.ndarray, key: jax.Array) -> tuple[dict[str, jax.Array], Any]:
+    total = state["total"] + batch + jax.random.normal(key)
+    return {"total": total}, {"total": total}
+
+
+def counting_stage(folder: Path, *, steps: int, **changes: Any) -> dict[str, jax.Array]:
+    arguments = {
+        "name": "counting",
+        "initial": lambda: {"total": jnp.zeros(())},
+        "update": count,
+        "batch": np.float32,
+    }
+    return run_stage(folder, steps=steps, progress=False, **(arguments | changes))
+
+
+def test_a_stage_that_was_interrupted_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    expected = counting_stage(tmp_path / "whole", steps=50)
+    counting_stage(tmp_path / "halves", steps=30)
+    assert counting_stage(tmp_path / "halves", steps=50) == expected
+    logs = [(tmp_path / name / "counting.jsonl").read_text().count("\n") for name in ("whole", "halves")]
+    assert logs == [3, 4]  # at steps 20, 40 and 50; and at 30, where the first half ended
+    assert training_cost_s(tmp_path / "whole", "counting") >= 0.0
+
+
+def test_a_finished_stage_is_only_read(tmp_path: Path) -> None:
+    expected = counting_stage(tmp_path, steps=20)
+    assert counting_stage(tmp_path, steps=20, batch=lambda index: pytest.fail("trained again")) == expected
+
+
+def test_a_stage_of_another_shape_is_refused(tmp_path: Path) -> None:
+    counting_stage(tmp_path, steps=20)
+    with pytest.raises(ValueError, match=r"counting\.safetensors holds the state of another configuration"):
+        counting_stage(tmp_path, steps=40, initial=lambda: {"total": jnp.zeros(3)})
+
+
+def test_a_stage_stops_at_a_figure_that_is_not_finite(tmp_path: Path) -> None:
+    counting_stage(tmp_path, steps=20)
+    with pytest.raises(FloatingPointError, match="counting: step 40 gave"):
+        counting_stage(tmp_path, steps=40, batch=lambda index: np.float32("nan"))
+    assert counting_stage(tmp_path, steps=20)  # what was there before is still there
+
+
+def test_all_weights_as_stored_are_within_12_megabytes() -> None:
+    stored = sum(
+        parameter_count(abstract(part.model_class, model.CONFIGS[part.folder])) * (4 if part.always_float32 else 2)
+        for part in SUB_MODELS
+    )
+    assert stored <= 12e6
+
+
+def test_tokenizers_know_the_words_of_the_captions(tmp_path: Path) -> None:
+    captions = ["a low bell", "a high bell while rain can be heard"]
+    folders = model.save_tokenizers(captions, tmp_path)
+    clap = load_tokenizer(folders[0], model.CLAP_CONFIG.vocab_size)
+    t5 = load_tokenizer(folders[1], model.T5_CONFIG.vocab_size)
+    assert t5.tokenize("a low bell") == ["▁a", "▁low", "▁bell"]
+    assert t5.unk_token_id not in t5("a zeppelin").input_ids
+    for tokenizer in (clap, t5):
+        assert tokenizer.decode(tokenizer("rain while a bell").input_ids, skip_special_tokens=True).strip() == (
+            "rain while a bell"
+        )
+
+
+def test_batches_depend_on_their_number_alone_and_hold_captions_of_their_clips() -> None:
+    pipe = AudioLDM2Pipeline.from_pretrained(tiny_checkpoint())
+    corpus = small_corpus()
+    mean = np.arange(CLIPS, dtype=np.float16)[:, None, None, None] * np.ones((1, 4, 2, 4), np.float16)
+    source = LatentClips(pipe.components, corpus, mean, np.zeros_like(mean), seed=0)
+    first, again, other = source.batch(3), source.batch(3), source.batch(4)
+    jax.tree.map(np.testing.assert_array_equal, first.batch, again.batch)
+    assert first.names != other.names
+    clips = first.batch.latents.mean[:, 0, 0, 0].astype(int)
+    assert first.names == tuple(f"clip {clip}" for clip in clips)
+    assert len(first.names) == BATCH_SIZE
+    texts = pipe.tokenizer_2.batch_decode(first.batch.t5_ids, skip_special_tokens=True)
+    for clip, text in zip(clips, texts, strict=True):
+        known = {caption[: len(text)] for caption in corpus.captions[clip]}
+        assert text in known or text == ""
