@@ -131,13 +131,15 @@ def buzz_in_db(
 ) -> float:
     """Power farther than ``width`` hertz from a tone and its overtones, relative to that near the tone, in decibels.
 
-    A quarter of a second at either end is left out, and the rest is faded in and out by a Hann window. So is what lies
-    below 20 Hz, where nothing is heard.
+    A quarter of a second at either end is left out, and so is what lies below 20 Hz, where nothing is heard. The rest
+    is faded in and out by a Hann window.
 
     Raises:
         ValueError: when the sound lasts less than a second.
     """
     hertz, power = _spectrum(waveform, sampling_rate)
+    # Silence has no strongest line: it is then said to be at 0 Hz.
+    frequency = max(frequency, _LOWEST_HEARD_HZ)
     number = np.maximum(1.0, np.round(hertz / frequency))
     is_near = np.abs(hertz - number * frequency) <= width
     near_tone = power[is_near & (number == 1.0)].sum()

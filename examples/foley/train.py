@@ -65,11 +65,11 @@ BUDGETS = {
     "full": Budget(
         clips=24_576,
         decoders=DecoderBudget(
-            autoencoder_steps=6_000,
-            autoencoder_batch=16,
-            vocoder_steps=6_000,
-            adversarial_steps=2_000,
-            vocoder_batch=8,
+            autoencoder_steps=5_000,
+            autoencoder_batch=8,
+            vocoder_steps=9_000,
+            adversarial_steps=3_000,
+            vocoder_batch=4,
         ),
         clap_steps=3_000,
         classifier_steps=3_000,

@@ -33,8 +33,8 @@ from litefocus_jax.models.vocoder import Vocoder
 _RECONSTRUCTED_CLIPS = 1500
 _FIRST_LOUDNESS = 0.1  # of what an untrained vocoder makes: the last tanh should not start out saturated
 
-_SPECTRAL_LEARNING_RATE = 1.5e-3
-_ADVERSARIAL_LEARNING_RATE = 4e-4
+_SPECTRAL_LEARNING_RATE = 6e-4
+_ADVERSARIAL_LEARNING_RATE = 3e-4
 _ADVERSARIAL_BETAS = (0.8, 0.99)  # HiFi-GAN's
 _MEL_WEIGHT = 1.0
 _SPECTRAL_WEIGHT = 1.0
@@ -45,7 +45,7 @@ _FEATURE_WEIGHT = 0.5
 class Crops(NamedTuple):
     """Log-mel frames ``[batch, frames, mels]`` and the sound ``[batch, frames * hop]`` they should become."""
 
-    mel: Any
+    mel: Any  # float32 arrays of numpy or JAX
     waveform: Any
 
 
