@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Float32, Key
 
 from examples.foley import model
 from examples.foley.corpus import Corpus
-from examples.foley.learner import DecoderBudget, Learner, begin, learn, optimiser
+from examples.foley.learner import DecoderBudget, Learner, begin, optimiser, update_by
 from examples.foley.stage import run_stage
 from litefocus_jax.checkpoint.modules import abstract
 from litefocus_jax.config import VAEConfig
@@ -139,15 +139,7 @@ def autoencoder_update(
 ) -> Callable[[Learner, Any, Key[Array, ""]], tuple[Learner, dict[str, Float[Array, ""]]]]:
     """The function from a learner, its crops and a key to the learner after one update, and the loss's parts."""
 
-    def loss_of_weights(weights: Any, mel: Array, key: Array) -> tuple[Array, dict[str, Array]]:
-        return autoencoder_loss(nnx.merge(graph, weights), mel, key)
-
-    def update(learner: Learner, mel: Array, key: Array) -> tuple[Learner, dict[str, Array]]:
-        (loss, figures), gradients = jax.value_and_grad(loss_of_weights, has_aux=True)(learner.weights, mel, key)
-        figures = {"loss": loss, **figures, "gradient_norm": optax.tree.norm(gradients)}
-        return learn(learner, gradients, transformation), figures
-
-    return update
+    return update_by(lambda weights, mel, key: autoencoder_loss(nnx.merge(graph, weights), mel, key), transformation)
 
 
 def scaling_factor(vae: VAE, mels: Float[np.ndarray, "clips frames mels"], *, clips: int = 256, seed: int = 0) -> float:

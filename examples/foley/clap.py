@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float, Float32, Int, Key
 
 from examples.foley.classifier import load_weights
 from examples.foley.corpus import CAPTIONS_PER_CLIP, Corpus
-from examples.foley.learner import Learner, begin, learn, optimiser
+from examples.foley.learner import Learner, begin, optimiser, update_by
 from examples.foley.listening import Ear, EarConfig, by_window, disturbed
 from examples.foley.model import CLAP_CONFIG
 from examples.foley.stage import run_stage
@@ -184,15 +184,7 @@ def clap_update(
 ) -> Callable[[Learner, Pairs, Key[Array, ""]], tuple[Learner, dict[str, Float[Array, ""]]]]:
     """The function from a learner and its pairs to the learner after one update, and what it found."""
 
-    def loss_of_weights(weights: Any, pairs: Pairs) -> tuple[Array, dict[str, Array]]:
-        return clap_loss(nnx.merge(graph, weights), pairs)
-
-    def update(learner: Learner, pairs: Pairs, key: Array) -> tuple[Learner, dict[str, Array]]:
-        del key
-        (loss, figures), gradients = jax.value_and_grad(loss_of_weights, has_aux=True)(learner.weights, pairs)
-        return learn(learner, gradients, transformation), {"loss": loss, **figures}
-
-    return update
+    return update_by(lambda weights, pairs, key: clap_loss(nnx.merge(graph, weights), pairs), transformation)
 
 
 def clap_scores(

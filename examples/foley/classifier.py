@@ -17,7 +17,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Float32, Key
 
 from examples.foley.corpus import KIND_NAMES, Corpus
-from examples.foley.learner import Learner, begin, learn, optimiser
+from examples.foley.learner import Learner, begin, optimiser, update_by
 from examples.foley.listening import Ear, EarConfig, by_window, disturbed, windows
 from examples.foley.stage import run_stage
 from litefocus_jax.checkpoint import safetensors_files
@@ -181,15 +181,7 @@ def classifier_update(
 ) -> Callable[[Learner, Labelled, Key[Array, ""]], tuple[Learner, dict[str, Float[Array, ""]]]]:
     """The function from a learner and its clips to the learner after one update, and what it found."""
 
-    def loss_of_weights(weights: Any, batch: Labelled) -> tuple[Array, dict[str, Array]]:
-        return classifier_loss(nnx.merge(graph, weights), batch)
-
-    def update(learner: Learner, batch: Labelled, key: Array) -> tuple[Learner, dict[str, Array]]:
-        del key
-        (loss, figures), gradients = jax.value_and_grad(loss_of_weights, has_aux=True)(learner.weights, batch)
-        return learn(learner, gradients, transformation), {"loss": loss, **figures}
-
-    return update
+    return update_by(lambda weights, batch, key: classifier_loss(nnx.merge(graph, weights), batch), transformation)
 
 
 def hear(classifier: Classifier, mels: Float[np.ndarray, "sounds frames mels"]) -> Heard:

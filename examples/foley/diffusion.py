@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -12,6 +11,7 @@ from litefocus_jax.files import written_beside
 from litefocus_jax.models.vae import VAE, LatentDistribution
 from litefocus_jax.progress import progress_bar
 from litefocus_jax.tokenization import Tokens, load_tokenizer, tokenize
+from litefocus_jax.training.batches import encode_mels
 from litefocus_jax.training.config import TrainingConfig
 from litefocus_jax.training.loop import LOG, NamedBatch, train
 from litefocus_jax.training.losses import Batch
@@ -64,15 +64,12 @@ def encoded(vae: VAE, corpus: Corpus, folder: Path, *, progress: bool = True) ->
     """
     paths = folder / "latent_mean.npy", folder / "latent_logvar.npy"
     if not all(path.exists() for path in paths):
-        encode = jax.jit(lambda vae, mel: vae.encode(mel[..., None]))
         pieces: list[tuple[np.ndarray, ...]] = []
         starts = range(0, len(corpus), _ENCODED_AT_ONCE)
         with progress_bar("Encoding the clips", len(starts), enabled=progress) as on_progress:
             for done, start in enumerate(starts, 1):
                 mel = np.asarray(corpus.mels[start : start + _ENCODED_AT_ONCE], np.float32)
-                short = _ENCODED_AT_ONCE - len(mel)
-                latents = encode(vae, np.pad(mel, ((0, short), (0, 0), (0, 0))))
-                pieces.append(tuple(np.asarray(part, np.float16)[: len(mel)] for part in latents))
+                pieces.append(tuple(np.asarray(part, np.float16) for part in encode_mels(vae, mel)))
                 on_progress(done)
         for path, parts in zip(paths, zip(*pieces, strict=True), strict=True):
             with written_beside(path) as partial, partial.open("wb") as file:

@@ -1,12 +1,15 @@
 """What the trainings of the decoders share: their budget, and weights with their moving average and optimiser."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int, Key
+
+from examples.foley.stage import Figures
 
 _WARM_UP_SHARE = 0.05
 _LONGEST_WARM_UP = 200
@@ -83,6 +86,25 @@ def begin(weights: Any, transformation: optax.GradientTransformation) -> Learner
     # A copy: weights and average are donated together, and may not share memory.
     average = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), weights)
     return Learner(weights, average, transformation.init(weights), jnp.zeros((), jnp.int32))
+
+
+def update_by(
+    loss: Callable[[Any, Any, Key[Array, ""]], tuple[Float[Array, ""], Figures]],
+    transformation: optax.GradientTransformation,
+) -> Callable[[Learner, Any, Key[Array, ""]], tuple[Learner, Figures]]:
+    """The function from a learner, a batch and a key to the learner after one update, and what it found.
+
+    Args:
+        loss: of weights, a batch and a key; returns the loss, and its parts by name.
+        transformation: the optimiser.
+    """
+
+    def update(learner: Learner, batch: Any, key: Array) -> tuple[Learner, Figures]:
+        (value, parts), gradients = jax.value_and_grad(loss, has_aux=True)(learner.weights, batch, key)
+        figures = {"loss": value, **parts, "gradient_norm": optax.tree.norm(gradients)}
+        return learn(learner, gradients, transformation), figures
+
+    return update
 
 
 def learn(learner: Learner, gradients: Any, transformation: optax.GradientTransformation) -> Learner:

@@ -15,6 +15,7 @@ import numpy as np
 from litefocus_jax.checkpoint import safetensors_files
 from litefocus_jax.files import written_beside
 from litefocus_jax.progress import progress_bar
+from litefocus_jax.training.journal import read_journal
 
 logger = logging.getLogger(__name__)
 
@@ -95,8 +96,8 @@ def run_stage(
 
 def training_cost_s(folder: Path, name: str) -> float:
     """Seconds that a stage has taken so far, by its log; 0 before it has begun."""
-    entries, seconds = _earlier_entries(folder / f"{name}.jsonl", step=2**62)
-    return seconds if entries else 0.0
+    entries = read_journal(folder / f"{name}.jsonl")
+    return entries[-1]["seconds"] if entries else 0.0
 
 
 def _save(stored: Path, log: Path, step: int, state: Any, entries: list[dict[str, float]]) -> None:
@@ -123,8 +124,5 @@ def _restore(stored: Path, state: State) -> tuple[int, State]:
 
 def _earlier_entries(log: Path, step: int) -> tuple[list[dict[str, float]], float]:
     """The entries of a log up to a step, and the seconds of training that they took."""
-    if not log.exists():
-        return [], 0.0
-    entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    entries = [entry for entry in entries if entry["step"] <= step]
+    entries = [entry for entry in read_journal(log) if entry["step"] <= step]
     return entries, entries[-1]["seconds"] if entries else 0.0

@@ -23,7 +23,7 @@ from examples.foley.discriminators import (
     feature_distance,
     persuasion_loss,
 )
-from examples.foley.learner import DecoderBudget, Learner, begin, learn, optimiser
+from examples.foley.learner import DecoderBudget, Learner, begin, learn, optimiser, update_by
 from examples.foley.spectra import mel_distance, spectral_distance
 from examples.foley.stage import run_stage
 from litefocus_jax.config import VocoderConfig
@@ -174,17 +174,11 @@ def spectral_update(
 ) -> Callable[[Learner, Crops, Key[Array, ""]], tuple[Learner, dict[str, Float[Array, ""]]]]:
     """The function from a learner and its crops to the learner after one update, and the loss's parts."""
 
-    def loss_of_weights(weights: Any, crops: Crops) -> tuple[Array, dict[str, Array]]:
-        made = nnx.merge(graph, weights, statistics)(crops.mel)
-        return sound_loss(made, crops.waveform)
-
-    def update(learner: Learner, crops: Crops, key: Array) -> tuple[Learner, dict[str, Array]]:
+    def loss(weights: Any, crops: Crops, key: Array) -> tuple[Array, dict[str, Array]]:
         del key
-        (loss, figures), gradients = jax.value_and_grad(loss_of_weights, has_aux=True)(learner.weights, crops)
-        figures = {"loss": loss, **figures, "gradient_norm": optax.tree.norm(gradients)}
-        return learn(learner, gradients, transformation), figures
+        return sound_loss(nnx.merge(graph, weights, statistics)(crops.mel), crops.waveform)
 
-    return update
+    return update_by(loss, transformation)
 
 
 def adversarial_update(
