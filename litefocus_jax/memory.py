@@ -35,7 +35,7 @@ class LowMemoryJit:
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """Call the compiled function, compiling it first for arguments of new shapes."""
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((arguments, keywords))):
+        if _compiler_options() is not None and _is_traced((arguments, keywords)):
             return self._function(*arguments, **keywords)  # JAX takes such requests for whole programs alone
         return self._jitted(*arguments, **keywords)
 
@@ -44,6 +44,10 @@ class LowMemoryJit:
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(self._jitted, name)
+
+
+def _is_traced(values: Any) -> bool:
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values))
 
 
 @functools.cache
