@@ -94,8 +94,9 @@ class AudioLDM2Pipeline:
         Compiled programs are kept in the user's cache folder from here on, see `use_compilation_cache`.
 
         Args:
-            pretrained_model_name_or_path: a native folder, a diffusers folder with safetensors weights, or a
-                Hugging Face hub id such as ``"cvssp/audioldm2"``, which is downloaded.
+            pretrained_model_name_or_path: a native folder, a diffusers folder with safetensors weights, a
+                Hugging Face hub id such as ``"cvssp/audioldm2"``, which is downloaded, or ``"foley"``, the small model
+                that comes with the package.
             dtype: of the UNet and the text encoders, ``"float32"``, ``"bfloat16"`` or ``"float16"``; without it
                 bfloat16 on GPUs and TPUs and float32 on CPUs. The VAE and the vocoder always compute in float32:
                 they are a small part of the time, and eight bits of mantissa are audible.

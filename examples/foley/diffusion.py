@@ -18,8 +18,8 @@ from litefocus_jax.training.losses import Batch
 
 # T5 and GPT-2 have no other source of weights; CLAP is trained before, against sound, and stays as it is.
 TRAINABLE = ("unet", "text_encoder_2", "language_model", "projection_model")
-BATCH_SIZE = 64
-_LEARNING_RATE = 1e-3
+BATCH_SIZE = 16
+_LEARNING_RATE = 8e-4
 _CAPTION_DROPOUT = 0.1
 _ENCODED_AT_ONCE = 16
 
@@ -46,8 +46,8 @@ def train_diffusion(
         steps=steps,
         batch_size=BATCH_SIZE,
         learning_rate=_LEARNING_RATE,
-        warmup_steps=min(500, max(1, steps // 20)),
-        ema_decay=0.9995,
+        warmup_steps=min(200, max(1, steps // 20)),
+        ema_decay=0.999,
         caption_dropout=_CAPTION_DROPOUT,
         trainable=TRAINABLE,
         seed=seed,

@@ -18,6 +18,7 @@ from examples.foley.synthesis import (
     swell,
 )
 
+_STEADY_HERTZ = 100.0
 _BREATH = ((300.0, -30.0), (1500.0, -6.0), (4000.0, 0.0), (8000.0, -6.0))
 _PIPES = (1.0, 0.8, 0.45, 0.5, 0.0, 0.3, 0.0, 0.25)
 _SQUARE = (1.0, 0.0, 0.5, 0.0, 0.3, 0.0, 0.2, 0.0, 0.15, 0.0, 0.1)
@@ -26,8 +27,13 @@ _BUZZER = tuple(k**-0.9 for k in range(1, 13))
 
 
 def tone(play: Performance) -> Sound:
-    """A pure tone from start to end."""
-    return sine(phase(play.hertz(150.0, 2400.0), play.samples, play.rate))
+    """A pure tone from start to end, at a multiple of 100 Hz.
+
+    A vocoder that makes 160 samples of every frame repeats itself every 160 samples where frames are all the same:
+    between the multiples of 16 kHz / 160 it has no steady tone.
+    """
+    frequency = _STEADY_HERTZ * round(play.hertz(150.0, 2400.0) / _STEADY_HERTZ)
+    return sine(phase(frequency, play.samples, play.rate))
 
 
 def organ(play: Performance) -> Sound:

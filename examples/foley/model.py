@@ -96,11 +96,11 @@ UNET_CONFIG = UNetConfig(
     out_channels=VAE_CONFIG.latent_channels,
     down_block_types=("DownBlock2D",) + ("CrossAttnDownBlock2D",) * 3,
     up_block_types=("CrossAttnUpBlock2D",) * 3 + ("UpBlock2D",),
-    block_out_channels=(48, 64, 64, 48),
+    block_out_channels=(32, 48, 64, 64),
     layers_per_block=1,
     norm_num_groups=8,
     cross_attention_dim=((None, GPT2_CONFIG.n_embd, T5_CONFIG.d_model),) * 4,
-    attention_head_dim=(3, 4, 4, 3),
+    attention_head_dim=(1, 1, 2, 2),
 )
 CONFIGS: dict[str, JsonConfig] = {
     "unet": UNET_CONFIG,
@@ -114,8 +114,11 @@ CONFIGS: dict[str, JsonConfig] = {
 
 
 def scheduler_config() -> SchedulerConfig:
-    """The published noise schedule."""
-    return SchedulerConfig.from_dict(published_config("audioldm2", "scheduler"))
+    """The published noise schedule, with a network that predicts the velocity (arXiv 2202.00512).
+
+    Where there is hardly anything but noise, telling the noise says nothing about the sound; telling the velocity does.
+    """
+    return SchedulerConfig.from_dict(published_config("audioldm2", "scheduler") | {"prediction_type": "v_prediction"})
 
 
 def save_tokenizers(captions: Iterable[str], folder: Path) -> tuple[Path, Path]:

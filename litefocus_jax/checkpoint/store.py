@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from litefocus_jax.checkpoint import diffusers, native, safetensors_files
+from litefocus_jax.checkpoint import bundled, diffusers, native, safetensors_files
 from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.checkpoint.opened import Checkpoint, Components
 from litefocus_jax.checkpoint.rules import CheckpointError
@@ -29,7 +29,7 @@ def load_components(source: str | Path, dtype: Any = None, *, revision: str | No
     """Load a whole model.
 
     Args:
-        source: a native folder, a diffusers folder, or the id of either on the Hugging Face hub.
+        source: a native folder, a diffusers folder, the id of either on the Hugging Face hub, or ``"foley"``.
         dtype: floating-point type of the weights: float32, bfloat16 or float16; VAE and vocoder are float32 in any
             case. Unless given, that of a native folder's weights, and float32 for a diffusers folder.
         revision: branch, tag or commit on the hub.
@@ -51,7 +51,7 @@ def open_checkpoint(
     """Open a model and check all of it but the values of its weights.
 
     Args:
-        source: a native folder, a diffusers folder, or the id of either on the Hugging Face hub.
+        source: a native folder, a diffusers folder, the id of either on the Hugging Face hub, or ``"foley"``.
         revision: branch, tag or commit on the hub.
         read_weights: reads the weights of a diffusers sub-model.
 
@@ -71,10 +71,10 @@ def open_checkpoint(
 
 
 def local_folder(source: str | Path, *, revision: str | None = None, patterns: tuple[str, ...] = _DOWNLOADED) -> Path:
-    """The folder of a checkpoint, downloaded from the hub unless ``source`` is a folder.
+    """The folder of a checkpoint, downloaded from the hub unless it is here already.
 
     Args:
-        source: a folder or a hub id.
+        source: a folder, ``"foley"`` for the bundled model where there is no such folder, or a hub id.
         revision: branch, tag or commit on the hub.
         patterns: the files to download.
 
@@ -83,6 +83,8 @@ def local_folder(source: str | Path, *, revision: str | None = None, patterns: t
         ValueError: when ``revision`` is given with a folder.
     """
     folder = Path(source).expanduser()
+    if source == bundled.BUNDLED_MODEL and not folder.exists():
+        folder = bundled.FOLDER
     if folder.is_dir():
         if revision is not None:
             raise ValueError(f"revision = {revision!r} is for models on the hub, but {folder} is a folder")

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from litefocus_jax.litefocus import LiteFocusConfig
     from litefocus_jax.pipeline import AudioPipelineOutput
 
+_BUNDLED_NOTICE = (
+    "Loading foley, the small bundled model, which knows 36 kinds of synthetic sound; for a real one: -m cvssp/audioldm2"
+)
 _SOUND, _SAMPLING, _ATTENTION = "What to make", "How to sample", "Attention and numbers"
 
 
@@ -26,8 +29,13 @@ def generate(
     ] = None,
     *,
     model: Annotated[
-        str, typer.Option("--model", "-m", help="Folder of a checkpoint, or a hub id such as cvssp/audioldm2.")
-    ],
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Folder of a checkpoint, or a hub id such as cvssp/audioldm2; the small bundled model unless given.",
+        ),
+    ] = None,
     duration: Annotated[
         float | None,
         typer.Option("--duration", "-d", help="Seconds of sound; the model's training length unless given."),
@@ -136,14 +144,15 @@ def generate(
             if file.picture is not None:
                 audio.check_picture_writable(file.picture, overwrite=overwrite)
 
+        from litefocus_jax.checkpoint.bundled import BUNDLED_MODEL
         from litefocus_jax.checkpoint.store import open_checkpoint
         from litefocus_jax.pipeline import AudioLDM2Pipeline
         from litefocus_jax.request import LatentGeometry, make_request
 
         if not quiet:
             # A line and not a spinner, which would fight with the bars of a download.
-            messages.print(f"Loading {model}", markup=False)
-        checkpoint = open_checkpoint(model)
+            messages.print(_BUNDLED_NOTICE if model is None else f"Loading {model}", markup=False)
+        checkpoint = open_checkpoint(BUNDLED_MODEL if model is None else model)
         settings: dict[str, Any] = {
             "negative_prompt": negative,
             "audio_length_in_s": duration,
