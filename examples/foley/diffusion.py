@@ -51,7 +51,7 @@ def train_diffusion(
         caption_dropout=_CAPTION_DROPOUT,
         trainable=TRAINABLE,
         seed=seed,
-        save_every=500,
+        save_every=200,
     )
     run = folder / "run"
     return train(components, source, config, run, resume=(run / LOG).is_file(), progress=progress)

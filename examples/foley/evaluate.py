@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from examples.foley.evaluation import Evaluation, Judges
+from examples.foley.evaluation import SHIPPED_JUDGES, Evaluation, Judges
 from examples.foley.generation import EvaluationConfig
 from examples.foley.pictures import draw_lengths
 from examples.foley.report import LENGTHS, RESULTS, lengths_table, quality_table
@@ -24,11 +24,11 @@ _DEFAULT = EvaluationConfig()
 
 
 def main(
-    model: Annotated[Path, typer.Argument(help="Folder of the model.")],
+    model: Annotated[str, typer.Argument(help="Folder of the model; foley is the bundled one.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results, which is added to.")],
     run: Annotated[
         Path | None,
-        typer.Option(help="Folder of the training run, with the judges; the one that MODEL lies in unless given."),
+        typer.Option(help="Folder of a training run, whose judges listen; those of the bundled model unless given."),
     ] = None,
     sounds: Annotated[int, typer.Option(help="Generated for every seed, length and kind of attention.")] = (
         _DEFAULT.sounds
@@ -45,7 +45,8 @@ def main(
 ) -> None:
     """Measure a trained foley model."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    judges = Judges.of_run(model.resolve().parent if run is None else run)
+    pipeline = AudioLDM2Pipeline.from_pretrained(model, dtype="float32")
+    judges = Judges.load(SHIPPED_JUDGES if run is None else run, pipeline.components.tokenizer)
     config = EvaluationConfig(
         sounds=sounds,
         seeds=seeds,
@@ -58,7 +59,6 @@ def main(
         batch=batch,
         multiples=tuple(multiple for multiple in _MULTIPLES if multiple <= longest),
     )
-    pipeline = AudioLDM2Pipeline.from_pretrained(model, dtype="float32")
     results: dict[str, Any] = {**Evaluation(pipeline, judges, output, config).run(), "machine": machine()}
     tables = f"{quality_table(results)}\n{lengths_table(results['lengths'])}"
     for name, text in ((RESULTS, json.dumps(results, indent=2) + "\n"), ("evaluation.md", tables)):

@@ -41,6 +41,9 @@ from litefocus_jax.pipeline import AudioLDM2Pipeline
 from litefocus_jax.progress import progress_bar
 from litefocus_jax.tokenization import load_tokenizer
 
+SHIPPED_JUDGES = Path(__file__).parent / "judges"
+"""Classifier and CLAP of the run that made the bundled model."""
+
 SYNTHESISED = "synthesised"
 DENSE = "dense"
 VARIANTS: Mapping[str, LiteFocusConfig | None] = MappingProxyType(
@@ -71,18 +74,19 @@ class Judges:
     tokenizer: Any
 
     @classmethod
-    def of_run(cls, run: Path) -> "Judges":
-        """The judges that were trained in a run's folder.
+    def load(cls, folder: Path, tokenizer: Path) -> "Judges":
+        """The judges that were trained in a run's folder, or those of `SHIPPED_JUDGES`.
+
+        Args:
+            folder: holds the folders ``classifier`` and ``clap``.
+            tokenizer: folder of CLAP's tokenizer.
 
         Raises:
-            FileNotFoundError: when the run has not come that far.
+            FileNotFoundError: when one of them is not there.
         """
-        tokenizer = run / "tokenizers" / "tokenizer"
-        if not tokenizer.is_dir():
-            raise FileNotFoundError(f"{tokenizer} does not exist; expected the folder of a run of examples.foley.train")
         return cls(
-            load_classifier(run / "classifier"),
-            load_clap(run / "clap"),
+            load_classifier(folder / "classifier"),
+            load_clap(folder / "clap"),
             load_tokenizer(tokenizer, CLAP_CONFIG.vocab_size),
         )
 

@@ -2,6 +2,8 @@
 
 One command goes through every stage: render the clips, train the VAE, the vocoder, the classifier that judges, CLAP,
 and the UNet with its text encoders. RUN keeps it all; an interrupted run goes on when the command is given again.
+
+``--continue-from MODEL`` trains the UNet and its text encoders of a finished model further, and nothing else.
 """
 
 import dataclasses
@@ -22,6 +24,7 @@ from examples.foley.model import CONFIGS, save_tokenizers, scheduler_config
 from examples.foley.vocoder import train_vocoder
 from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.checkpoint.opened import Components
+from litefocus_jax.checkpoint.store import load_components
 from litefocus_jax.checkpoint.sub_models import SUB_MODELS
 from litefocus_jax.compilation_cache import use_compilation_cache
 from litefocus_jax.random_model import random_model
@@ -65,15 +68,15 @@ BUDGETS = {
     "full": Budget(
         clips=24_576,
         decoders=DecoderBudget(
-            autoencoder_steps=5_000,
+            autoencoder_steps=3_000,
             autoencoder_batch=8,
-            vocoder_steps=9_000,
-            adversarial_steps=3_000,
+            vocoder_steps=6_000,
+            adversarial_steps=1_500,
             vocoder_batch=4,
         ),
-        clap_steps=3_000,
-        classifier_steps=3_000,
-        diffusion_steps=20_000,
+        clap_steps=700,
+        classifier_steps=1_500,
+        diffusion_steps=3_500,
     ),
 }
 
@@ -116,6 +119,34 @@ def train_model(run: Path, budget: Budget, *, seed: int = 0, progress: bool = Tr
     components = train_diffusion(
         components, corpus, run / "diffusion", steps=budget.diffusion_steps, seed=seed, progress=progress
     )
+    return _save(components, run)
+
+
+def train_further(run: Path, source: str | Path, budget: Budget, *, seed: int = 0, progress: bool = True) -> Path:
+    """Train the UNet and the text encoders of a finished model with another budget.
+
+    Args:
+        run: folder of the run, another one than the model's own.
+        source: folder or name of the model.
+        budget: its clips and its ``diffusion_steps`` count.
+        seed: of the clips; chance in training follows the next number, so as not to repeat the first training.
+        progress: draw bars.
+
+    Returns:
+        As `train_model`.
+
+    Raises:
+        CheckpointError: when the model cannot be read.
+    """
+    components = load_components(source, "float32")
+    corpus = make_corpus(run / "clips", "training", budget.clips, seed=seed, progress=progress)
+    components = train_diffusion(
+        components, corpus, run / "diffusion", steps=budget.diffusion_steps, seed=seed + 1, progress=progress
+    )
+    return _save(components, run)
+
+
+def _save(components: Components, run: Path) -> Path:
     model = run / "model"
     save_native(components, model, overwrite=model.exists(), dtype="float16")
     return model
@@ -125,16 +156,23 @@ def main(
     run: Annotated[Path, typer.Argument(help="Folder that keeps clips, checkpoints, logs and the model.")],
     budget: Annotated[str, typer.Option(help=f"How long to train: {' or '.join(BUDGETS)}.")] = "full",
     seed: Annotated[int, typer.Option(help="Of everything.")] = 0,
+    continue_from: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Train this model's UNet and text encoders further; foley is the bundled."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Also copy the model here, when it is done.")
     ] = None,
 ) -> None:
-    """Train the bundled model from nothing, or go on with a run that was interrupted."""
+    """Train the bundled model from nothing, train a model further, or go on with a run that was interrupted."""
     if budget not in BUDGETS:
         raise typer.BadParameter(f"{budget!r}; expected one of {', '.join(BUDGETS)}", param_hint="--budget")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     use_compilation_cache()
-    model = train_model(run, BUDGETS[budget], seed=seed)
+    if continue_from is None:
+        model = train_model(run, BUDGETS[budget], seed=seed)
+    else:
+        model = train_further(run, continue_from, BUDGETS[budget], seed=seed)
     if output is not None:
         shutil.copytree(model, output, dirs_exist_ok=True)
     typer.echo(f"The model is in {output or model}")

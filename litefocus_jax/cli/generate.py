@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from litefocus_jax.pipeline import AudioPipelineOutput
 
 _BUNDLED_NOTICE = (
-    "Loading foley, the small bundled model, which knows 36 kinds of synthetic sound; for a real one: -m cvssp/audioldm2"
+    "Loading foley, the small bundled model, of 36 kinds of synthetic sound; for a real one: -m cvssp/audioldm2"
 )
 _SOUND, _SAMPLING, _ATTENTION = "What to make", "How to sample", "Attention and numbers"
 
