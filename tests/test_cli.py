@@ -106,6 +106,14 @@ def test_one_prompt_makes_the_file_that_was_asked_for(fake):
     assert "real-time factor" in result.stderr
 
 
+def test_without_a_model_the_bundled_one_is_used_and_the_user_told(fake):
+    result = run("generate", "rain", "-o", "rain.wav")
+    assert result.exit_code == 0, result.output
+    assert fake.opened == ["foley"]
+    assert "Loading foley, the small bundled model" in result.stderr
+    assert "-m cvssp/audioldm2" in result.stderr
+
+
 def test_options_reach_the_pipeline(fake):
     options = "-d 3 --negative noise --seed 7 --steps 12 --guidance 2.5 --scheduler ddim --eta 0.5 --waveforms 2"
     result = generate("rain", *options.split(), "--litefocus", "on", "--sparse-ratio", "0.2", "--dtype", "bfloat16")

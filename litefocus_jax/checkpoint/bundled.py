@@ -6,4 +6,4 @@ BUNDLED_MODEL = "foley"
 """What the bundled model is called where a checkpoint is asked for."""
 
 FOLDER = Path(__file__).parents[1] / "assets" / BUNDLED_MODEL
-"""Where it lies, in the native format; its model card is the ``README.md`` there."""
+"""Where it lies, in the native format; its model card, ``MODEL_CARD.md``, beside it."""

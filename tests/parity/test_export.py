@@ -9,6 +9,7 @@ from diffusers import AudioLDM2Pipeline as DiffusersPipeline
 from typer.testing import CliRunner
 
 from litefocus_jax import AudioLDM2Pipeline
+from litefocus_jax.checkpoint.bundled import BUNDLED_MODEL
 from litefocus_jax.checkpoint.store import load_components, save_native
 from litefocus_jax.checkpoint.sub_models import SUB_MODELS
 from litefocus_jax.cli import app
@@ -19,13 +20,13 @@ from tests.parity.test_pipeline import NEGATIVE_PROMPTS, PROMPTS
 from tests.tolerance import deviation
 
 
-def export(model: Path, folder: Path, *options: str) -> Path:
+def export(model: Path | str, folder: Path, *options: str) -> Path:
     result = CliRunner().invoke(app, ["export", str(model), str(folder), *options])
     assert result.exit_code == 0, result.output
     return folder
 
 
-def assert_same_sound(model: Path, folder: Path) -> None:
+def assert_same_sound(model: Path | str, folder: Path) -> None:
     """Fail unless a model, exported to the folder, makes in diffusers the sound it makes here."""
     ours = AudioLDM2Pipeline.from_pretrained(model)
     theirs: Any = DiffusersPipeline.from_pretrained(export(model, folder))
@@ -42,6 +43,10 @@ def assert_same_sound(model: Path, folder: Path) -> None:
 
 def test_an_exported_model_sounds_the_same_in_diffusers(tmp_path: Path) -> None:
     assert_same_sound(tiny_checkpoint(), tmp_path / "exported")
+
+
+def test_the_bundled_model_sounds_the_same_in_diffusers(tmp_path: Path) -> None:
+    assert_same_sound(BUNDLED_MODEL, tmp_path / "exported")
 
 
 def test_every_weight_comes_back_to_diffusers_as_it_left(tmp_path: Path) -> None:

@@ -1,0 +1,63 @@
+"""The model that comes with the package: it is found, it is small, and it is the one that the recipe describes."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from examples.foley.evaluation import SHIPPED_JUDGES, Judges
+from examples.foley.model import CONFIGS, TRAINING_SECONDS, scheduler_config
+from litefocus_jax.audio import log_mel_spectrogram
+from litefocus_jax.checkpoint.bundled import BUNDLED_MODEL, FOLDER
+from litefocus_jax.checkpoint.rules import CheckpointError
+from litefocus_jax.checkpoint.store import open_checkpoint
+from litefocus_jax.pipeline import AudioLDM2Pipeline
+
+
+def test_it_is_found_by_its_name_and_has_the_shape_of_the_recipe():
+    checkpoint = open_checkpoint(BUNDLED_MODEL)
+    assert checkpoint.folder == FOLDER
+    configs = {name: stored.config for name, stored in checkpoint.sub_models.items()}
+    factor = configs["vae"].scaling_factor  # pyright: ignore[reportAttributeAccessIssue]
+    assert configs == CONFIGS | {"vae": dataclasses.replace(CONFIGS["vae"], scaling_factor=factor)}
+    assert checkpoint.scheduler == scheduler_config()
+
+
+def test_a_folder_of_its_name_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / BUNDLED_MODEL).mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError, match="foley is no checkpoint"):
+        open_checkpoint(BUNDLED_MODEL)
+
+
+def test_it_has_no_revisions():
+    with pytest.raises(ValueError, match="revision = 'main' is for models on the hub"):
+        open_checkpoint(BUNDLED_MODEL, revision="main")
+
+
+def test_all_of_it_is_within_12_megabytes_and_has_a_card():
+    assert (FOLDER / "MODEL_CARD.md").is_file()
+    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) <= 12e6
+
+
+def test_it_makes_sound_of_its_training_length_that_is_neither_silent_nor_clipped():
+    result = AudioLDM2Pipeline.from_pretrained(BUNDLED_MODEL)(
+        ["a high beep", "heavy rain"], num_inference_steps=10, scheduler="dpm++", progress=False
+    )
+    assert result.audios.shape == (2, round(TRAINING_SECONDS * result.sampling_rate))
+    levels = np.abs(result.audios).max(axis=1)
+    assert np.all((levels > 0.01) & (levels < 1.0))
+
+
+def test_its_judges_tell_noise_from_a_tone():
+    judges = Judges.load(SHIPPED_JUDGES, FOLDER / "tokenizer")
+    times = np.arange(round(TRAINING_SECONDS * 16000)) / 16000
+    tone = 0.3 * np.sin(2.0 * np.pi * 800.0 * times).astype(np.float32)
+    noise = 0.1 * np.random.default_rng(0).standard_normal(len(times)).astype(np.float32)
+    mels = np.stack([log_mel_spectrogram(sound, 16000)[:256] for sound in (tone, noise)])
+    from examples.foley.classifier import hear
+    from examples.foley.corpus import KIND_NAMES
+
+    heard = [KIND_NAMES[row.argmax()] for row in hear(judges.classifier, mels).logits]
+    assert heard == ["tone", "static"]
