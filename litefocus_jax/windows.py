@@ -191,5 +191,6 @@ def merge_windows(
 
     calls = (layout.num_calls, layout.call_size)
     merged = jnp.zeros(latents.shape, jnp.float32)
-    merged, _ = jax.lax.scan(call, merged, (starts.reshape(calls), weights.reshape(*calls, -1)))
+    places = (jnp.asarray(starts.reshape(calls)), jnp.asarray(weights.reshape(*calls, layout.window)))
+    merged, _ = jax.lax.scan(call, merged, places)
     return merged

@@ -14,7 +14,7 @@ from litefocus_jax.memory_needs import InsufficientMemoryError, MemoryEstimate, 
 from litefocus_jax.request import Request, make_request
 from tests.checkpoints import small_pipeline
 
-ARGUMENTS = {
+ARGUMENTS: dict[str, Any] = {
     "negative_prompt": None,
     "audio_length_in_s": 0.4,
     "num_inference_steps": 4,

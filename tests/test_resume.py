@@ -13,7 +13,7 @@ from litefocus_jax.resume import ResumableRun, ResumeError
 from litefocus_jax.schedulers import make_schedule
 from tests.checkpoints import small_pipeline, tiny_pipeline
 
-BRIEF = {"audio_length_in_s": 0.4, "num_inference_steps": 4}
+BRIEF: dict[str, Any] = {"audio_length_in_s": 0.4, "num_inference_steps": 4}
 
 
 @pytest.fixture

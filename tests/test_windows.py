@@ -24,7 +24,7 @@ LAYOUTS = pytest.mark.parametrize(("frames", "window", "overlap"), [(22, 10, 4),
 LATENTS = jax.random.normal(jax.random.key(0), (2, 21, 4, 3))
 # Sixteen latent frames in windows of eight that share four.
 WINDOWED = WindowedDenoising("swap", window_in_s=0.32, overlap_in_s=0.16)
-BRIEF = {"audio_length_in_s": 0.64, "num_inference_steps": 2}
+BRIEF: dict[str, Any] = {"audio_length_in_s": 0.64, "num_inference_steps": 2}
 ROUNDING = 1e-4
 
 
@@ -165,7 +165,7 @@ def test_memory_does_not_grow_with_the_number_of_windows():
     ],
 )
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(arguments: dict[str, Any]) -> None:
-    settings = {"windowed": WINDOWED} | BRIEF | arguments
+    settings: dict[str, Any] = {"windowed": WINDOWED} | BRIEF | arguments
     first, again, other = (small_pipeline()("rain", seed=seed, **settings).audios for seed in (7, 7, 8))
     assert first.tobytes() == again.tobytes()
     assert not np.allclose(first, other)
@@ -241,6 +241,6 @@ def test_a_window_length_is_asked_for_where_the_model_does_not_tell() -> None:
 
 def test_something_else_than_windows_is_refused() -> None:
     with pytest.raises(TypeError, match="windowed is a str; expected None or a WindowedDenoising"):
-        small_pipeline()("rain", windowed="swap", **BRIEF)
+        small_pipeline()("rain", windowed="swap", **BRIEF)  # pyright: ignore[reportArgumentType]
     with pytest.raises(TypeError, match=r"windows_per_call = 2\.0; expected a whole number"):
         WindowedDenoising(windows_per_call=2.0)  # pyright: ignore[reportArgumentType]
