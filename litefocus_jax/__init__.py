@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from litefocus_jax.config import ConfigError
     from litefocus_jax.litefocus import LiteFocusConfig, litefocus_attention
     from litefocus_jax.pipeline import AudioLDM2Pipeline, AudioPipelineOutput
+    from litefocus_jax.resume import RunCheckpoint
+    from litefocus_jax.windows import WindowedDenoising
 
 _PUBLIC = {
     "AudioLDM2Pipeline": "litefocus_jax.pipeline",
@@ -19,6 +21,8 @@ _PUBLIC = {
     "CheckpointError": "litefocus_jax.checkpoint.rules",
     "ConfigError": "litefocus_jax.config",
     "LiteFocusConfig": "litefocus_jax.litefocus",
+    "RunCheckpoint": "litefocus_jax.resume",
+    "WindowedDenoising": "litefocus_jax.windows",
     "litefocus_attention": "litefocus_jax.litefocus",
 }
 
@@ -28,6 +32,8 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "LiteFocusConfig",
+    "RunCheckpoint",
+    "WindowedDenoising",
     "__version__",
     "litefocus_attention",
 ]

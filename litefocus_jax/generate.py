@@ -10,6 +10,7 @@ import collections
 import dataclasses
 import functools
 import logging
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.stages import Compiled
 from jaxtyping import Array, Float, Int, Key
 
 from litefocus_jax.litefocus import LiteFocusConfig
@@ -26,6 +28,7 @@ from litefocus_jax.models.unet import Context, UNet
 from litefocus_jax.models.vae import VAE
 from litefocus_jax.models.vocoder import Vocoder
 from litefocus_jax.schedulers import Schedule, SchedulerState, initial_state, step
+from litefocus_jax.windows import WindowLayout, merge_windows
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +90,7 @@ def project_context(unet: UNet, conditioning: TextConditioning, num_waveforms_pe
     )
 
 
-@functools.partial(LowMemoryJit, static_argnames=("guided", "litefocus"))
+@functools.partial(LowMemoryJit, static_argnames=("guided", "litefocus", "windows"))
 def denoise(
     unet: UNet,
     context: Context,
@@ -99,6 +102,7 @@ def denoise(
     *,
     guided: bool,
     litefocus: LiteFocusConfig | None,
+    windows: WindowLayout | None = None,
 ) -> SchedulerState:
     """Run the steps of a schedule in one ``lax.scan``.
 
@@ -115,21 +119,30 @@ def denoise(
         keys: from `random_keys`.
         guided: whether guidance runs.
         litefocus: sparse attention, or None for dense.
+        windows: where the network sees windows of the latents, their layout; all windows of a step share what
+            LiteFocus draws.
     """
     time_embeddings = unet.embed_time(jnp.asarray(schedule.steps.timestep))  # [S, D]
+    if windows is not None:
+        context = jax.tree.map(lambda array: jnp.repeat(array, windows.call_size, axis=0), context)
 
     def body(state: SchedulerState, xs: tuple) -> tuple[SchedulerState, None]:
         row, time_embedding, number = xs
-        sample = state.latents.astype(unet.dtype)
-        if guided:
-            sample = jnp.concatenate([sample, sample])
         is_drawn_once = litefocus is not None and litefocus.resample == "once"
         litefocus_key = keys.litefocus if is_drawn_once else jax.random.fold_in(keys.litefocus, number)
-        output = unet(sample, time_embedding, context, litefocus=litefocus, key_rng=litefocus_key)
-        output = output.astype(jnp.float32)
-        if guided:
-            negative, positive = jnp.split(output, 2)
-            output = negative + guidance_scale * (positive - negative)
+
+        def predict(latents: Array) -> Array:
+            sample = latents.astype(unet.dtype)
+            if guided:
+                sample = jnp.concatenate([sample, sample])
+            output = unet(sample, time_embedding, context, litefocus=litefocus, key_rng=litefocus_key)
+            output = output.astype(jnp.float32)
+            if guided:
+                negative, positive = jnp.split(output, 2)
+                output = negative + guidance_scale * (positive - negative)
+            return output
+
+        output = predict(state.latents) if windows is None else merge_windows(windows, predict, state.latents)
         noise = None
         if schedule.is_stochastic:
             step_keys = jax.vmap(jax.random.fold_in, (0, None))(keys.steps, number)
@@ -139,6 +152,20 @@ def denoise(
     numbers = first_step + jnp.arange(schedule.num_steps)
     state, _ = jax.lax.scan(body, state, (schedule.steps, time_embeddings, numbers))
     return state
+
+
+class PartialRun(NamedTuple):
+    """How far `sample` has come.
+
+    Attributes:
+        steps_done: a multiple of ``steps_per_call``.
+        steps_per_call: of the program that did them; another program would round differently.
+        state: after these steps.
+    """
+
+    steps_done: int
+    steps_per_call: int
+    state: SchedulerState
 
 
 def sample(
@@ -151,7 +178,11 @@ def sample(
     *,
     guided: bool,
     litefocus: LiteFocusConfig | None,
+    windows: WindowLayout | None = None,
+    length: int | None = None,
+    resumed: PartialRun | None = None,
     on_progress: Callable[[int], None] | None = None,
+    on_call: Callable[[PartialRun], None] | None = None,
 ) -> Float[Array, "sounds time frequency channels"]:
     """Denoise from start to end, telling ``on_progress`` the number of steps done, and answering Ctrl-C.
 
@@ -162,25 +193,40 @@ def sample(
     blocking, because Python delivers Ctrl-C only between its own instructions. The cost is one dispatch of a few
     milliseconds per call, which an accelerator hides behind the call that is running. After Ctrl-C the device still
     finishes the calls it was given, two at most.
+
+    ``length`` overrules the number of steps in a call. After every call ``on_call`` is given what a later run with the
+    same arguments can take as ``resumed``, to go on from there.
     """
-    length = _part(schedule, 0).num_steps
+    length = call_length(schedule) if length is None else length
     queued_ahead = 0 if jax.default_backend() == "cpu" else 1
     scale = jnp.float32(guidance_scale)
-    state = initial_state(schedule, latents)
-    running: collections.deque[tuple[int, jax.Array]] = collections.deque()
+    first, state = (0, initial_state(schedule, latents)) if resumed is None else (resumed.steps_done, resumed.state)
+    running: collections.deque[PartialRun] = collections.deque()
     logger.debug("sampling starts")
-    for start in range(0, schedule.num_steps, length):
-        part = _part(schedule, start)
-        state = denoise(unet, context, part, state, jnp.int32(start), scale, keys, guided=guided, litefocus=litefocus)
-        running.append((start + length, state.latents))
+    for start in range(first, schedule.num_steps, length):
+        state = denoise(
+            unet,
+            context,
+            _part(schedule, start, length),
+            state,
+            jnp.int32(start),
+            scale,
+            keys,
+            guided=guided,
+            litefocus=litefocus,
+            windows=windows,
+        )
+        running.append(PartialRun(start + length, length, state))
         is_last = start + length == schedule.num_steps
         while len(running) > (0 if is_last else queued_ahead):
-            steps_done, result = running.popleft()
-            wait_for(result, queued=state)
-            if steps_done == length:
+            finished = running.popleft()
+            wait_for(finished.state.latents, queued=state)
+            if finished.steps_done == first + length:
                 logger.debug("first step done" if length == 1 else f"first {length} steps done")
             if on_progress is not None:
-                on_progress(steps_done)
+                on_progress(finished.steps_done)
+            if on_call is not None:
+                on_call(finished)
     return state.latents
 
 
@@ -194,10 +240,13 @@ def compile_ahead(
     num_waveforms_per_prompt: int,
     guided: bool,
     litefocus: LiteFocusConfig | None,
-) -> Future[None]:
+    windows: WindowLayout | None = None,
+    length: int | None = None,
+) -> Future[Compiled]:
     """Compile the loop that `sample` is going to call, or read it from the cache, in another thread.
 
-    It needs the shapes of the prompts alone, so that it can go on while these are encoded.
+    It needs the shapes of the prompts alone, so that it can go on while these are encoded. The future's program is for
+    its memory analysis: `sample` finds it by itself.
 
     Args:
         unet: as for `sample`.
@@ -208,19 +257,18 @@ def compile_ahead(
         num_waveforms_per_prompt: as for `project_context`.
         guided: as for `sample`.
         litefocus: as for `sample`.
+        windows: as for `sample`.
+        length: as for `sample`.
     """
 
-    def compile_denoise() -> None:
+    def compile_denoise() -> Compiled:
         conditioning = jax.eval_shape(encode, *encode_arguments)
         project = functools.partial(project_context, num_waveforms_per_prompt=num_waveforms_per_prompt)
         context = jax.eval_shape(project, unet, conditioning)
-        part = _part(schedule, 0)
+        part = _part(schedule, 0, call_length(schedule) if length is None else length)
         state = jax.eval_shape(functools.partial(initial_state, schedule), latents)
-        scale = jnp.float32(1)
-        lowered = denoise.lower(
-            unet, context, part, state, jnp.int32(0), scale, keys, guided=guided, litefocus=litefocus
-        )
-        lowered.compile()
+        arguments = (unet, context, part, state, jnp.int32(0), jnp.float32(1), keys)
+        return denoise.lower(*arguments, guided=guided, litefocus=litefocus, windows=windows).compile()
 
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compile")
     future = executor.submit(compile_denoise)
@@ -228,10 +276,15 @@ def compile_ahead(
     return future
 
 
-def _part(schedule: Schedule, start: int) -> Schedule:
+def _part(schedule: Schedule, start: int, length: int) -> Schedule:
     """The rows that one call of `denoise` runs, from the given one on."""
-    length = steps_per_call(schedule.num_steps, jax.default_backend())
     return dataclasses.replace(schedule, steps=schedule.rows(start, start + length))
+
+
+def call_length(schedule: Schedule, stop_every: int | None = None) -> int:
+    """Steps of each call of `sample` on this device; calls end at every multiple of ``stop_every`` steps."""
+    divided = schedule.num_steps if stop_every is None else math.gcd(schedule.num_steps, stop_every)
+    return steps_per_call(divided, jax.default_backend())
 
 
 def wait_for(result: jax.Array, *, queued: Any = None) -> None:

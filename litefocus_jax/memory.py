@@ -1,8 +1,11 @@
-"""Compile programs for little memory, and give memory back to the system."""
+"""Compile programs for little memory, know how much there is, and give memory back to the system."""
 
 import ctypes
 import functools
+import os
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -59,6 +62,49 @@ def _compiler_options() -> dict[str, str] | None:
     except Exception:  # options come and go with XLA's versions, and so does the error for one that it does not know
         return None
     return _LITTLE_MEMORY
+
+
+def memory_limit() -> int | None:
+    """Bytes that the arrays of this process can take on the default device, those that it holds already included.
+
+    Of an accelerator it is what JAX may allocate. On a CPU it is the memory that Linux calls available, and this
+    process's own, within the limit of its control group; on other systems all memory that is built in.
+
+    Returns:
+        None where nobody tells.
+    """
+    statistics = jax.devices()[0].memory_stats()
+    if statistics is not None and "bytes_limit" in statistics:
+        return statistics["bytes_limit"]
+    if jax.default_backend() != "cpu":
+        return None
+    try:
+        limit = _kilobytes("/proc/meminfo", "MemAvailable") + _kilobytes("/proc/self/status", "RssAnon")
+    except (OSError, ValueError):
+        try:
+            limit = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        except (AttributeError, OSError, ValueError):
+            return None
+    return min([limit, *_control_group_limits()])
+
+
+def _kilobytes(path: str, name: str) -> int:
+    """An entry such as ``MemAvailable:  1024 kB`` of a file of Linux, in bytes."""
+    found = re.search(rf"^{name}:\s+(\d+) kB$", Path(path).read_text(encoding="utf-8"), re.MULTILINE)
+    if found is None:
+        raise ValueError(f"{path} has no {name}")
+    return 1024 * int(found.group(1))
+
+
+def _control_group_limits() -> list[int]:
+    """What containers set, in either version of Linux's control groups."""
+    limits = []
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            limits.append(int(Path(path).read_text(encoding="utf-8")))
+        except (OSError, ValueError):  # absent, or "max"
+            continue
+    return limits
 
 
 def release_unused_memory() -> None:

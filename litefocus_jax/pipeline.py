@@ -2,12 +2,14 @@
 
 import dataclasses
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.stages import Compiled
 from jaxtyping import Array, Float
 
 from litefocus_jax import generate
@@ -16,14 +18,31 @@ from litefocus_jax.checkpoint.store import Checkpoint, Components, open_checkpoi
 from litefocus_jax.compilation_cache import use_compilation_cache
 from litefocus_jax.litefocus import LiteFocusConfig
 from litefocus_jax.memory import release_unused_memory
+from litefocus_jax.memory_needs import estimate_memory, require_memory
 from litefocus_jax.models.unet import check_levels
 from litefocus_jax.progress import progress_bar
 from litefocus_jax.request import LatentGeometry, Request, make_request
-from litefocus_jax.tokenization import load_tokenizer, tokenize
+from litefocus_jax.resume import ResumableRun, RunCheckpoint
+from litefocus_jax.tokenization import load_tokenizer, tokenize_prompts
+from litefocus_jax.windows import WindowedDenoising
 
 
 class NonFiniteError(ValueError):
     """A stage of the generation returned NaN or infinity."""
+
+
+class Inputs(NamedTuple):
+    """What the programs of a generation take beside models, schedule and guidance.
+
+    Attributes:
+        keys: all randomness.
+        latents: the noise to begin with.
+        tokens: arguments of `generate.encode`.
+    """
+
+    keys: generate.RandomKeys
+    latents: Float[Array, "sounds time frequency channels"]
+    tokens: tuple[Any, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +167,9 @@ class AudioLDM2Pipeline:
         latents: Float[Array | np.ndarray, "sounds time frequency channels"] | None = None,
         scheduler: Literal["ddim", "dpm++"] | None = None,
         litefocus: LiteFocusConfig | Literal["auto"] | None = "auto",
+        windowed: WindowedDenoising | None = None,
+        run_checkpoint: RunCheckpoint | None = None,
+        check_memory: bool = True,
         progress: bool = True,
     ) -> AudioPipelineOutput:
         """Make sound from text.
@@ -169,11 +191,17 @@ class AudioLDM2Pipeline:
             latents: initial noise instead of the seed's, ``[prompts * waveforms, time, frequency, channel]``.
             scheduler: ``"ddim"``, ``"dpm++"`` or None for the checkpoint's own.
             litefocus: ``"auto"`` follows the paper (`LiteFocusConfig.for_duration`), None is dense attention.
+            windowed: denoise long sound in overlapping windows; sound of one window's length is not changed by it.
+            run_checkpoint: keep the run on disk, and go on with one that was ended.
+            check_memory: find out before sampling whether it can fit in memory.
             progress: draw a progress bar, where there is a terminal.
 
         Raises:
             TypeError: for an argument of a wrong type.
             ValueError: for an argument that cannot be honoured.
+            InsufficientMemoryError: when it cannot fit in the device's memory; the message says what to change.
+            ResumeError: when ``run_checkpoint`` is of another request or model.
+            FileExistsError: when ``run_checkpoint`` exists and is not to be resumed.
             NonFiniteError: when a stage returns NaN or infinity; the message names the stage.
         """
         request = make_request(
@@ -189,27 +217,22 @@ class AudioLDM2Pipeline:
             seed=seed,
             scheduler=scheduler,
             litefocus=litefocus,
+            windowed=windowed,
         )
-        check_levels(self.components.unet.config, request.litefocus)
-        keys = generate.random_keys(request.seed, len(request.prompts), request.num_waveforms_per_prompt)
-        latents = self._prepare_latents(request, keys, latents)
+        keys, latents, tokens = inputs = self.inputs(request, latents)
         models = self.components
+        run = None if run_checkpoint is None else ResumableRun(run_checkpoint, request, models, latents)
 
-        tokens = self._encode_arguments(request)
-        compiled = generate.compile_ahead(
-            models.unet,
-            tokens,
-            request.schedule,
-            latents,
-            keys,
-            num_waveforms_per_prompt=request.num_waveforms_per_prompt,
-            guided=request.guided,
-            litefocus=request.litefocus,
-        )
+        compiled = self.compile_ahead(request, inputs, length=run and run.length)
         conditioning = generate.encode(*tokens)
         _require_finite("text encoders", conditioning)
         context = generate.project_context(models.unet, conditioning, request.num_waveforms_per_prompt)
-        compiled.exception()  # waits; what goes wrong there goes wrong again below, where it is raised
+        # This waits; what goes wrong there goes wrong again below, where it is raised.
+        if compiled.exception() is None and check_memory:
+            # The decoder of a sound of usual length is not worth the wait for its compilation.
+            is_long = latents.shape[1] > (self.geometry.training_frames or 0)
+            needs = estimate_memory(models, request, compiled.result(), self.geometry, decoder=is_long)
+            require_memory(needs, request, models.dtype, self.geometry)
         release_unused_memory()
         with progress_bar("Denoising", request.schedule.num_steps, enabled=progress) as on_progress:
             latents = generate.sample(
@@ -221,12 +244,48 @@ class AudioLDM2Pipeline:
                 keys,
                 guided=request.guided,
                 litefocus=request.litefocus,
+                windows=request.windows,
+                length=run and run.length,
+                resumed=run and run.partial,
                 on_progress=on_progress,
+                on_call=run and run.after_call,
             )
         _require_finite("UNet", latents)
         audios = np.stack([self._decode(latents[index : index + 1]) for index in range(request.batch_size)])
+        if run is not None:
+            run.finish()
         return AudioPipelineOutput(
             audios[:, : self.geometry.samples(request.audio_length_in_s)], self.geometry.sampling_rate
+        )
+
+    def inputs(self, request: Request, latents: Array | np.ndarray | None = None) -> Inputs:
+        """What the programs take for a request.
+
+        Args:
+            request: what is to be made.
+            latents: initial noise instead of the seed's.
+
+        Raises:
+            TypeError: when ``latents`` are no numbers.
+            ValueError: when ``latents`` are misshapen, or LiteFocus is to be where the UNet has no attention.
+        """
+        check_levels(self.components.unet.config, request.litefocus)
+        keys = generate.random_keys(request.seed, len(request.prompts), request.num_waveforms_per_prompt)
+        return Inputs(keys, self._prepare_latents(request, keys, latents), self._encode_arguments(request))
+
+    def compile_ahead(self, request: Request, inputs: Inputs, *, length: int | None = None) -> Future[Compiled]:
+        """Compile the denoising loop of a request in another thread; see `generate.compile_ahead`."""
+        return generate.compile_ahead(
+            self.components.unet,
+            inputs.tokens,
+            request.schedule,
+            inputs.latents,
+            inputs.keys,
+            num_waveforms_per_prompt=request.num_waveforms_per_prompt,
+            guided=request.guided,
+            litefocus=request.litefocus,
+            windows=request.windows,
+            length=length,
         )
 
     def _prepare_latents(
@@ -250,34 +309,9 @@ class AudioLDM2Pipeline:
     def _encode_arguments(self, request: Request) -> tuple[Any, ...]:
         """What `generate.encode` takes, for the negative prompts (under guidance) followed by the prompts."""
         models = self.components
-        prompts = tokenize(self.tokenizer_2, request.prompts)
-        texts = request.prompts
-        input_ids, mask = prompts.input_ids, prompts.attention_mask
-        if request.guided:
-            # As in diffusers, a negative prompt longer than the longest prompt is cut to its length.
-            negative = tokenize(
-                self.tokenizer_2,
-                request.negative_prompts,
-                max_length=prompts.length,
-                reason="as many as the longest prompt has",
-            )
-            texts = request.negative_prompts + texts
-            input_ids = np.concatenate(
-                [_pad_to(negative.input_ids, input_ids, self.tokenizer_2.pad_token_id), input_ids]
-            )
-            mask = np.concatenate([_pad_to(negative.attention_mask, mask, False), mask])
-        clap = tokenize(self.tokenizer, texts)
-        return (
-            models.text_encoder,
-            models.text_encoder_2,
-            models.projection_model,
-            models.language_model,
-            clap.input_ids,
-            clap.attention_mask,
-            input_ids,
-            mask,
-            np.int32(prompts.length),
-        )
+        encoders = (models.text_encoder, models.text_encoder_2, models.projection_model, models.language_model)
+        negative = request.negative_prompts if request.guided else ()
+        return *encoders, *tokenize_prompts(self.tokenizer, self.tokenizer_2, request.prompts, negative)
 
     def _decode(self, latents: Float[Array, "1 time frequency channels"]) -> np.ndarray:
         """One sound at a time: its memory does not grow with the batch, and one program serves any batch."""
@@ -287,11 +321,6 @@ class AudioLDM2Pipeline:
         waveform = generate.vocode(models.vocoder, mel)
         _require_finite("vocoder", waveform)
         return np.asarray(waveform[0], np.float32)
-
-
-def _pad_to(array: np.ndarray, like: np.ndarray, value: Any) -> np.ndarray:
-    """Pad rows on the right to the length of another batch's."""
-    return np.pad(array, ((0, 0), (0, like.shape[1] - array.shape[1])), constant_values=value)
 
 
 def _require_finite(stage: str, arrays: Any) -> None:

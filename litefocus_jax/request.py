@@ -10,6 +10,7 @@ import numpy as np
 from litefocus_jax.config import JsonConfig, SchedulerConfig, UNetConfig, VAEConfig, VocoderConfig
 from litefocus_jax.litefocus import LiteFocusConfig
 from litefocus_jax.schedulers import Schedule, make_schedule
+from litefocus_jax.windows import WindowedDenoising, WindowLayout
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,8 +87,10 @@ class Request:
         guidance_scale: weight of classifier-free guidance; guidance runs when it is above 1.
         num_waveforms_per_prompt: sounds made for every prompt.
         seed: of all randomness.
+        eta: DDIM's share of fresh noise.
         schedule: the sampler and its steps.
         litefocus: sparse attention, or None for dense.
+        windows: of the latents, or None where the network sees them whole.
     """
 
     prompts: tuple[str, ...]
@@ -96,8 +99,10 @@ class Request:
     guidance_scale: float
     num_waveforms_per_prompt: int
     seed: int
+    eta: float
     schedule: Schedule
     litefocus: LiteFocusConfig | None
+    windows: WindowLayout | None
 
     @property
     def guided(self) -> bool:
@@ -124,11 +129,13 @@ def make_request(
     seed: int,
     scheduler: str | None,
     litefocus: LiteFocusConfig | Literal["auto"] | None,
+    windowed: WindowedDenoising | None = None,
 ) -> Request:
     """Check the arguments of a pipeline call and fill in the defaults.
 
     A single negative prompt serves every prompt. Without ``audio_length_in_s`` the clip is as long as those the
-    model was trained on.
+    model was trained on. What LiteFocus does if left to choose goes by the length of what the network sees: the sound,
+    or a window of it.
 
     Raises:
         TypeError: for an argument of a wrong type.
@@ -155,13 +162,22 @@ def make_request(
         )
     _count("num_inference_steps", num_inference_steps)
     _count("num_waveforms_per_prompt", num_waveforms_per_prompt)
-    schedule = make_schedule(scheduler_config, num_inference_steps, scheduler=scheduler, eta=_number("eta", eta))
+    eta = _number("eta", eta)
+    schedule = make_schedule(scheduler_config, num_inference_steps, scheduler=scheduler, eta=eta)
+    if windowed is not None and not isinstance(windowed, WindowedDenoising):
+        raise TypeError(f"windowed is a {type(windowed).__name__}; expected None or a WindowedDenoising")
+    windows = windowed and windowed.layout(
+        geometry.latent_frames(seconds),
+        seconds_per_frame=geometry.shortest_in_s,
+        training_frames=geometry.training_frames,
+    )
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
         raise ValueError(f"seed = {seed!r}; expected a whole number from 0 to 2**32 - 1")
     if isinstance(litefocus, str):
         if litefocus != "auto":
             raise ValueError(f"litefocus = {litefocus!r}; expected 'auto', None or a LiteFocusConfig")
-        litefocus = LiteFocusConfig.for_duration(seconds)
+        seen_in_s = seconds if windows is None else windows.window * geometry.shortest_in_s
+        litefocus = LiteFocusConfig.for_duration(seen_in_s)
     elif litefocus is not None and not isinstance(litefocus, LiteFocusConfig):
         raise TypeError(f"litefocus is a {type(litefocus).__name__}; expected 'auto', None or a LiteFocusConfig")
     return Request(
@@ -171,8 +187,10 @@ def make_request(
         guidance_scale=_number("guidance_scale", guidance_scale),
         num_waveforms_per_prompt=int(num_waveforms_per_prompt),
         seed=int(seed),
+        eta=eta,
         schedule=schedule,
         litefocus=litefocus,
+        windows=windows,
     )
 
 

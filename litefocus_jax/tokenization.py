@@ -116,6 +116,40 @@ def tokenize(
     return Tokens(input_ids, np.arange(padded_length) < lengths[:, None], length)
 
 
+def tokenize_prompts(
+    tokenizer: Any, tokenizer_2: Any, prompts: Sequence[str], negative_prompts: Sequence[str] = ()
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.int32]:
+    """Tokenize the negative prompts followed by the prompts, for both text encoders.
+
+    As in diffusers, a negative prompt longer than the longest prompt is cut to its length.
+
+    Args:
+        tokenizer: CLAP's.
+        tokenizer_2: T5's.
+        prompts: the batch.
+        negative_prompts: as many texts, or none without guidance.
+
+    Returns:
+        CLAP's token ids and mask, T5's token ids and mask, and the tokens of the longest prompt: what
+        `litefocus_jax.models.conditioning.encode_text` takes.
+    """
+    positive = tokenize(tokenizer_2, prompts)
+    input_ids, mask = positive.input_ids, positive.attention_mask
+    if negative_prompts:
+        negative = tokenize(
+            tokenizer_2, negative_prompts, max_length=positive.length, reason="as many as the longest prompt has"
+        )
+        input_ids = np.concatenate([_pad_to(negative.input_ids, input_ids, tokenizer_2.pad_token_id), input_ids])
+        mask = np.concatenate([_pad_to(negative.attention_mask, mask, False), mask])
+    clap = tokenize(tokenizer, [*negative_prompts, *prompts])
+    return clap.input_ids, clap.attention_mask, input_ids, mask, np.int32(positive.length)
+
+
+def _pad_to(array: np.ndarray, like: np.ndarray, value: Any) -> np.ndarray:
+    """Pad rows on the right to the length of another batch's."""
+    return np.pad(array, ((0, 0), (0, like.shape[1] - array.shape[1])), constant_values=value)
+
+
 def _lost_text(tokenizer: Any, full: list[int], kept: list[int]) -> str:
     """What the tokens that were cut off say."""
     special = set(tokenizer.all_special_ids)

@@ -55,6 +55,12 @@ def small_components() -> Components:
 
 
 @functools.cache
+def small_pipeline() -> AudioLDM2Pipeline:
+    """The pipeline of `small_components`, for tests that compile the sampling loop anew."""
+    return AudioLDM2Pipeline(small_components())
+
+
+@functools.cache
 def small_checkpoint() -> Path:
     """`small_components` as a native folder."""
     folder = tiny_checkpoint().with_name("small")

@@ -131,6 +131,8 @@ def test_options_reach_the_pipeline(fake):
         "seed": 7,
         "scheduler": "ddim",
         "litefocus": LiteFocusConfig(sparse_ratio=0.2),
+        "windowed": None,
+        "check_memory": True,
         "progress": True,
     }
 

@@ -18,7 +18,9 @@ logger = logging.getLogger("litefocus_jax")
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells count it."""
 
-_OUT_OF_MEMORY = "out of memory; ask for shorter sound, fewer waveforms or a smaller batch, or --dtype bfloat16"
+_OUT_OF_MEMORY = (
+    "out of memory; ask for shorter sound, fewer waveforms or a smaller batch, --windowed swap, or --dtype bfloat16"
+)
 
 
 def configure_logging(verbose: bool) -> None:

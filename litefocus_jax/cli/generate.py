@@ -14,13 +14,16 @@ from litefocus_jax.cli.console import messages, output, reporting_errors
 
 if TYPE_CHECKING:
     from litefocus_jax.cli.destinations import Destination
+    from litefocus_jax.cli.run_files import RunFiles
     from litefocus_jax.litefocus import LiteFocusConfig
     from litefocus_jax.pipeline import AudioPipelineOutput
+    from litefocus_jax.windows import WindowedDenoising
 
 _BUNDLED_NOTICE = (
     "Loading foley, the small bundled model, of 36 kinds of synthetic sound; for a real one: -m cvssp/audioldm2"
 )
 _SOUND, _SAMPLING, _ATTENTION = "What to make", "How to sample", "Attention and numbers"
+_LONG = "Long sound"
 
 
 def generate(
@@ -113,6 +116,38 @@ def generate(
         Literal["float32", "bfloat16", "float16"] | None,
         typer.Option(help="Of weights and computation; chosen by device unless given.", rich_help_panel=_ATTENTION),
     ] = None,
+    windowed: Annotated[
+        Literal["swap", "average"] | None,
+        typer.Option(
+            help="Denoise in overlapping windows: swap takes shared frames by turns (SaFa), average their mean "
+            "(MultiDiffusion).",
+            rich_help_panel=_LONG,
+        ),
+    ] = None,
+    windowed_length: Annotated[
+        float | None,
+        typer.Option(help="Seconds in a window; the model's training length unless given.", rich_help_panel=_LONG),
+    ] = None,
+    windowed_overlap: Annotated[
+        float | None,
+        typer.Option(help="Seconds that windows share; a fifth of a window unless given.", rich_help_panel=_LONG),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what memory and time it would take.", rich_help_panel=_LONG)
+    ] = False,
+    checkpoint_every: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Keep the run on disk, beside the sound, after this many steps.", rich_help_panel=_LONG
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on where the same command was ended.", rich_help_panel=_LONG),
+    ] = False,
+    ignore_memory: Annotated[
+        bool, typer.Option("--ignore-memory", help="Run even if memory seems too small.", rich_help_panel=_LONG)
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the files.")] = False,
 ) -> None:
     """Make sound from text.
@@ -128,6 +163,9 @@ def generate(
         raise typer.BadParameter("dpm++ adds no noise; use --scheduler ddim, or leave it at 0", param_hint="--eta")
     if sparse_ratio is not None and litefocus != "on":
         raise typer.BadParameter("needs --litefocus on", param_hint="--sparse-ratio")
+    for option, seconds in (("--windowed-length", windowed_length), ("--windowed-overlap", windowed_overlap)):
+        if seconds is not None and windowed is None:
+            raise typer.BadParameter("needs --windowed swap or --windowed average", param_hint=option)
 
     with reporting_errors():
         prompts = [*(prompt or []), *(_read_prompts(prompts_file) if prompts_file else [])]
@@ -135,14 +173,18 @@ def generate(
             raise typer.BadParameter("give at least one, and none of them empty", param_hint="PROMPT")
 
         # In this order, because each part takes longer than the one before it.
-        from litefocus_jax import audio
         from litefocus_jax.cli.destinations import plan
+        from litefocus_jax.cli.run_files import RunFiles
 
         files = plan(prompts, seed, waveforms, target=target, spectrogram=spectrogram)
-        for file in itertools.chain(*files):
-            audio.check_writable(file.sound, subtype=subtype, overwrite=overwrite)
-            if file.picture is not None:
-                audio.check_picture_writable(file.picture, overwrite=overwrite)
+        runs = RunFiles(every=checkpoint_every, resume=resume, overwrite=overwrite)
+        batches = runs.remaining([files[start : start + batch_size] for start in range(0, len(files), batch_size)])
+        for batch in batches:
+            runs.check_writable(batch, subtype)
+        if not batches:
+            if not quiet:
+                messages.print("All of these sounds are there already.")
+            return
 
         from litefocus_jax.checkpoint.bundled import BUNDLED_MODEL
         from litefocus_jax.checkpoint.store import open_checkpoint
@@ -163,35 +205,45 @@ def generate(
             "seed": seed,
             "scheduler": scheduler,
             "litefocus": _litefocus_config(litefocus, sparse_ratio),
+            "windowed": _windowed_denoising(windowed, windowed_length, windowed_overlap),
         }
         # What the model cannot honour is found before its weights are read.
-        make_request(
-            LatentGeometry.from_configs(**checkpoint.configs), checkpoint.scheduler, prompt=prompts, **settings
-        )
+        geometry = LatentGeometry.from_configs(**checkpoint.configs)
+        make_request(geometry, checkpoint.scheduler, prompt=prompts, **settings)
         pipe = AudioLDM2Pipeline.from_checkpoint(checkpoint, dtype=dtype)
-        make = functools.partial(pipe, **settings, progress=not quiet)
-        batches = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]
-        summary = _make_and_save(make, batches, subtype)
+        if dry_run:
+            from litefocus_jax.cli.dry_run import print_estimate
+
+            request = make_request(geometry, checkpoint.scheduler, prompt=_prompts(batches[0]), **settings)
+            print_estimate(pipe, request, sum(len(batch) * waveforms for batch in batches))
+            return
+        make = functools.partial(pipe, **settings, check_memory=not ignore_memory, progress=not quiet)
+        summary = _make_and_save(make, batches, subtype, runs)
         if not quiet:
             messages.print(summary)
 
 
 def _make_and_save(
-    make: Callable[[list[str]], "AudioPipelineOutput"], batches: list[list[list["Destination"]]], subtype: str
+    make: Callable[..., "AudioPipelineOutput"],
+    batches: list[list[list["Destination"]]],
+    subtype: str,
+    runs: "RunFiles",
 ) -> str:
     """Run the batches, and write each one's files before the next; returns how long it took.
 
     Args:
-        make: from prompts to their sounds, with all else settled.
+        make: from prompts, and what ``runs`` adds, to their sounds, with all else settled.
         batches: lists of prompts, each the list of its waveforms' destinations.
         subtype: sample format.
+        runs: where each batch is kept while it runs.
     """
     from litefocus_jax.audio import save_audio, spectrogram_picture
 
     seconds_made = seconds_taken = 0.0
     for batch in batches:
         started = time.perf_counter()
-        result = make([waveforms[0].prompt for waveforms in batch])
+        with runs.kept(batch) as arguments:
+            result = make(_prompts(batch), **arguments)
         seconds_taken += time.perf_counter() - started
         seconds_made += result.audios.size / result.sampling_rate
         for waveform, file in zip(result.audios, itertools.chain(*batch), strict=True):
@@ -200,8 +252,23 @@ def _make_and_save(
             if file.picture is not None:
                 spectrogram_picture(file.picture, waveform, result.sampling_rate, title=file.prompt)
                 output.print(str(file.picture), markup=False)
+        runs.remove(batch)
     factor = seconds_taken / seconds_made
     return f"{seconds_made:.2f} s of sound in {seconds_taken:.1f} s, a real-time factor of {factor:.2f}"
+
+
+def _prompts(batch: list[list["Destination"]]) -> list[str]:
+    return [waveforms[0].prompt for waveforms in batch]
+
+
+def _windowed_denoising(
+    method: 'Literal["swap", "average"] | None', window_in_s: float | None, overlap_in_s: float | None
+) -> "WindowedDenoising | None":
+    if method is None:
+        return None
+    from litefocus_jax.windows import WindowedDenoising
+
+    return WindowedDenoising(method, window_in_s, overlap_in_s)
 
 
 def _litefocus_config(choice: str, sparse_ratio: float | None) -> 'LiteFocusConfig | Literal["auto"] | None':

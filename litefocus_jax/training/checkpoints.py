@@ -1,7 +1,6 @@
 """The state of a training on disk: one folder per checkpoint, written by orbax, which knows its model."""
 
 import contextlib
-import hashlib
 import json
 import logging
 import re
@@ -10,11 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import jax
-import numpy as np
 from jax.sharding import Sharding
 
-from litefocus_jax.checkpoint.modules import leaves
-from litefocus_jax.checkpoint.opened import Components
 from litefocus_jax.checkpoint.replacement import replacement_folder
 from litefocus_jax.checkpoint.rules import CheckpointError
 from litefocus_jax.config import read_json
@@ -31,27 +27,10 @@ _STATE = "state"
 _FOLDER_NAME = re.compile(r"step-(\d{8})")
 # What may change from one part of a training to the next: it decides what is on disk, and not the weights.
 _FREE_FIELDS = frozenset({"save_every", "keep"})
-_SAMPLES_PER_ARRAY = 64
 
 
 class SavingError(OSError):
     """A checkpoint could not be written; earlier ones are as they were."""
-
-
-def fingerprint(components: Components) -> dict[str, str]:
-    """What a model is recognised by: for each sub-model a digest of its configuration, names, shapes and some weights.
-
-    Two models differ if any array does at one of some sixty places. The noise schedule is part of it.
-    """
-    digests = {"scheduler": _digest(json.dumps(components.scheduler.to_dict(), sort_keys=True).encode())}
-    for name, module in components.modules.items():
-        pieces = [json.dumps(module.config.to_dict(), sort_keys=True).encode()]
-        for path, leaf in sorted(leaves(module).items()):
-            values = np.asarray(leaf).reshape(-1)
-            some = values[:: max(1, values.size // _SAMPLES_PER_ARRAY)].astype(np.float32)
-            pieces += [f"{path} {leaf.shape}".encode(), some.tobytes()]
-        digests[name] = _digest(*pieces)
-    return digests
 
 
 class TrainingCheckpoints:
@@ -186,11 +165,3 @@ def _errors_told_once() -> Iterator[None]:
         yield
     finally:
         log.setLevel(level)
-
-
-def _digest(*pieces: bytes) -> str:
-    digest = hashlib.sha256()
-    for piece in pieces:
-        digest.update(len(piece).to_bytes(8, "little"))
-        digest.update(piece)
-    return digest.hexdigest()[:32]

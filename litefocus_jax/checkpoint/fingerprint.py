@@ -1,0 +1,36 @@
+"""What a model is recognised by, without reading all of its weights."""
+
+import hashlib
+import json
+
+import numpy as np
+
+from litefocus_jax.checkpoint.modules import leaves
+from litefocus_jax.checkpoint.opened import Components
+
+_SAMPLES_PER_ARRAY = 64
+
+
+def fingerprint(components: Components) -> dict[str, str]:
+    """For each sub-model a digest of its configuration, names, shapes and some weights.
+
+    Two models differ if any array does at one of some sixty places. The noise schedule is part of it.
+    """
+    digests = {"scheduler": digest(json.dumps(components.scheduler.to_dict(), sort_keys=True).encode())}
+    for name, module in components.modules.items():
+        pieces = [json.dumps(module.config.to_dict(), sort_keys=True).encode()]
+        for path, leaf in sorted(leaves(module).items()):
+            values = np.asarray(leaf).reshape(-1)
+            some = values[:: max(1, values.size // _SAMPLES_PER_ARRAY)].astype(np.float32)
+            pieces += [f"{path} {leaf.shape}".encode(), some.tobytes()]
+        digests[name] = digest(*pieces)
+    return digests
+
+
+def digest(*pieces: bytes) -> str:
+    """128 bits of SHA-256 over some pieces, each with its length, as hexadecimal digits."""
+    hashed = hashlib.sha256()
+    for piece in pieces:
+        hashed.update(len(piece).to_bytes(8, "little"))
+        hashed.update(piece)
+    return hashed.hexdigest()[:32]

@@ -1,0 +1,56 @@
+"""``litefocus-jax generate --dry-run``: what a request would take."""
+
+from typing import TYPE_CHECKING
+
+from litefocus_jax.cli.console import messages, output
+
+if TYPE_CHECKING:
+    from litefocus_jax.pipeline import AudioLDM2Pipeline
+    from litefocus_jax.request import Request
+
+
+def print_estimate(pipe: "AudioLDM2Pipeline", request: "Request", num_sounds: int) -> None:
+    """Print the memory of a request, and if it fits the time of as many sounds as a command makes.
+
+    Args:
+        pipe: the pipeline, with its weights.
+        request: the first batch of the command.
+        num_sounds: of all batches.
+
+    Raises:
+        InsufficientMemoryError: when the request cannot fit.
+    """
+    from litefocus_jax.estimate import estimate_memory, estimate_time
+    from litefocus_jax.memory_needs import gigabytes, require_memory
+
+    messages.print("Compiling")
+    needs = estimate_memory(pipe, request)
+    stages = ", ".join(f"{name} {gigabytes(count)}" for name, count in needs.stages.items())
+    limit = "of unknown" if needs.limit is None else f"of {gigabytes(needs.limit)}"
+    output.print(f"Memory  {gigabytes(needs.needed)} {limit}: weights {gigabytes(needs.weights)}, and the largest of")
+    output.print(f"        {stages}")
+    output.print("        XLA's account of the compiled programs; interpreter and compiler come on top")
+    require_memory(needs, request, pipe.components.dtype, pipe.geometry)
+
+    messages.print("Timing a call of the denoising loop, and the decoding of a short clip")
+    times = estimate_time(pipe, request)
+    batches = num_sounds / request.batch_size
+    output.print(
+        f"Time    {duration(batches * times.total_s)}: {times.num_steps} steps of {duration(times.step_s)}, "
+        f"decoding {duration(times.decoding_s)}{f', {batches:g} times' if batches != 1 else ''}"
+    )
+    output.print(
+        "        steps as measured just now on this request, decoding in proportion to "
+        f"{times.measured_sound_s:g} s of sound, measured too; loading and compiling come on top"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds in a unit that is easily read.
+
+    >>> duration(0.0512), duration(75), duration(5400), duration(90000)
+    ('0.0512 s', '75 s', '90 min', '25 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"

@@ -1,0 +1,91 @@
+"""What is left to do of a command that was ended, and the files in which its batches are kept while they run."""
+
+import contextlib
+import dataclasses
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from litefocus_jax.cli.console import messages
+from litefocus_jax.cli.destinations import Destination
+
+Batch = list[list[Destination]]
+"""Prompts that run together, each the list of its waveforms' destinations."""
+
+_SUFFIX = ".checkpoint.safetensors"
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFiles:
+    """The files of a command's runs: each lies beside the first sound of its batch, and is named after it.
+
+    Attributes:
+        every: steps after which they are written, or None.
+        resume: go on with what an earlier command left.
+        overwrite: replace the files of earlier commands.
+    """
+
+    every: int | None
+    resume: bool
+    overwrite: bool
+
+    def path(self, batch: Batch) -> Path:
+        """Where a batch is kept."""
+        sound = batch[0][0].sound
+        return sound.with_name(sound.name + _SUFFIX)
+
+    def remaining(self, batches: list[Batch]) -> list[Batch]:
+        """The batches to run: when resuming those alone that lack a file, or were left in the middle."""
+        return [batch for batch in batches if not (self.resume and self._is_complete(batch))]
+
+    def check_writable(self, batch: Batch, subtype: str) -> None:
+        """Find out whether all files of a batch can be written.
+
+        Raises:
+            ValueError: when a suffix or the subtype is unknown.
+            FileExistsError: when a file exists that is not to be replaced, or the batch was left in the middle and is
+                not to be resumed.
+            OSError: when a file cannot be written.
+        """
+        from litefocus_jax import audio
+
+        # The files of a batch that was ended while they were written come out the same again.
+        replace = self.overwrite or (self.resume and self.path(batch).exists())
+        for file in itertools.chain(*batch):
+            audio.check_writable(file.sound, subtype=subtype, overwrite=replace)
+            if file.picture is not None:
+                audio.check_picture_writable(file.picture, overwrite=replace)
+        if self.every is not None and self.path(batch).exists() and not (self.resume or self.overwrite):
+            raise FileExistsError(
+                f"{self.path(batch)} was left by a command that was ended; go on with it (--resume), or start anew "
+                "(--overwrite)"
+            )
+
+    @contextlib.contextmanager
+    def kept(self, batch: Batch) -> Iterator[dict[str, Any]]:
+        """Yields what else the pipeline is to be called with; after Ctrl-C it tells how to go on."""
+        if self.every is None and not self.resume:
+            yield {}
+            return
+        from litefocus_jax.resume import RunCheckpoint
+
+        path = self.path(batch)
+        if self.overwrite and not self.resume:
+            path.unlink(missing_ok=True)
+        try:
+            yield {"run_checkpoint": RunCheckpoint(path, every=self.every, resume=self.resume, keep=True)}
+        except KeyboardInterrupt:
+            if path.exists():
+                messages.print(f"{path} is where it was left; the same command with --resume goes on.", markup=False)
+            raise
+
+    def remove(self, batch: Batch) -> None:
+        """Remove the file of a batch whose sounds are written."""
+        if self.every is not None or self.resume:
+            self.path(batch).unlink(missing_ok=True)
+
+    def _is_complete(self, batch: Batch) -> bool:
+        # A run that is left beside its sound is one that was to replace it.
+        files = [path for file in itertools.chain(*batch) for path in (file.sound, file.picture) if path is not None]
+        return all(path.exists() for path in files) and not self.path(batch).exists()
