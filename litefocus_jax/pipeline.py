@@ -167,7 +167,8 @@ class AudioLDM2Pipeline:
             seed: of all randomness; the same seed starts every prompt from the same noise.
             latents: initial noise instead of the seed's, ``[prompts * waveforms, time, frequency, channel]``.
             scheduler: ``"ddim"``, ``"dpm++"`` or None for the checkpoint's own.
-            litefocus: ``"auto"`` follows the paper (`LiteFocusConfig.for_duration`), None is dense attention.
+            litefocus: ``"auto"`` follows the paper, and beyond its lengths takes linear cost
+                (`LiteFocusConfig.for_duration`); None is dense attention.
             progress: draw a progress bar, where there is a terminal.
 
         Raises:

@@ -87,7 +87,7 @@ class Request:
         num_waveforms_per_prompt: sounds made for every prompt.
         seed: of all randomness.
         schedule: the sampler and its steps.
-        litefocus: sparse attention, or None for dense.
+        litefocus: sparse attention with its window, if any, in latent frames; or None for dense.
     """
 
     prompts: tuple[str, ...]
@@ -172,7 +172,7 @@ def make_request(
         num_waveforms_per_prompt=int(num_waveforms_per_prompt),
         seed=int(seed),
         schedule=schedule,
-        litefocus=litefocus,
+        litefocus=None if litefocus is None else litefocus.in_frames(geometry.shortest_in_s),
     )
 
 
