@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from litefocus_jax.cli.attention import AttentionChoice, check_options, litefocus_config
 from litefocus_jax.cli.console import messages, output, reporting_errors
 
 if TYPE_CHECKING:
     from litefocus_jax.cli.destinations import Destination
-    from litefocus_jax.litefocus import LiteFocusConfig
     from litefocus_jax.pipeline import AudioPipelineOutput
 
 _SOUND, _SAMPLING, _ATTENTION = "What to make", "How to sample", "Attention and numbers"
@@ -89,18 +89,40 @@ def generate(
         ),
     ] = 1,
     litefocus: Annotated[
-        Literal["auto", "on", "off"],
-        typer.Option(help="Sparse attention; auto follows the paper by duration.", rich_help_panel=_ATTENTION),
+        AttentionChoice,
+        typer.Option(
+            help="Sparse attention; auto follows the paper by duration, and linear costs in proportion to it.",
+            rich_help_panel=_ATTENTION,
+        ),
     ] = "auto",
     sparse_ratio: Annotated[
         float | None,
         typer.Option(
             min=0.0,
             max=1.0,
-            help="Share of tokens gathered across frequencies, 0.1 unless given; with --litefocus on.",
+            help="Share of tokens gathered across frequencies, 0.1 unless given; with --litefocus on or linear.",
             rich_help_panel=_ATTENTION,
         ),
     ] = None,
+    max_cross_tokens: Annotated[
+        int | None,
+        typer.Option(min=1, help="The most of them; with --litefocus on or linear.", rich_help_panel=_ATTENTION),
+    ] = None,
+    window: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds to either side in which a token sees its own frequency; with --litefocus on or linear.",
+            rich_help_panel=_ATTENTION,
+        ),
+    ] = None,
+    scale_scores: Annotated[
+        bool,
+        typer.Option(
+            "--scale-scores",
+            help="Sharpen attention by the logarithm of what it sees against training; not with --litefocus auto.",
+            rich_help_panel=_ATTENTION,
+        ),
+    ] = False,
     dtype: Annotated[
         Literal["float32", "bfloat16", "float16"] | None,
         typer.Option(help="Of weights and computation; chosen by device unless given.", rich_help_panel=_ATTENTION),
@@ -118,8 +140,13 @@ def generate(
         raise typer.BadParameter(f"{guidance} is not a finite number", param_hint="--guidance")
     if eta > 0 and scheduler == "dpm++":
         raise typer.BadParameter("dpm++ adds no noise; use --scheduler ddim, or leave it at 0", param_hint="--eta")
-    if sparse_ratio is not None and litefocus != "on":
-        raise typer.BadParameter("needs --litefocus on", param_hint="--sparse-ratio")
+    attention: dict[str, Any] = {
+        "sparse_ratio": sparse_ratio,
+        "max_cross_tokens": max_cross_tokens,
+        "window": window,
+        "scale_scores": scale_scores,
+    }
+    check_options(litefocus, **attention)
 
     with reporting_errors():
         prompts = [*(prompt or []), *(_read_prompts(prompts_file) if prompts_file else [])]
@@ -153,7 +180,7 @@ def generate(
             "eta": eta,
             "seed": seed,
             "scheduler": scheduler,
-            "litefocus": _litefocus_config(litefocus, sparse_ratio),
+            "litefocus": "auto" if litefocus == "auto" else litefocus_config(litefocus, **attention),
         }
         # What the model cannot honour is found before its weights are read.
         make_request(
@@ -193,16 +220,6 @@ def _make_and_save(
                 output.print(str(file.picture), markup=False)
     factor = seconds_taken / seconds_made
     return f"{seconds_made:.2f} s of sound in {seconds_taken:.1f} s, a real-time factor of {factor:.2f}"
-
-
-def _litefocus_config(choice: str, sparse_ratio: float | None) -> 'LiteFocusConfig | Literal["auto"] | None':
-    if choice == "auto":
-        return "auto"
-    if choice == "off":
-        return None
-    from litefocus_jax.litefocus import LiteFocusConfig
-
-    return LiteFocusConfig() if sparse_ratio is None else LiteFocusConfig(sparse_ratio=sparse_ratio)
 
 
 def _read_prompts(path: Path) -> list[str]:
