@@ -27,11 +27,11 @@ ENVIRONMENT_VARIABLE = "LITEFOCUS_ATTENTION"
 """Name of the variable whose value, a `Backend`, stands in for ``backend="auto"``."""
 
 # On a CPU a tile is one head and this many queries, so that it stays in cache between its two matrix products.
-_CPU_TILE_ROWS = 256
+CPU_TILE_ROWS = 256
 # With this few keys a tile is too small to repay the loop around it, or the fused kernel.
 _FEW_KEYS = 64
 # Elsewhere a tile spans all heads, to fill the device; its scores are held to this many (256 MiB).
-_ACCELERATOR_TILE_SCORES = 2**26
+ACCELERATOR_TILE_SCORES = 2**26
 
 
 def dot_product_attention(
@@ -101,7 +101,7 @@ def choose_backend(
     half_precision = query.dtype in (jnp.bfloat16, jnp.float16)
     if half_precision and not masked and head_dim % 8 == 0 and head_dim <= 128 and _gpu_generation() >= 8:
         return "cudnn"
-    return "plain" if batch * heads * queries * keys <= _ACCELERATOR_TILE_SCORES else "tiled"
+    return "plain" if batch * heads * queries * keys <= ACCELERATOR_TILE_SCORES else "tiled"
 
 
 def _requested_backend(backend: str) -> str:
@@ -175,12 +175,12 @@ def _tiled(query: Array, key: Array, value: Array, key_mask: Array | None, scale
     batch, queries, heads, head_dim = query.shape
     keys, dtype = key.shape[1], query.dtype
     if jax.default_backend() == "cpu":
-        group, rows = 1, _CPU_TILE_ROWS
+        group, rows = 1, CPU_TILE_ROWS
         # XLA's bfloat16 matrix products are slower than float32 ones on a CPU.
         query, key, value = (array.astype(jnp.float32) for array in (query, key, value))
     else:
         group = batch * heads
-        rows = max(1, _ACCELERATOR_TILE_SCORES // (group * keys))
+        rows = max(1, ACCELERATOR_TILE_SCORES // (group * keys))
     # Equal blocks, so that fewer rows of padding than blocks are computed in vain.
     blocks = math.ceil(queries / rows)
     rows = math.ceil(queries / blocks)
@@ -197,9 +197,8 @@ def _tiled(query: Array, key: Array, value: Array, key_mask: Array | None, scale
         key_mask = jnp.repeat(key_mask, heads, axis=0).reshape(-1, group, 1, keys)
 
     def attend_tile(shared: tuple[Array, Array, Array | None], query: Array, number: Array) -> Array:
-        key, value, key_mask = jax.tree.map(
-            lambda array: jax.lax.dynamic_index_in_dim(array, number // blocks, keepdims=False), shared
-        )  # [group, K, D] twice, [group, 1, K]
+        del number
+        key, value, key_mask = shared  # [group, K, D] twice, [group, 1, K]
         scores = jnp.einsum("gqd,gkd->gqk", query, key, preferred_element_type=jnp.float32)
         if key_mask is not None:
             scores = jnp.where(key_mask, scores, jnp.finfo(jnp.float32).min)
@@ -209,7 +208,8 @@ def _tiled(query: Array, key: Array, value: Array, key_mask: Array | None, scale
         mixed = jnp.einsum("gqk,gkd->gqd", weights.astype(value.dtype), value, preferred_element_type=jnp.float32)
         return (mixed / total).astype(query.dtype)
 
-    mixed = map_in_place(attend_tile, (fold(key), fold(value), key_mask), query_blocks)
+    shared = (fold(key), fold(value), key_mask)
+    mixed = map_in_place(attend_tile, shared, query_blocks, groups=batch * heads // group)
     mixed = mixed.reshape(-1, blocks, group, rows, head_dim).swapaxes(1, 2)  # [groups, group, blocks, rows, D]
     mixed = mixed.reshape(batch, heads, blocks * rows, head_dim)[:, :, :queries]
     return mixed.transpose(0, 2, 1, 3).astype(dtype)

@@ -190,7 +190,8 @@ class AudioLDM2Pipeline:
             seed: of all randomness; the same seed starts every prompt from the same noise.
             latents: initial noise instead of the seed's, ``[prompts * waveforms, time, frequency, channel]``.
             scheduler: ``"ddim"``, ``"dpm++"`` or None for the checkpoint's own.
-            litefocus: ``"auto"`` follows the paper (`LiteFocusConfig.for_duration`), None is dense attention.
+            litefocus: ``"auto"`` follows the paper, and beyond its lengths takes linear cost
+                (`LiteFocusConfig.for_duration`); None is dense attention.
             windowed: denoise long sound in overlapping windows; sound of one window's length is not changed by it.
             run_checkpoint: keep the run on disk, and go on with one that was ended.
             check_memory: find out before sampling whether it can fit in memory.

@@ -89,7 +89,7 @@ class Request:
         seed: of all randomness.
         eta: DDIM's share of fresh noise.
         schedule: the sampler and its steps.
-        litefocus: sparse attention, or None for dense.
+        litefocus: sparse attention with its window, if any, in latent frames; or None for dense.
         windows: of the latents, or None where the network sees them whole.
     """
 
@@ -189,7 +189,7 @@ def make_request(
         seed=int(seed),
         eta=eta,
         schedule=schedule,
-        litefocus=litefocus,
+        litefocus=None if litefocus is None else litefocus.in_frames(geometry.shortest_in_s),
         windows=windows,
     )
 

@@ -102,7 +102,7 @@ def test_tiled_memory_does_not_hold_the_score_matrix(differentiate):
 def test_tiles_on_other_platforms_span_all_heads(monkeypatch):
     inputs = random_inputs(2, 50, 40, 3, 8)
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
-    monkeypatch.setattr(attention, "_ACCELERATOR_TILE_SCORES", 2 * 3 * 40 * 7)
+    monkeypatch.setattr(attention, "ACCELERATOR_TILE_SCORES", 2 * 3 * 40 * 7)
     actual = dot_product_attention(*inputs, key_lengths=jnp.array([40, 3]), backend="tiled")
     np.testing.assert_allclose(actual, expected_attention(inputs, jnp.arange(40) < np.array([[40], [3]])), atol=2e-6)
 

@@ -31,6 +31,8 @@ def test_variants_differ_by_their_attention() -> None:
     assert _workload("dense", 40.0).litefocus is None
     assert _workload("litefocus", 10.0).litefocus == LiteFocusConfig()
     assert _workload("same_frequency", 10.0).litefocus == LiteFocusConfig(cross_frequency=False)
+    assert _workload("linear", 10.0).litefocus == LiteFocusConfig.linear().in_frames(0.04)
+    assert _workload("auto", 320.0).litefocus == _workload("linear", 320.0).litefocus
 
 
 def test_the_measured_shape_is_that_of_the_published_model() -> None:
@@ -69,11 +71,11 @@ def test_stages_are_drawn_and_tabled(tmp_path: Path) -> None:
 
 
 def test_bench_measures_a_tiny_model_and_its_stages(tmp_path: Path) -> None:
-    arguments = ["--config=tiny", "--durations=0.4", "--variants=same_frequency", "--rounds=2", "--stages"]
+    arguments = ["--config=tiny", "--durations=0.4", "--variants=linear", "--rounds=2", "--stages"]
     result = CliRunner().invoke(app, ["bench", *arguments, "-o", str(tmp_path / "report")])
     assert result.exit_code == 0, result.output
     (row,) = json.loads((tmp_path / "report" / "bench.json").read_text())
-    assert row["variant"] == "same_frequency"
+    assert row["variant"] == "linear"
     assert 0 < row["seconds_per_call"] < row["compile_s"]
     assert row["peak_bytes"] > 10**8
     (stage,) = json.loads((tmp_path / "report" / "stages.json").read_text())

@@ -1,5 +1,6 @@
 """The command line, with a small fake in place of the pipeline; `test_pipeline` makes real sound."""
 
+import dataclasses
 import functools
 import os
 import subprocess
@@ -137,9 +138,20 @@ def test_options_reach_the_pipeline(fake):
     }
 
 
-@pytest.mark.parametrize(("option", "expected"), [("auto", "auto"), ("on", LiteFocusConfig()), ("off", None)])
-def test_litefocus_choices_mean_what_the_library_means(fake, option, expected):
-    generate("rain", "--litefocus", option)
+@pytest.mark.parametrize(("options", "expected"), [
+    ("auto", "auto"),
+    ("on", LiteFocusConfig()),
+    ("off", None),
+    ("off --scale-scores", LiteFocusConfig(levels=(), scale_scores=True)),
+    ("linear", LiteFocusConfig.linear()),
+    ("on --window 4 --max-cross-tokens 100", LiteFocusConfig(window_in_s=4.0, max_cross_tokens=100)),
+    (
+        "linear --window 4 --sparse-ratio 0.2 --scale-scores",
+        dataclasses.replace(LiteFocusConfig.linear(), window_in_s=4.0, sparse_ratio=0.2, scale_scores=True),
+    ),
+])  # fmt: skip
+def test_litefocus_choices_mean_what_the_library_means(fake, options, expected):
+    generate("rain", "--litefocus", *options.split())
     assert fake.calls[0][1]["litefocus"] == expected
 
 
@@ -209,7 +221,10 @@ def test_spectrograms_are_drawn_beside_the_sounds(fake):
     (["rain", "--scheduler", "euler"], "--scheduler"),
     (["rain", "--eta", "1.5"], "--eta"),
     (["rain", "--eta", "0.5", "--scheduler", "dpm++"], "dpm++ adds no noise"),
-    (["rain", "--sparse-ratio", "0.2"], "needs --litefocus on"),
+    (["rain", "--sparse-ratio", "0.2"], "needs --litefocus on or linear"),
+    (["rain", "--window", "4", "--litefocus", "off"], "needs --litefocus on or linear"),
+    (["rain", "--max-cross-tokens", "9"], "needs --litefocus on or linear"),
+    (["rain", "--scale-scores"], "needs --litefocus on, linear or off"),
     (["rain", "wind", "--spectrogram", "both.png"], "give a folder"),
 ])  # fmt: skip
 def test_usage_errors_are_found_before_anything_runs(fake, arguments, message):
@@ -224,6 +239,7 @@ def test_usage_errors_are_found_before_anything_runs(fake, arguments, message):
     (["--steps", "1001"], "num_inference_steps = 1001; expected 1 to 1000"),
     (["--scheduler", "dpm++", "--steps", "1000"], "use fewer steps"),
     (["\udc80"], "expected Unicode text"),
+    (["--litefocus", "on", "--window", "0"], "window_in_s = 0.0; expected a positive"),
 ])  # fmt: skip
 def test_what_the_model_cannot_do_is_found_before_its_weights_are_read(fake, arguments, message):
     result = generate("rain", *arguments)
@@ -329,6 +345,7 @@ def test_info_shows_a_checkpoint_without_reading_its_weights(monkeypatch):
         "DDIMScheduler (ddim)",
         "16000 Hz",
         "80 s  same frequency",
+        "160 s  same frequency within 10 s and 10% of all tokens",
     ):
         assert part in result.stdout
 

@@ -38,6 +38,17 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(arguments:
     assert not np.allclose(first, other)
 
 
+def test_windows_in_seconds_that_see_everything_else_by_other_ways_change_nothing() -> None:
+    # A window of one frame, and all tokens gathered beside it.
+    config = LiteFocusConfig(levels="all", sparse_ratio=1.0, overlap="union", window_in_s=0.05)
+    dense, windowed = (tiny_pipeline()("rain", **BRIEF, litefocus=litefocus).audios for litefocus in (None, config))
+    assert deviation(windowed, dense) < ROUNDING
+
+
+def test_a_request_gives_its_window_in_latent_frames() -> None:
+    assert _request(tiny_pipeline(), LiteFocusConfig(window_in_s=1.0)).litefocus.window_in_frames == 25
+
+
 def test_a_prompt_sounds_the_same_alone_and_among_prompts_of_its_length() -> None:
     alone = tiny_pipeline()("rain", seed=3, **BRIEF).audios[0]
     among = tiny_pipeline()(["wind", "rain"], seed=3, **BRIEF).audios[1]
@@ -240,7 +251,7 @@ def test_generation_neither_imports_torch_nor_speaks_of_it() -> None:
     assert result.stderr == ""
 
 
-def _request(pipe: AudioLDM2Pipeline) -> Any:
+def _request(pipe: AudioLDM2Pipeline, litefocus: LiteFocusConfig | None = None) -> Any:
     from litefocus_jax.request import make_request
 
     return make_request(
@@ -255,5 +266,5 @@ def _request(pipe: AudioLDM2Pipeline) -> Any:
         eta=0.0,
         seed=0,
         scheduler=None,
-        litefocus=None,
+        litefocus=litefocus,
     )

@@ -1,6 +1,8 @@
 """The UNet in its published sizes, without weights."""
 
+import dataclasses
 import functools
+from collections import Counter
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,7 @@ from flax import nnx
 from litefocus_jax.checkpoint.modules import abstract, parameter_count
 from litefocus_jax.config import UNetConfig
 from litefocus_jax.litefocus import LiteFocusConfig
+from litefocus_jax.litefocus.config import LINEAR_WINDOW_IN_S
 from litefocus_jax.models import unet as unet_module
 from litefocus_jax.models.unet import UNet
 from litefocus_jax.random_model import published_config
@@ -58,6 +61,40 @@ def test_litefocus_replaces_the_twenty_self_attentions_of_the_second_level(monke
     monkeypatch.setattr(unet_module, "litefocus_attention", count)
     trace(build("audioldm2"), 1000, LiteFocusConfig())
     assert shapes == [((2, 500 * 8, 8, 32), 8)] * 20
+
+
+def test_all_levels_are_those_with_attention_each_with_its_window(monkeypatch):
+    windows, attend = [], unet_module.litefocus_attention
+
+    def count(query, key, value, *, num_frequencies, config, **others):
+        windows.append((num_frequencies, config.window_in_frames))
+        return attend(query, key, value, num_frequencies=num_frequencies, config=config, **others)
+
+    monkeypatch.setattr(unet_module, "litefocus_attention", count)
+    trace(build("audioldm2"), 1000, LiteFocusConfig.linear().in_frames(0.04))
+    frames = round(LINEAR_WINDOW_IN_S / 0.04)
+    assert Counter(windows) == {(8, -(-frames // 2)): 20, (4, -(-frames // 4)): 20, (2, -(-frames // 8)): 24}
+
+
+def test_scores_of_dense_levels_are_scaled_against_their_training_length(monkeypatch):
+    keys, scale = [], unet_module.scale_queries
+
+    def count(query, num_keys, training_keys):
+        keys.append((num_keys, training_keys))
+        return scale(query, num_keys, training_keys)
+
+    monkeypatch.setattr(unet_module, "scale_queries", count)
+    trace(build("audioldm2"), 1000, LiteFocusConfig(levels=(1,), scale_scores=True))
+    assert Counter(keys) == {(250 * 4, 64 * 4): 20, (125 * 2, 32 * 2): 24}
+    keys.clear()
+    trace(build("audioldm2"), 1000, LiteFocusConfig(levels=(), scale_scores=True))
+    assert Counter(keys) == {(500 * 8, 128 * 8): 20, (250 * 4, 64 * 4): 20, (125 * 2, 32 * 2): 24}
+
+
+def test_scores_cannot_be_scaled_without_a_training_length():
+    config = dataclasses.replace(UNetConfig.tiny(), sample_size=None)
+    with pytest.raises(ValueError, match="sample_size names no training length"):
+        unet_module.check_levels(config, LiteFocusConfig(scale_scores=True))
 
 
 def test_a_level_without_attention_is_refused():

@@ -17,6 +17,7 @@ from litefocus_jax.checkpoint.store import load_components
 from litefocus_jax.litefocus import LiteFocusConfig
 from litefocus_jax.models.unet import UNet
 from litefocus_jax.random_model import random_model
+from litefocus_jax.training import loop
 from litefocus_jax.training.checkpoints import SavingError, TrainingCheckpoints
 from litefocus_jax.training.journal import Journal, read_journal
 from litefocus_jax.training.loop import NamedBatch, NonFiniteLossError, TrainingInterrupted
@@ -172,6 +173,20 @@ def test_what_does_not_fit_is_named_before_anything_is_written(changes, axis, me
     with pytest.raises(ValueError, match=message):
         train_small(tmp_path / "run", config=dataclasses.replace(CONFIG, **changes), mesh=mesh)
     assert not (tmp_path / "run").exists()
+
+
+def test_updates_are_given_the_window_of_the_configuration_in_latent_frames(monkeypatch, tmp_path):
+    configs = []
+
+    def stop(*arguments, config, **keywords):
+        configs.append(config)
+        raise RuntimeError("enough")
+
+    monkeypatch.setattr(loop, "update", stop)
+    config = dataclasses.replace(CONFIG, litefocus=LiteFocusConfig(levels="all", window_in_s=1.0))
+    with pytest.raises(RuntimeError, match="enough"):
+        train_small(tmp_path / "run", config=config)
+    assert configs[0].litefocus == LiteFocusConfig(levels="all", window_in_frames=25)
 
 
 def test_a_log_with_a_malformed_line_is_refused(tmp_path):

@@ -23,8 +23,8 @@ CONFIG = dataclasses.replace(
 
 
 @functools.cache
-def build() -> UNet:
-    return random_model(UNet, CONFIG)
+def build(sample_size: int = 16) -> UNet:
+    return random_model(UNet, dataclasses.replace(CONFIG, sample_size=sample_size))
 
 
 @functools.partial(jax.jit, static_argnames=("litefocus", "dtype"))
@@ -42,6 +42,31 @@ def test_union_of_everything_equals_dense():
     config = LiteFocusConfig(sparse_ratio=1.0, overlap="union")
     actual = predict(build(), jax.random.key(0), config)
     np.testing.assert_allclose(actual, predict(build(), None, None), atol=2e-5)
+
+
+def test_union_of_everything_equals_dense_in_windows_too():
+    config = LiteFocusConfig(sparse_ratio=1.0, overlap="union", levels="all", window_in_frames=2)
+    actual = predict(build(), jax.random.key(0), config)
+    np.testing.assert_allclose(actual, predict(build(), None, None), atol=2e-5)
+
+
+def test_a_window_changes_the_prediction():
+    config = LiteFocusConfig(cross_frequency=False)
+    whole, windowed = (
+        predict(build(), None, dataclasses.replace(config, window_in_frames=frames)) for frames in (None, 2)
+    )
+    assert not np.allclose(whole, windowed, atol=1e-4)
+
+
+def test_scaled_scores_change_nothing_at_the_training_length_of_dense_attention():
+    config, plain = LiteFocusConfig(levels=(), scale_scores=True), predict(build(), None, None)
+    np.testing.assert_allclose(predict(build(9), None, config), plain, atol=1e-6)
+    assert not np.allclose(predict(build(16), None, config), plain, atol=1e-4)
+
+
+def test_a_window_in_seconds_is_refused():
+    with pytest.raises(ValueError, match="attention knows frames alone"):
+        predict(build(), jax.random.key(0), LiteFocusConfig(window_in_s=1.0))
 
 
 def test_the_key_decides_what_is_drawn():

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from examples.foley.corpus import CAPTIONS_PER_CLIP, Corpus
 from litefocus_jax.checkpoint.opened import Components
@@ -15,6 +17,7 @@ from litefocus_jax.training.batches import encode_mels
 from litefocus_jax.training.config import TrainingConfig
 from litefocus_jax.training.loop import LOG, NamedBatch, train
 from litefocus_jax.training.losses import Batch
+from litefocus_jax.training.step import DATA_AXIS
 
 # T5 and GPT-2 have no other source of weights; CLAP is trained before, against sound, and stays as it is.
 TRAINABLE = ("unet", "text_encoder_2", "language_model", "projection_model")
@@ -54,7 +57,8 @@ def train_diffusion(
         save_every=200,
     )
     run = folder / "run"
-    return train(components, source, config, run, resume=(run / LOG).is_file(), progress=progress)
+    mesh = Mesh(np.array(jax.devices()), (DATA_AXIS,))
+    return train(components, source, config, run, resume=(run / LOG).is_file(), mesh=mesh, progress=progress)
 
 
 def encoded(vae: VAE, corpus: Corpus, folder: Path, *, progress: bool = True) -> tuple[np.ndarray, np.ndarray]:

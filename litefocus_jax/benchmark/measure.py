@@ -12,7 +12,7 @@ from typing import Any
 
 from litefocus_jax.benchmark.workload import (
     DECODER_VARIANT,
-    OUR_VARIANTS,
+    DEFAULT_VARIANTS,
     PEER,
     Part,
     Workload,
@@ -27,7 +27,7 @@ class Plan:
 
     Attributes:
         durations: seconds of sound.
-        variants: among `OUR_VARIANTS`.
+        variants: among `litefocus_jax.benchmark.workload.OUR_VARIANTS`.
         peer: also measure `PEER`.
         config: published configuration for random weights.
         model: folder or hub id whose weights are used instead.
@@ -37,7 +37,7 @@ class Plan:
     """
 
     durations: tuple[float, ...]
-    variants: tuple[str, ...] = OUR_VARIANTS
+    variants: tuple[str, ...] = DEFAULT_VARIANTS
     peer: bool = False
     config: str | None = "audioldm2"
     model: str | None = None

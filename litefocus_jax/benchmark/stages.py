@@ -17,9 +17,7 @@ from litefocus_jax.benchmark.workload import BATCH_SIZE, PROMPT_TOKENS, Workload
 from litefocus_jax.checkpoint.store import open_checkpoint
 from litefocus_jax.checkpoint.sub_models import SUB_MODELS
 from litefocus_jax.config import UNetConfig
-from litefocus_jax.litefocus import litefocus_attention
-from litefocus_jax.models.transformer import attend_densely
-from litefocus_jax.models.unet import UNet
+from litefocus_jax.models.unet import UNet, self_attention_by_level
 from litefocus_jax.random_model import random_model, sub_model_configs
 
 
@@ -143,14 +141,12 @@ def _one_attention_seconds(
     tokens = (BATCH_SIZE, frames * frequencies, heads, unet.config.block_out_channels[level] // heads)
     query, key, value = (jax.random.normal(jax.random.key(number), tokens, unet.dtype) for number in range(3))
     litefocus = workload.litefocus
-    if litefocus is None or level not in litefocus.levels:
-        attend = jax.jit(lambda q, k, v, rng: attend_densely(q, k, v, num_frequencies=frequencies))
-    else:
-        attend = jax.jit(
-            lambda q, k, v, rng: litefocus_attention(
-                q, k, v, num_frequencies=frequencies, config=litefocus, key_rng=rng
-            )
-        )
+
+    @jax.jit
+    def attend(query: jax.Array, key: jax.Array, value: jax.Array, key_rng: jax.Array) -> jax.Array:
+        attend_at = self_attention_by_level(unet.config, litefocus, key_rng)
+        return attend_at(level)(query, key, value, num_frequencies=frequencies)
+
     return _median_seconds(functools.partial(attend, query, key, value, jax.random.key(3)), rounds)
 
 

@@ -13,7 +13,8 @@ BATCH_SIZE = 2  # one sound, with and without its prompt
 PROMPT_TOKENS = 32  # of the T5 encoder; a long sentence
 GENERATED_VECTORS = 8  # of the language model
 
-OUR_VARIANTS = ("dense", "litefocus", "same_frequency", "auto")
+OUR_VARIANTS = ("dense", "litefocus", "same_frequency", "linear", "auto")
+DEFAULT_VARIANTS = ("dense", "litefocus", "same_frequency", "auto")
 DECODER_VARIANT = "decoder"
 PEER = "diffusers"
 
@@ -52,14 +53,17 @@ class Workload:
 
     @property
     def litefocus(self) -> LiteFocusConfig | None:
-        """The sparse attention of the variant, or None for dense."""
-        if self.variant == "auto":
-            return LiteFocusConfig.for_duration(self.duration_s)
-        if self.variant == "litefocus":
-            return LiteFocusConfig()
-        if self.variant == "same_frequency":
-            return LiteFocusConfig(cross_frequency=False)
-        return None
+        """The sparse attention of the variant with its window in latent frames, or None for dense."""
+        choices = {
+            "auto": LiteFocusConfig.for_duration(self.duration_s),
+            "litefocus": LiteFocusConfig(),
+            "same_frequency": LiteFocusConfig(cross_frequency=False),
+            "linear": LiteFocusConfig.linear(),
+        }
+        chosen = choices.get(self.variant)
+        if chosen is None or chosen.window_in_s is None:
+            return chosen
+        return chosen.in_frames(self.geometry().shortest_in_s)
 
     def configs(self) -> dict[str, Any]:
         """The configurations that decide the shapes, by sub-model."""
@@ -73,9 +77,13 @@ class Workload:
 
         return sub_model_configs(self.config or "audioldm2")
 
+    def geometry(self) -> LatentGeometry:
+        """How seconds become latent frames."""
+        return LatentGeometry.from_configs(**self.configs())
+
     def latent_shape(self) -> tuple[int, int, int, int]:
         """``(batch, time, frequency, channels)`` of the UNet's input."""
-        geometry = LatentGeometry.from_configs(**self.configs())
+        geometry = self.geometry()
         return BATCH_SIZE, geometry.latent_frames(self.duration_s), geometry.frequencies, geometry.channels
 
 

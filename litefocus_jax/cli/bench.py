@@ -57,7 +57,9 @@ def bench(
         Literal["diffusers"] | None,
         typer.Option(help="Also time this peer, in the same run; needs a clone and the test extra."),
     ] = None,
-    variants: Annotated[str, typer.Option(help="Which of ours to time.")] = "dense,litefocus,same_frequency,auto",
+    variants: Annotated[
+        str, typer.Option(help="Which of ours to time; there is also linear.")
+    ] = "dense,litefocus,same_frequency,auto",
     dtype: Annotated[
         Literal["float32", "bfloat16", "float16"] | None,
         typer.Option(help="Of weights and computation; chosen by device unless given."),

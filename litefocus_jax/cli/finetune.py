@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from litefocus_jax.cli.attention import litefocus_config
 from litefocus_jax.cli.console import INTERRUPTED, logger, messages, output, reporting_errors
 
 if TYPE_CHECKING:
     from jax.sharding import Mesh
 
     from litefocus_jax.checkpoint.opened import Components
-    from litefocus_jax.litefocus import LiteFocusConfig
     from litefocus_jax.training.batches import AudioBatches
     from litefocus_jax.training.config import TrainingConfig
     from litefocus_jax.training.data import Dataset
@@ -126,7 +126,7 @@ def finetune(
             clip_norm=clip_norm,
             ema_decay=ema_decay,
             caption_dropout=caption_dropout,
-            litefocus=_litefocus_config(litefocus, sparse_ratio),
+            litefocus=litefocus_config("on" if litefocus else "off", sparse_ratio=sparse_ratio),
             dtype=dtype,
             rematerialise=remat,
             seed=seed,
@@ -196,14 +196,6 @@ def _mesh() -> "Mesh":
     from litefocus_jax.training.step import DATA_AXIS
 
     return Mesh(np.array(jax.devices()), (DATA_AXIS,))
-
-
-def _litefocus_config(wanted: bool, sparse_ratio: float | None) -> "LiteFocusConfig | None":
-    if not wanted:
-        return None
-    from litefocus_jax.litefocus import LiteFocusConfig
-
-    return LiteFocusConfig() if sparse_ratio is None else LiteFocusConfig(sparse_ratio=sparse_ratio)
 
 
 def _print_skipped(dataset: "Dataset") -> None:

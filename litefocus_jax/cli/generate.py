@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from litefocus_jax.cli.attention import AttentionChoice, check_options, litefocus_config
 from litefocus_jax.cli.console import messages, output, reporting_errors
 
 if TYPE_CHECKING:
     from litefocus_jax.cli.destinations import Destination
     from litefocus_jax.cli.run_files import RunFiles
-    from litefocus_jax.litefocus import LiteFocusConfig
     from litefocus_jax.pipeline import AudioPipelineOutput
     from litefocus_jax.windows import WindowedDenoising
 
@@ -100,18 +100,40 @@ def generate(
         ),
     ] = 1,
     litefocus: Annotated[
-        Literal["auto", "on", "off"],
-        typer.Option(help="Sparse attention; auto follows the paper by duration.", rich_help_panel=_ATTENTION),
+        AttentionChoice,
+        typer.Option(
+            help="Sparse attention; auto follows the paper by duration, and linear costs in proportion to it.",
+            rich_help_panel=_ATTENTION,
+        ),
     ] = "auto",
     sparse_ratio: Annotated[
         float | None,
         typer.Option(
             min=0.0,
             max=1.0,
-            help="Share of tokens gathered across frequencies, 0.1 unless given; with --litefocus on.",
+            help="Share of tokens gathered across frequencies, 0.1 unless given; with --litefocus on or linear.",
             rich_help_panel=_ATTENTION,
         ),
     ] = None,
+    max_cross_tokens: Annotated[
+        int | None,
+        typer.Option(min=1, help="The most of them; with --litefocus on or linear.", rich_help_panel=_ATTENTION),
+    ] = None,
+    window: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds to either side in which a token sees its own frequency; with --litefocus on or linear.",
+            rich_help_panel=_ATTENTION,
+        ),
+    ] = None,
+    scale_scores: Annotated[
+        bool,
+        typer.Option(
+            "--scale-scores",
+            help="Sharpen attention by the logarithm of what it sees against training; not with --litefocus auto.",
+            rich_help_panel=_ATTENTION,
+        ),
+    ] = False,
     dtype: Annotated[
         Literal["float32", "bfloat16", "float16"] | None,
         typer.Option(help="Of weights and computation; chosen by device unless given.", rich_help_panel=_ATTENTION),
@@ -161,11 +183,16 @@ def generate(
         raise typer.BadParameter(f"{guidance} is not a finite number", param_hint="--guidance")
     if eta > 0 and scheduler == "dpm++":
         raise typer.BadParameter("dpm++ adds no noise; use --scheduler ddim, or leave it at 0", param_hint="--eta")
-    if sparse_ratio is not None and litefocus != "on":
-        raise typer.BadParameter("needs --litefocus on", param_hint="--sparse-ratio")
     for option, seconds in (("--windowed-length", windowed_length), ("--windowed-overlap", windowed_overlap)):
         if seconds is not None and windowed is None:
             raise typer.BadParameter("needs --windowed swap or --windowed average", param_hint=option)
+    attention: dict[str, Any] = {
+        "sparse_ratio": sparse_ratio,
+        "max_cross_tokens": max_cross_tokens,
+        "window": window,
+        "scale_scores": scale_scores,
+    }
+    check_options(litefocus, **attention)
 
     with reporting_errors():
         prompts = [*(prompt or []), *(_read_prompts(prompts_file) if prompts_file else [])]
@@ -204,7 +231,7 @@ def generate(
             "eta": eta,
             "seed": seed,
             "scheduler": scheduler,
-            "litefocus": _litefocus_config(litefocus, sparse_ratio),
+            "litefocus": "auto" if litefocus == "auto" else litefocus_config(litefocus, **attention),
             "windowed": _windowed_denoising(windowed, windowed_length, windowed_overlap),
         }
         # What the model cannot honour is found before its weights are read.
@@ -269,16 +296,6 @@ def _windowed_denoising(
     from litefocus_jax.windows import WindowedDenoising
 
     return WindowedDenoising(method, window_in_s, overlap_in_s)
-
-
-def _litefocus_config(choice: str, sparse_ratio: float | None) -> 'LiteFocusConfig | Literal["auto"] | None':
-    if choice == "auto":
-        return "auto"
-    if choice == "off":
-        return None
-    from litefocus_jax.litefocus import LiteFocusConfig
-
-    return LiteFocusConfig() if sparse_ratio is None else LiteFocusConfig(sparse_ratio=sparse_ratio)
 
 
 def _read_prompts(path: Path) -> list[str]:

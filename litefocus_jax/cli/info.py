@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from litefocus_jax.litefocus import LiteFocusConfig
     from litefocus_jax.request import LatentGeometry
 
-_DURATIONS_IN_S = (10, 20, 40, 80)  # those of the paper's tables
+_DURATIONS_IN_S = (10, 20, 40, 80, 160)  # those of the paper's tables, and one beyond
 
 
 def info(
@@ -69,7 +69,7 @@ def _attention(config: "UNetConfig", geometry: "LatentGeometry") -> "Table":
     table = _table("UNet level", "Frequencies", "Self-attentions", "LiteFocus")
     frequencies = geometry.frequencies
     for level, count in enumerate(config.self_attentions_per_level):
-        is_sparse = level in LiteFocusConfig().levels and count > 0
+        is_sparse = LiteFocusConfig().applies_to(level) and count > 0
         table.add_row(str(level), str(frequencies), str(count), "yes" if is_sparse else "")
         # The next level has half as many, rounded up.
         frequencies = -(-frequencies // 2)
@@ -114,6 +114,9 @@ def _describe_scheduler(config: "SchedulerConfig") -> str:
 def _describe_litefocus(config: "LiteFocusConfig | None") -> str:
     if config is None:
         return "dense attention"
+    window = "" if config.window_in_s is None else f" within {config.window_in_s:g} s"
     if not config.cross_frequency:
-        return "same frequency"
-    return f"same frequency and {config.sparse_ratio:.0%} of all tokens"
+        return f"same frequency{window}"
+    most = "" if config.max_cross_tokens is None else f", at most {config.max_cross_tokens}"
+    levels = ", at all levels" if config.levels == "all" else ""
+    return f"same frequency{window} and {config.sparse_ratio:.0%} of all tokens{most}{levels}"

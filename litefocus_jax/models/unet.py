@@ -14,7 +14,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Key
 
 from litefocus_jax.config import UNetConfig
-from litefocus_jax.litefocus import LiteFocusConfig, litefocus_attention
+from litefocus_jax.litefocus import LiteFocusConfig, litefocus_attention, scale_queries
 from litefocus_jax.models import parameters
 from litefocus_jax.models.layers import GroupNorm, TimestepEmbedding, sinusoidal_embedding
 from litefocus_jax.models.transformer import Prompt, SelfAttend, attend_densely
@@ -105,7 +105,7 @@ class UNet(nnx.Module):
             time_embedding: from `embed_time`; one for all, or one per batch entry.
             context: from `project_context`.
             litefocus: sparse self-attention at the levels it names, on both ways; the middle block belongs to the
-                last level. ``None`` is dense attention everywhere.
+                last level. Its window is in frames of ``sample``. ``None`` is dense attention everywhere.
             key_rng: random key for the tokens that LiteFocus draws. Under ``resample="once"`` the caller gives every
                 step the same key, otherwise a new one.
             rematerialise: for the gradient, keep only what goes into each block, and run the block a second time.
@@ -114,10 +114,10 @@ class UNet(nnx.Module):
             The prediction, in the dtype of ``sample``.
 
         Raises:
-            ValueError: when LiteFocus names a level that does not exist or has no attention, or draws tokens and
-                ``key_rng`` is missing.
+            ValueError: when LiteFocus does not fit the network (`check_levels`), has its window in seconds, or draws
+                tokens and ``key_rng`` is missing.
         """
-        attend_at = _self_attention_by_level(self.config, litefocus, key_rng)
+        attend_at = self_attention_by_level(self.config, litefocus, key_rng)
         time_embedding = jnp.atleast_2d(time_embedding)
         last = len(self.down_blocks) - 1
 
@@ -157,37 +157,70 @@ def levels_with_attention(config: UNetConfig) -> tuple[int, ...]:
 
 
 def check_levels(config: UNetConfig, litefocus: LiteFocusConfig | None) -> None:
-    """Check that a UNet has attention wherever LiteFocus is to replace it.
+    """Check that a UNet has attention wherever LiteFocus is to replace it, and says what LiteFocus is to know of it.
 
     Raises:
-        ValueError: naming the first level that does not exist or has no attention.
+        ValueError: naming the first level that does not exist or has no attention, or the training length where scores
+            are to be scaled by it and it is not known.
     """
+    if litefocus is None:
+        return
     available = levels_with_attention(config)
-    for level in litefocus.levels if litefocus else ():
+    for level in () if litefocus.levels == "all" else litefocus.levels:
         if level not in available:
             raise ValueError(f"LiteFocusConfig.levels names level {level}; this UNet has attention at {available}")
+    if litefocus.scale_scores and config.sample_size is None:
+        raise ValueError("LiteFocusConfig.scale_scores is on, but the UNet's sample_size names no training length")
 
 
-def _self_attention_by_level(
+def self_attention_by_level(
     config: UNetConfig, litefocus: LiteFocusConfig | None, key_rng: Key[Array, ""] | None
 ) -> Callable[[int], SelfAttend]:
-    """How the self-attention of each level is done in one evaluation of the network."""
+    """How the self-attention of each level is done in one evaluation of the network.
+
+    Args:
+        config: of the UNet.
+        litefocus: as the network takes it.
+        key_rng: likewise.
+
+    Raises:
+        ValueError: when LiteFocus does not fit the network, see `check_levels`.
+    """
     if litefocus is None:
         return lambda level: attend_densely
     check_levels(config, litefocus)
     calls = itertools.count()
 
-    def attend_sparsely(level: int, query: Array, key: Array, value: Array, *, num_frequencies: int) -> Array:
+    def attend(level: int, query: Array, key: Array, value: Array, *, num_frequencies: int) -> Array:
+        training_keys = None
+        if litefocus.scale_scores:
+            training_keys = _training_frames(config, level) * num_frequencies
+        if not litefocus.applies_to(level):
+            if training_keys is not None:
+                query = scale_queries(query, key.shape[1], training_keys)
+            return attend_densely(query, key, value, num_frequencies=num_frequencies)
         draw_rng = None
         if key_rng is not None:
             # The same key at all calls of a level is one draw: the compiler computes it once.
             number = next(calls) if litefocus.resample == "call" else level
             draw_rng = jax.random.fold_in(key_rng, number)
         return litefocus_attention(
-            query, key, value, num_frequencies=num_frequencies, config=litefocus, key_rng=draw_rng
+            query,
+            key,
+            value,
+            num_frequencies=num_frequencies,
+            config=litefocus.at_level(level),
+            key_rng=draw_rng,
+            training_keys=training_keys,
         )
 
-    def attend_at(level: int) -> SelfAttend:
-        return functools.partial(attend_sparsely, level) if level in litefocus.levels else attend_densely
+    return lambda level: functools.partial(attend, level)
 
-    return attend_at
+
+def _training_frames(config: UNetConfig, level: int) -> int:
+    """Frames of a level at the training length."""
+    assert config.sample_size is not None, "check_levels refuses it"
+    frames = config.sample_size
+    for _ in range(level):
+        frames = (frames + bool(config.downsample_padding)) // 2
+    return frames

@@ -52,7 +52,8 @@ class TrainingConfig:
         caption_dropout: share of the clips whose caption is ``""``, without which guidance has nothing to steer away
             from. The source of the batches drops them.
         trainable: the sub-models that are trained, out of `LOSS_MODELS`.
-        litefocus: sparse self-attention in training, or None for dense. Every update draws its tokens anew.
+        litefocus: sparse self-attention in training, or None for dense. Every update draws its tokens anew. `train`
+            takes a window in seconds; `update` takes it in latent frames.
         dtype: floating-point type of the computation.
         rematerialise: keep only the ends of the UNet's blocks for the gradient, and compute what lies between a second
             time: less memory, more time.
@@ -123,7 +124,7 @@ class TrainingConfig:
     def to_dict(self) -> dict[str, Any]:
         """All fields, as JSON can hold them."""
         values: dict[str, Any] = dataclasses.asdict(self) | {"trainable": list(self.trainable)}
-        if self.litefocus is not None:
+        if self.litefocus is not None and self.litefocus.levels != "all":
             values["litefocus"] |= {"levels": list(self.litefocus.levels)}
         return values
 

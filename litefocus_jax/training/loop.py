@@ -18,6 +18,7 @@ from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.checkpoint.opened import Components
 from litefocus_jax.models.unet import check_levels
 from litefocus_jax.progress import figures_progress_bar
+from litefocus_jax.request import LatentGeometry
 from litefocus_jax.training.checkpoints import TrainingCheckpoints
 from litefocus_jax.training.config import TrainingConfig
 from litefocus_jax.training.interruption import deferred_interruption
@@ -119,7 +120,7 @@ def train(
     state = checkpoints.restore(state, everywhere) if checkpoints.steps() else jax.device_put(state, everywhere)
     run = _Run(
         source,
-        config,
+        _with_window_in_frames(config, components),
         mesh,
         architecture=Architecture.of(components),
         frozen=jax.device_put(frozen_weights(components, config), everywhere),
@@ -130,6 +131,15 @@ def train(
     trained = trained_components(components, jax.device_get(state.average))
     save_native(trained, folder / MODEL, overwrite=True)
     return trained
+
+
+def _with_window_in_frames(config: TrainingConfig, components: Components) -> TrainingConfig:
+    if config.litefocus is None:
+        return config
+    geometry = LatentGeometry.from_configs(
+        unet=components.unet.config, vae=components.vae.config, vocoder=components.vocoder.config
+    )
+    return dataclasses.replace(config, litefocus=config.litefocus.in_frames(geometry.shortest_in_s))
 
 
 def check_run_folder(folder: Path, *, resume: bool) -> None:
