@@ -1,5 +1,8 @@
 """The loop that overwrites its blocks equals ``lax.map``, in value and in gradient."""
 
+import functools
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,6 +34,22 @@ def test_gradients_reach_the_blocks_and_what_they_share() -> None:
         for run in (lambda shared, blocks: map_in_place(_mix, shared, blocks), _mapped)
     ]
     jax.tree.map(lambda ours, expected: np.testing.assert_allclose(ours, expected, rtol=1e-5), *gradients)
+
+
+def test_equal_runs_of_blocks_see_their_own_entries_in_value_and_gradient() -> None:
+    keys = jax.random.split(jax.random.key(0))
+    shared = {"kernel": jax.random.normal(keys[0], (2, 4, 4))}
+    blocks = jax.random.normal(keys[1], (6, 5, 4))
+
+    def one_by_one(shared: dict, blocks: jax.Array) -> jax.Array:
+        return jnp.stack([_mix({"kernel": shared["kernel"][n // 3]}, blocks[n], jnp.int32(n)) for n in range(6)])
+
+    def with_gradient(run: Callable[[dict, jax.Array], jax.Array]) -> tuple:
+        mapped, pull_back = jax.vjp(run, shared, blocks)
+        return mapped, pull_back(jnp.cos(mapped))
+
+    results = (with_gradient(run) for run in (functools.partial(map_in_place, _mix, groups=2), one_by_one))
+    jax.tree.map(lambda ours, expected: np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=2e-6), *results)
 
 
 def test_memory_does_not_grow_with_the_number_of_loops() -> None:

@@ -122,7 +122,7 @@ def generate(
     window: Annotated[
         float | None,
         typer.Option(
-            help="Seconds to either side in which a token sees its own frequency; with --litefocus on or linear.",
+            help="See the own frequency only this near, in seconds (docs/litefocus.md); with --litefocus on or linear.",
             rich_help_panel=_ATTENTION,
         ),
     ] = None,
