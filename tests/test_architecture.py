@@ -15,6 +15,8 @@ PARTS = (
     {"models"},
     {"schedulers"},
     {"generate"},
+    {"finite"},
+    {"decoding"},
     {"checkpoint"},
     {"compilation_cache", "files", "progress", "tokenization"},
     {"audio", "request"},
