@@ -1,7 +1,7 @@
 """From a checkpoint and prompts to sound."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,8 @@ from litefocus_jax import generate
 from litefocus_jax.audio import check_writable, save_audio
 from litefocus_jax.checkpoint.store import Checkpoint, Components, open_checkpoint, save_native
 from litefocus_jax.compilation_cache import use_compilation_cache
+from litefocus_jax.decoding import DecodingPlan, TilingConfig, plan_decoding, sound_blocks
+from litefocus_jax.finite import require_finite
 from litefocus_jax.litefocus import LiteFocusConfig
 from litefocus_jax.memory import release_unused_memory
 from litefocus_jax.models.unet import check_levels
@@ -22,16 +24,13 @@ from litefocus_jax.request import LatentGeometry, Request, make_request
 from litefocus_jax.tokenization import load_tokenizer, tokenize
 
 
-class NonFiniteError(ValueError):
-    """A stage of the generation returned NaN or infinity."""
-
-
 @dataclasses.dataclass(frozen=True)
 class AudioPipelineOutput:
     """Sounds made by the pipeline.
 
     Attributes:
-        audios: float32 ``[prompts * waveforms, samples]`` in [-1, 1]; the waveforms of one prompt are neighbours.
+        audios: float32 ``[prompts * waveforms, samples]`` in [-1, 1]; the waveforms of one prompt are neighbours. With
+            ``output_type="latent"`` the latents instead, ``[prompts * waveforms, time, frequency, channel]``.
         sampling_rate: samples per second.
     """
 
@@ -73,12 +72,16 @@ class AudioLDM2Pipeline:
     Args:
         components: the models and their configurations.
 
+    Attributes:
+        tiling: how long sounds are decoded; may be set to another one.
+
     Raises:
         ValueError: when the sub-models or the tokenizers do not belong together.
     """
 
     def __init__(self, components: Components) -> None:
         self.components = components
+        self.tiling = TilingConfig()
         self.geometry = LatentGeometry.from_configs(
             unet=components.unet.config, vae=components.vae.config, vocoder=components.vocoder.config
         )
@@ -147,6 +150,7 @@ class AudioLDM2Pipeline:
         latents: Float[Array | np.ndarray, "sounds time frequency channels"] | None = None,
         scheduler: Literal["ddim", "dpm++"] | None = None,
         litefocus: LiteFocusConfig | Literal["auto"] | None = "auto",
+        output_type: Literal["audio", "latent"] = "audio",
         progress: bool = True,
     ) -> AudioPipelineOutput:
         """Make sound from text.
@@ -168,7 +172,8 @@ class AudioLDM2Pipeline:
             latents: initial noise instead of the seed's, ``[prompts * waveforms, time, frequency, channel]``.
             scheduler: ``"ddim"``, ``"dpm++"`` or None for the checkpoint's own.
             litefocus: ``"auto"`` follows the paper (`LiteFocusConfig.for_duration`), None is dense attention.
-            progress: draw a progress bar, where there is a terminal.
+            output_type: ``"latent"`` returns the latents, for `decode_blocks` to make sound of.
+            progress: draw progress bars, where there is a terminal.
 
         Raises:
             TypeError: for an argument of a wrong type.
@@ -189,6 +194,8 @@ class AudioLDM2Pipeline:
             scheduler=scheduler,
             litefocus=litefocus,
         )
+        if output_type not in ("audio", "latent"):
+            raise ValueError(f"output_type = {output_type!r}; expected 'audio' or 'latent'")
         check_levels(self.components.unet.config, request.litefocus)
         keys = generate.random_keys(request.seed, len(request.prompts), request.num_waveforms_per_prompt)
         latents = self._prepare_latents(request, keys, latents)
@@ -206,7 +213,7 @@ class AudioLDM2Pipeline:
             litefocus=request.litefocus,
         )
         conditioning = generate.encode(*tokens)
-        _require_finite("text encoders", conditioning)
+        require_finite("text encoders", conditioning)
         context = generate.project_context(models.unet, conditioning, request.num_waveforms_per_prompt)
         compiled.exception()  # waits; what goes wrong there goes wrong again below, where it is raised
         release_unused_memory()
@@ -222,11 +229,61 @@ class AudioLDM2Pipeline:
                 litefocus=request.litefocus,
                 on_progress=on_progress,
             )
-        _require_finite("UNet", latents)
-        audios = np.stack([self._decode(latents[index : index + 1]) for index in range(request.batch_size)])
-        return AudioPipelineOutput(
-            audios[:, : self.geometry.samples(request.audio_length_in_s)], self.geometry.sampling_rate
-        )
+        require_finite("UNet", latents)
+        if output_type == "latent":
+            return AudioPipelineOutput(np.asarray(latents), self.geometry.sampling_rate)
+        # One sound at a time: its memory does not grow with the batch, and the same programs serve any batch.
+        sounds = (self.decode_blocks(sound, request.audio_length_in_s, progress=progress) for sound in latents)
+        audios = np.stack([np.concatenate([*blocks]) for blocks in sounds])
+        return AudioPipelineOutput(audios, self.geometry.sampling_rate)
+
+    def decode_blocks(
+        self,
+        latents: Float[Array | np.ndarray, "time frequency channels"],
+        audio_length_in_s: float | None = None,
+        *,
+        progress: bool = True,
+    ) -> Iterator[Float[np.ndarray, " samples"]]:
+        """Decode one sound block by block; `litefocus_jax.audio.save_audio_blocks` writes them to a file.
+
+        Beyond ``tiling.whole_up_to_in_s`` each block is a tile, and the memory in use does not grow with the sound.
+
+        Args:
+            latents: of one sound, as ``output_type="latent"`` returns them.
+            audio_length_in_s: seconds of sound; all that the latents hold unless given.
+            progress: draw a progress bar for a long sound, where there is a terminal.
+
+        Returns:
+            Float32 samples in [-1, 1]; the blocks one after another are the sound.
+
+        Raises:
+            ValueError: when ``latents`` are not of this model, or the sound is to be longer than they are.
+            NonFiniteError: when a stage returns NaN or infinity, not before its block is made; the message names it.
+        """
+        geometry = self.geometry
+        expected = (geometry.frequencies, geometry.channels)
+        if latents.ndim != 3 or latents.shape[1:] != expected or not len(latents):
+            raise ValueError(f"latents has shape {latents.shape}; expected [time, {expected[0]}, {expected[1]}]")
+        longest = len(latents) * geometry.samples_per_latent_frame
+        samples = longest if audio_length_in_s is None else geometry.samples(audio_length_in_s)
+        if not 0 < samples <= longest:
+            raise ValueError(
+                f"audio_length_in_s = {audio_length_in_s}; expected at most the {longest / geometry.sampling_rate:g} s "
+                "that the latents hold, and more than none"
+            )
+        models = self.components
+        plan = plan_decoding(models.vae.config, models.vocoder.config, len(latents), self.tiling)
+        return self._decode(latents, plan, samples, progress)
+
+    def _decode(
+        self, latents: Array | np.ndarray, plan: DecodingPlan, samples: int, progress: bool
+    ) -> Iterator[Float[np.ndarray, " samples"]]:
+        models = self.components
+        with progress_bar("Decoding", plan.steps, enabled=progress and not plan.is_whole) as on_progress:
+            for block in sound_blocks(models.vae, models.vocoder, latents, plan, on_progress):
+                if samples > 0:
+                    yield block[:samples]
+                samples -= len(block)
 
     def _prepare_latents(
         self, request: Request, keys: generate.RandomKeys, latents: Array | np.ndarray | None
@@ -278,27 +335,7 @@ class AudioLDM2Pipeline:
             np.int32(prompts.length),
         )
 
-    def _decode(self, latents: Float[Array, "1 time frequency channels"]) -> np.ndarray:
-        """One sound at a time: its memory does not grow with the batch, and one program serves any batch."""
-        models = self.components
-        mel = generate.decode_latents(models.vae, latents, jnp.float32(models.vae.config.scaling_factor))
-        _require_finite("VAE", mel)
-        waveform = generate.vocode(models.vocoder, mel)
-        _require_finite("vocoder", waveform)
-        return np.asarray(waveform[0], np.float32)
-
 
 def _pad_to(array: np.ndarray, like: np.ndarray, value: Any) -> np.ndarray:
     """Pad rows on the right to the length of another batch's."""
     return np.pad(array, ((0, 0), (0, like.shape[1] - array.shape[1])), constant_values=value)
-
-
-def _require_finite(stage: str, arrays: Any) -> None:
-    for array in jax.tree.leaves(arrays):
-        generate.wait_for(array)  # reading a value would wait too, but not for Ctrl-C
-    finite = all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(arrays) if leaf.dtype != bool)
-    if not finite:
-        raise NonFiniteError(
-            f"the {stage} returned NaN or infinity. In float16 values overflow easily: try dtype 'bfloat16' or "
-            "'float32', or fewer extremes of guidance_scale"
-        )

@@ -4,7 +4,7 @@ import functools
 import itertools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,6 +13,8 @@ import typer
 from litefocus_jax.cli.console import messages, output, reporting_errors
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from litefocus_jax.cli.destinations import Destination
     from litefocus_jax.litefocus import LiteFocusConfig
     from litefocus_jax.pipeline import AudioPipelineOutput
@@ -160,36 +162,48 @@ def generate(
             LatentGeometry.from_configs(**checkpoint.configs), checkpoint.scheduler, prompt=prompts, **settings
         )
         pipe = AudioLDM2Pipeline.from_checkpoint(checkpoint, dtype=dtype)
-        make = functools.partial(pipe, **settings, progress=not quiet)
+        make = functools.partial(pipe, **settings, output_type="latent", progress=not quiet)
+        decode = functools.partial(pipe.decode_blocks, audio_length_in_s=duration, progress=not quiet)
         batches = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]
-        summary = _make_and_save(make, batches, subtype)
+        summary = _make_and_save(make, decode, batches, subtype)
         if not quiet:
             messages.print(summary)
 
 
 def _make_and_save(
-    make: Callable[[list[str]], "AudioPipelineOutput"], batches: list[list[list["Destination"]]], subtype: str
+    make: Callable[[list[str]], "AudioPipelineOutput"],
+    decode: Callable[["np.ndarray"], Iterator["np.ndarray"]],
+    batches: list[list[list["Destination"]]],
+    subtype: str,
 ) -> str:
     """Run the batches, and write each one's files before the next; returns how long it took.
 
+    Sound goes to its file as it is decoded.
+
     Args:
-        make: from prompts to their sounds, with all else settled.
+        make: from prompts to the latents of their sounds, with all else settled.
+        decode: from the latents of one sound to its blocks.
         batches: lists of prompts, each the list of its waveforms' destinations.
         subtype: sample format.
     """
-    from litefocus_jax.audio import save_audio, spectrogram_picture
+    import soundfile
+
+    from litefocus_jax.audio import save_audio_blocks, spectrogram_picture
 
     seconds_made = seconds_taken = 0.0
     for batch in batches:
         started = time.perf_counter()
         result = make([waveforms[0].prompt for waveforms in batch])
         seconds_taken += time.perf_counter() - started
-        seconds_made += result.audios.size / result.sampling_rate
-        for waveform, file in zip(result.audios, itertools.chain(*batch), strict=True):
-            save_audio(file.sound, waveform, result.sampling_rate, subtype=subtype)
+        for latents, file in zip(result.audios, itertools.chain(*batch), strict=True):
+            started = time.perf_counter()
+            samples = save_audio_blocks(file.sound, decode(latents), result.sampling_rate, subtype=subtype)
+            seconds_taken += time.perf_counter() - started
+            seconds_made += samples / result.sampling_rate
             output.print(str(file.sound), markup=False)
             if file.picture is not None:
-                spectrogram_picture(file.picture, waveform, result.sampling_rate, title=file.prompt)
+                waveform, sampling_rate = soundfile.read(file.sound, dtype="float32")
+                spectrogram_picture(file.picture, waveform, sampling_rate, title=file.prompt)
                 output.print(str(file.picture), markup=False)
     factor = seconds_taken / seconds_made
     return f"{seconds_made:.2f} s of sound in {seconds_taken:.1f} s, a real-time factor of {factor:.2f}"
