@@ -11,8 +11,17 @@ from flax import nnx
 
 from litefocus_jax import generate
 from litefocus_jax.attention import dot_product_attention
+from litefocus_jax.checkpoint.modules import abstract
 from litefocus_jax.config import VAEConfig, VocoderConfig
-from litefocus_jax.decoding import DecodingPlan, TilingConfig, mel_error, plan_decoding, sound_blocks
+from litefocus_jax.decoding import (
+    DecodingPlan,
+    TilingConfig,
+    lower_programs,
+    mel,
+    mel_error,
+    plan_decoding,
+    sound_blocks,
+)
 from litefocus_jax.decoding.far_keys import FarKeys, attend_near_and_far
 from litefocus_jax.decoding.moments import Moments, correct, correction_between, measure, merge, normalise
 from litefocus_jax.decoding.plan import cut_into_tiles
@@ -121,11 +130,11 @@ def test_a_setting_out_of_its_range_is_named(field, value):
 def test_sound_in_tiles_equals_the_whole_whatever_the_blocks_of_its_spectrogram(config, frames):
     vocoder = random_model(Vocoder, config)
     tiles = cut_into_tiles(frames, 64, vocoder_reach(config))
-    mel = jax.random.normal(jax.random.key(0), (frames, config.model_in_dim))
-    mels = iter(np.array_split(mel, [30, 31, 100]))
+    whole = jax.random.normal(jax.random.key(0), (frames, config.model_in_dim))
+    mels = iter(np.array_split(whole, [30, 31, 100]))
     blocks = [*vocode_blocks(vocoder, mels, dataclasses.replace(plan(40), vocoder_tiles=tiles, vocoder_size=64))]
     assert len(blocks) == len(tiles) > 2
-    np.testing.assert_allclose(np.concatenate(blocks), generate.vocode(vocoder, mel[None])[0], atol=1e-5)
+    np.testing.assert_allclose(np.concatenate(blocks), generate.vocode(vocoder, whole[None])[0], atol=1e-5)
 
 
 def test_the_vocoder_takes_no_more_of_the_spectrogram_than_its_next_tile_needs():
@@ -163,20 +172,17 @@ def test_a_sample_corrected_by_what_it_lacks_says_what_all_say():
     np.testing.assert_allclose(variance, whole.variance, rtol=1e-5)
 
 
-def attend_to_sample(query, key, value, far_frames, near=(3, 8), start=10):
-    """Attention of a window's frames 10 to 20 within the sound that ``query``, ``key`` and ``value`` are of."""
+def attend_to_sample(query, key, value, far_frames):
+    """Attention of a sound's frames 10 to 20, with 13 to 18 near and the keys of some others in a sample."""
 
     def tokens(array, frames):
         return array[frames].reshape(-1, array.shape[-1])
 
-    window = np.arange(start, start + 10)
+    window, near = np.arange(10, 20), (jnp.int32(3), jnp.int32(8))
+    query, near_key, near_value = (tokens(array, window) for array in (query, key, value))
     far = FarKeys(tokens(key, far_frames), tokens(value, far_frames), jnp.asarray(far_frames))
     return attend_near_and_far(
-        *(tokens(array, window) for array in (query, key, value)),
-        far,
-        start=jnp.int32(start),
-        near=(jnp.int32(near[0]), jnp.int32(near[1])),
-        total=jnp.int32(len(key)),
+        query, near_key, near_value, far, start=jnp.int32(10), near=near, total=jnp.int32(len(key))
     )
 
 
@@ -194,9 +200,9 @@ def test_with_every_frame_at_hand_attention_is_that_of_the_whole_sound():
 
 def test_a_frame_of_the_sample_stands_for_all_that_are_like_it():
     query, key, value = jax.random.normal(jax.random.key(0), (3, 40, 2, 5))
-    alike = [array.at[:13].set(array[0]).at[18:].set(array[0]) for array in (key, value)]
+    key, value = (array.at[:13].set(array[0]).at[18:].set(array[0]) for array in (key, value))
     np.testing.assert_allclose(
-        attend_to_sample(query, *alike, np.array([2, 14, 30])), attend_to_all(query, *alike), atol=1e-5
+        attend_to_sample(query, key, value, np.array([2, 14, 30])), attend_to_all(query, key, value), atol=1e-5
     )
 
 
@@ -242,6 +248,28 @@ def test_a_longer_sound_takes_neither_more_device_memory_nor_another_program():
     assert compiled[0] == compiled[1]
 
 
+@pytest.mark.parametrize("config", [VAE_CONFIG, CONVOLUTIONAL])
+@pytest.mark.parametrize("whole_up_to_in_s", [0, 4])
+def test_the_programs_told_beforehand_are_those_that_run(config, whole_up_to_in_s, monkeypatch):
+    vae, cut = random_model(VAE, config), plan(60, config, passes=1, whole_up_to_in_s=whole_up_to_in_s)
+    of_vae, of_vocoder = lower_programs(abstract(VAE, config), abstract(Vocoder, VOCODER_CONFIG), cut, 8)
+    seen = set()
+
+    def recorded(program):
+        def call(*arguments):
+            seen.add(program.lower(*arguments).as_text())
+            return program(*arguments)
+
+        return call
+
+    for name in ("look_for_keys", "keys_of_window", "look_at_sample", "decode_window"):
+        monkeypatch.setattr(mel, name, recorded(getattr(mel, name)))
+    for name in ("decode_latents", "vocode"):
+        monkeypatch.setattr(generate, name, recorded(getattr(generate, name)))
+    assert [*sound_blocks(vae, VOCODER, latents_that_change(60), cut)]
+    assert seen == {program.as_text() for program in of_vae + of_vocoder}
+
+
 def test_progress_counts_every_window_of_a_long_sound():
     seen = []
     samples = sum(map(len, decoded(100, seen.append)))
@@ -250,8 +278,8 @@ def test_progress_counts_every_window_of_a_long_sound():
 
 
 def whole_sound(frames: int) -> np.ndarray:
-    mel = generate.decode_latents(VAE_MODEL, latents_that_change(frames)[None], jnp.float32(VAE_CONFIG.scaling_factor))
-    return np.asarray(generate.vocode(VOCODER, mel)[0])
+    latents, scaling_factor = latents_that_change(frames)[None], jnp.float32(VAE_CONFIG.scaling_factor)
+    return np.asarray(generate.vocode(VOCODER, generate.decode_latents(VAE_MODEL, latents, scaling_factor))[0])
 
 
 def test_a_short_sound_is_decoded_whole_to_the_same_bits():
@@ -265,6 +293,6 @@ def test_a_tile_that_is_not_finite_is_named_by_its_stage(monkeypatch):
     latents[90] = np.nan
     with pytest.raises(NonFiniteError, match="the VAE returned NaN"):
         next(sound_blocks(VAE_MODEL, VOCODER, latents, plan(100)))
-    monkeypatch.setattr(generate, "vocode", lambda vocoder, mel: jnp.full((1, 10), jnp.nan))
+    monkeypatch.setattr(generate, "vocode", lambda *arguments: jnp.full((1, 10), jnp.nan))
     with pytest.raises(NonFiniteError, match="the vocoder returned NaN"):
         next(decoded(100))

@@ -58,6 +58,12 @@ def mel_blocks(
         yield np.asarray(mel[0])[tile.part(vae.config.scale_factor)]
 
 
+def no_corrections(vae: VAE) -> tuple[Correction, ...]:
+    """For every normalisation of the decoder, the correction that changes nothing."""
+    norms = sum(isinstance(module, GroupNorm) for _, module in nnx.iter_modules(vae.decoder))
+    return (no_correction(vae.config.norm_num_groups),) * norms
+
+
 class _TileDecoder:
     """One sound on its way through the VAE; the arguments are those of `mel_blocks`."""
 
@@ -70,9 +76,7 @@ class _TileDecoder:
 
     def gather_context(self) -> Context:
         """Look at the whole sound for what its tiles have to know of it."""
-        norms = sum(isinstance(module, GroupNorm) for _, module in nnx.iter_modules(self._vae.decoder))
-        corrections = (no_correction(self._vae.config.norm_num_groups),) * norms
-        context, of_sample = self._look(corrections)
+        context, of_sample = self._look(no_corrections(self._vae))
         for _ in range(self._plan.passes):
             of_all = self._measure(context)
             corrections = tuple(map(correction_between, of_sample, of_all))
@@ -122,4 +126,4 @@ class _TileDecoder:
 def _windows(tiles: tuple[Tile, ...], total: int) -> Windows:
     parts = [(tile.start, tile.part().start, tile.part().stop) for tile in tiles]
     start, first, end = np.array(parts, np.int32).T
-    return Windows(start, first, end, np.int32(total))  # pyright: ignore[reportArgumentType]
+    return Windows(start, first, end, np.asarray(total, np.int32))

@@ -21,9 +21,9 @@ class Moments(NamedTuple):
         count: of these values.
     """
 
-    mean: Float[Array, " groups"]
-    variance: Float[Array, " groups"]
-    count: Float[Array, ""]
+    mean: Float[Array | np.ndarray, " groups"]
+    variance: Float[Array | np.ndarray, " groups"]
+    count: Float[Array | np.ndarray, ""]
 
 
 class Correction(NamedTuple):
@@ -76,13 +76,13 @@ def merge(first: Moments, second: Moments) -> Moments:
     difference = second.mean - first.mean
     mean = first.mean + share * difference
     variance = first.variance + share * (second.variance - first.variance) + share * (1 - share) * difference**2
-    return Moments(mean, variance, count)  # pyright: ignore[reportArgumentType]
+    return Moments(mean, variance, count)
 
 
 def correction_between(sample: Moments, whole: Moments) -> Correction:
     """The correction that takes the moments of a sample to those of all, both measured in the same network."""
     variance = np.asarray(sample.variance, np.float64) + _SMALLEST_VARIANCE
-    shift = (np.asarray(whole.mean, np.float64) - sample.mean) / np.sqrt(variance)
+    shift = (np.asarray(whole.mean, np.float64) - np.asarray(sample.mean, np.float64)) / np.sqrt(variance)
     ratio = (np.asarray(whole.variance, np.float64) + _SMALLEST_VARIANCE) / variance
     return Correction(_float32(shift), _float32(ratio))
 

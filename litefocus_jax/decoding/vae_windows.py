@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from litefocus_jax.decoding.far_keys import FarKeys, attend_near_and_far
@@ -27,10 +28,10 @@ class Windows(NamedTuple):
         total: frames of the sound.
     """
 
-    start: Int[Array, " windows"]
-    first: Int[Array, " windows"]
-    end: Int[Array, " windows"]
-    total: Int[Array, ""]
+    start: Int[Array | np.ndarray, " windows"]
+    first: Int[Array | np.ndarray, " windows"]
+    end: Int[Array | np.ndarray, " windows"]
+    total: Int[Array | np.ndarray, ""]
 
     def mask(self, positions: int, scale: int) -> Bool[Array, "windows positions"]:
         """Which positions count, where every frame has ``scale`` of them."""
@@ -194,7 +195,7 @@ def _attend_in_turn(query: Array, key: Array, value: Array, far: FarKeys, window
             jnp.where(start > 0, KEY_REACH, 0),
             jnp.where(start + frames < windows.total, frames - KEY_REACH, frames),
         )
-        return attend_near_and_far(query, key, value, far, start=start, near=near, total=windows.total)
+        return attend_near_and_far(query, key, value, far, start=start, near=near, total=jnp.asarray(windows.total))
 
     tokens = (query[:, :, 0], key[:, :, 0], value[:, :, 0], jnp.asarray(windows.start))
     return jax.lax.map(attend, tokens)[:, :, None]
