@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from litefocus_jax.checkpoint.rules import CheckpointError
     from litefocus_jax.config import ConfigError
     from litefocus_jax.litefocus import LiteFocusConfig, litefocus_attention
-    from litefocus_jax.pipeline import AudioLDM2Pipeline, AudioPipelineOutput
+    from litefocus_jax.output import AudioPipelineOutput
+    from litefocus_jax.pipeline import AudioLDM2Pipeline
     from litefocus_jax.resume import RunCheckpoint
     from litefocus_jax.windows import WindowedDenoising
 
 _PUBLIC = {
     "AudioLDM2Pipeline": "litefocus_jax.pipeline",
-    "AudioPipelineOutput": "litefocus_jax.pipeline",
+    "AudioPipelineOutput": "litefocus_jax.output",
     "CheckpointError": "litefocus_jax.checkpoint.rules",
     "ConfigError": "litefocus_jax.config",
     "LiteFocusConfig": "litefocus_jax.litefocus",

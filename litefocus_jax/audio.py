@@ -1,10 +1,12 @@
 """Sound files, log-mel spectrograms and pictures of them."""
 
 import functools
+import itertools
 import logging
 import tempfile
 import textwrap
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ SOUND_FORMATS = {".wav": "WAV", ".flac": "FLAC"}
 PICTURE_FORMATS = {".png": "PNG"}
 
 _QUIETEST = 1e-5  # floor of magnitudes before the logarithm, as AudioLDM was trained with
+_FRAMES_AT_A_TIME = 4096  # whose spectrum is held, many times the size of the sound
 _PICTURE_RANGE_IN_DB = 80.0
 _PICTURE_TICKS_IN_HZ = (250, 500, 1000, 2000, 4000, 8000, 16000)
 
@@ -26,32 +29,55 @@ _PICTURE_TICKS_IN_HZ = (250, 500, 1000, 2000, 4000, 8000, 16000)
 def save_audio(
     path: str | Path, waveform: Float[np.ndarray, " samples"], sampling_rate: int, *, subtype: str = "PCM_16"
 ) -> None:
-    """Write a mono sound file, whole or not at all: beside its destination first, then renamed.
+    """Write a mono sound file, as `save_audio_blocks` does."""
+    save_audio_blocks(path, [waveform], sampling_rate, subtype=subtype)
 
-    An existing file is replaced, and missing folders are made. Integer formats hold [-1, 1]; what lies outside is
-    clipped, and a warning is logged.
+
+def save_audio_blocks(
+    path: str | Path,
+    blocks: Iterable[Float[np.ndarray, " samples"]],
+    sampling_rate: int,
+    *,
+    subtype: str = "PCM_16",
+) -> int:
+    """Write a mono sound file block by block, whole or not at all: beside its destination first, then renamed.
+
+    A block is written before the next one is asked for, so that one at a time is in memory. An existing file is
+    replaced, and missing folders are made. Integer formats hold [-1, 1]; what lies outside is clipped, and a warning
+    is logged.
 
     Args:
         path: ends in ``.wav`` or ``.flac``.
-        waveform: full scale is 1.
+        blocks: one after another the sound; full scale is 1.
         sampling_rate: samples per second.
         subtype: sample format as soundfile names it, such as ``"PCM_16"``, ``"PCM_24"`` or, for WAV, ``"FLOAT"``.
 
+    Returns:
+        The number of samples written.
+
     Raises:
-        ValueError: when the suffix or the subtype is unknown, or the waveform is empty, not one-dimensional, or holds
-            NaN or infinity.
+        ValueError: when the suffix or the subtype is unknown, there is no block, or one is empty, not one-dimensional,
+            or holds NaN or infinity.
         OSError: when the file cannot be written.
     """
     path = Path(path)
     file_format = _sound_format(path, subtype)
-    waveform = _checked(waveform)
-    peak = np.abs(waveform).max()
-    if peak > 1.0 and subtype not in ("FLOAT", "DOUBLE"):
-        count = np.count_nonzero(np.abs(waveform) > 1.0)
-        logger.warning("%s: %d of %d samples are clipped; the peak is %.3g", path, count, waveform.size, peak)
-        waveform = np.clip(waveform, -1.0, 1.0)
-    with written_beside(path) as partial:
-        soundfile.write(partial, waveform, sampling_rate, subtype=subtype, format=file_format)
+    samples = clipped = 0
+    peak = 0.0
+    blocks = iter(blocks)
+    first = _checked(next(blocks, np.zeros(0)))  # before there is a file
+    with (
+        written_beside(path) as partial,
+        soundfile.SoundFile(partial, "w", sampling_rate, 1, subtype=subtype, format=file_format) as file,
+    ):
+        for block in itertools.chain([first], map(_checked, blocks)):
+            peak = max(peak, float(np.abs(block).max()))
+            clipped += np.count_nonzero(np.abs(block) > 1.0)
+            samples += block.size
+            file.write(block if subtype in ("FLOAT", "DOUBLE") else np.clip(block, -1.0, 1.0))
+    if clipped and subtype not in ("FLOAT", "DOUBLE"):
+        logger.warning("%s: %d of %d samples are clipped; the peak is %.3g", path, clipped, samples, peak)
+    return samples
 
 
 def check_writable(path: str | Path, *, subtype: str = "PCM_16", overwrite: bool = True) -> None:
@@ -108,9 +134,13 @@ def log_mel_spectrogram(
     padded = np.pad(waveform, padding, mode="reflect" if waveform.size > 1 else "edge")
     frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop_length]  # [frames, n_fft]
     window = (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(n_fft) / n_fft)).astype(np.float32)
-    magnitudes = np.abs(np.fft.rfft(frames * window))  # [frames, bins]
-    mels = magnitudes @ mel_filters(sampling_rate, n_fft=n_fft, num_mels=num_mels, fmin=fmin, fmax=fmax)
-    return np.log(np.maximum(mels, _QUIETEST)).astype(np.float32)
+    filters = mel_filters(sampling_rate, n_fft=n_fft, num_mels=num_mels, fmin=fmin, fmax=fmax)
+    logarithms = np.empty((len(frames), num_mels), np.float32)
+    for start in range(0, len(frames), _FRAMES_AT_A_TIME):
+        part = slice(start, start + _FRAMES_AT_A_TIME)
+        magnitudes = np.abs(np.fft.rfft(frames[part] * window))  # [frames, bins]
+        logarithms[part] = np.log(np.maximum(magnitudes @ filters, _QUIETEST))
+    return logarithms
 
 
 @functools.lru_cache(maxsize=8)

@@ -26,7 +26,8 @@ class TimeEstimate:
     Attributes:
         step_s: seconds of a denoising step, measured on the request itself.
         num_steps: denoising steps.
-        measured_decoding_s: seconds in which sound of ``measured_sound_s`` was decoded.
+        measured_decoding_s: seconds in which sound of ``measured_sound_s`` was decoded; in tiles, once for every time
+            that the VAE decodes it.
         measured_sound_s: seconds of sound; those of the request, or of a training clip if that is shorter.
         sound_s: seconds of sound in the whole request.
     """
@@ -64,8 +65,10 @@ def estimate_memory(pipe: AudioLDM2Pipeline, request: Request) -> MemoryEstimate
         TypeError: as `AudioLDM2Pipeline.inputs`.
         ValueError: likewise.
     """
+    geometry = pipe.geometry
     compiled = pipe.compile_ahead(request, pipe.inputs(request)).result()
-    return memory_needs.estimate_memory(pipe.components, request, compiled, pipe.geometry)
+    plan = pipe.plan_decoding(geometry.latent_frames(request.audio_length_in_s))
+    return memory_needs.estimate_memory(pipe.components, compiled, plan, geometry.frequencies)
 
 
 def estimate_time(pipe: AudioLDM2Pipeline, request: Request) -> TimeEstimate:
@@ -101,19 +104,23 @@ def estimate_time(pipe: AudioLDM2Pipeline, request: Request) -> TimeEstimate:
     compiled.result()  # no part of what is timed
     frames = min(latents.shape[1], geometry.training_frames or latents.shape[1])
     clip = latents[:1, :frames]
-    generate.wait_for(_decode(models, clip))
+    plan = pipe.plan_decoding(latents.shape[1])
+    passes = 1 if plan.is_whole else 1 + plan.passes
+    mel = _decode_latents(models, clip)
+    generate.wait_for(mel)
+    generate.wait_for(generate.vocode(models.vocoder, mel))
     return TimeEstimate(
         step_s=_seconds(denoise) / length,
         num_steps=request.schedule.num_steps,
-        measured_decoding_s=_seconds(lambda: _decode(models, clip)),
+        measured_decoding_s=passes * _seconds(lambda: _decode_latents(models, clip))
+        + _seconds(lambda: generate.vocode(models.vocoder, mel)),
         measured_sound_s=frames * geometry.shortest_in_s,
         sound_s=request.batch_size * latents.shape[1] * geometry.shortest_in_s,
     )
 
 
-def _decode(models: Components, latents: jax.Array) -> jax.Array:
-    mel = generate.decode_latents(models.vae, latents, jnp.float32(models.vae.config.scaling_factor))
-    return generate.vocode(models.vocoder, mel)
+def _decode_latents(models: Components, latents: jax.Array) -> jax.Array:
+    return generate.decode_latents(models.vae, latents, jnp.float32(models.vae.config.scaling_factor))
 
 
 def _seconds(call: Callable[[], jax.Array]) -> float:

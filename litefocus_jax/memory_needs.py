@@ -3,12 +3,11 @@
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 from jax.stages import Compiled
 
-from litefocus_jax import generate
 from litefocus_jax.checkpoint.modules import leaves
 from litefocus_jax.checkpoint.opened import Components
+from litefocus_jax.decoding import DecodingPlan, lower_programs
 from litefocus_jax.memory import memory_limit
 from litefocus_jax.request import LatentGeometry, Request
 
@@ -46,7 +45,7 @@ class MemoryEstimate:
 
 
 def estimate_memory(
-    components: Components, request: Request, denoise: Compiled, geometry: LatentGeometry, *, decoder: bool = True
+    components: Components, denoise: Compiled, plan: DecodingPlan | None, frequencies: int
 ) -> MemoryEstimate:
     """Add up what XLA says its programs take.
 
@@ -54,17 +53,16 @@ def estimate_memory(
 
     Args:
         components: the model.
-        request: what it is asked for.
         denoise: the compiled loop, from `generate.compile_ahead`.
-        geometry: of the latents.
-        decoder: look at VAE and vocoder too, for which they are compiled unless they have been.
+        plan: of the decoding, whose programs are compiled unless they have been; None leaves VAE and vocoder out.
+        frequencies: of the latents.
     """
     weights = {name: sum(leaf.nbytes for leaf in leaves(part).values()) for name, part in components.modules.items()}
     stages = {DENOISING: _bytes_beside(denoise, weights["unet"])}
-    if decoder:
-        frames = geometry.latent_frames(request.audio_length_in_s)
-        vae, vocoder = _compile_decoder(components, (frames, geometry.frequencies, geometry.channels))
-        stages |= {"VAE": _bytes_beside(vae, weights["vae"]), "vocoder": _bytes_beside(vocoder, weights["vocoder"])}
+    if plan is not None:
+        programs = lower_programs(components.vae, components.vocoder, plan, frequencies)
+        for stage, name, lowered in zip(("VAE", "vocoder"), ("vae", "vocoder"), programs, strict=True):
+            stages[stage] = max(_bytes_beside(program.compile(), weights[name]) for program in lowered)
     return MemoryEstimate(sum(weights.values()), stages, memory_limit())
 
 
@@ -120,12 +118,3 @@ def _bytes_beside(program: Compiled, weights: int) -> int:
         return 0
     arguments = max(0, account.argument_size_in_bytes - weights)
     return arguments + account.output_size_in_bytes + account.temp_size_in_bytes - account.alias_size_in_bytes
-
-
-def _compile_decoder(components: Components, latent_shape: tuple[int, int, int]) -> tuple[Compiled, Compiled]:
-    """The programs that turn the latents of one sound into sound: VAE and vocoder."""
-    latents = jax.ShapeDtypeStruct((1, *latent_shape), jnp.float32)
-    arguments = (components.vae, latents, jnp.float32(1))
-    mel = jax.eval_shape(generate.decode_latents, *arguments)
-    decode_latents = generate.decode_latents.lower(*arguments).compile()
-    return decode_latents, generate.vocode.lower(components.vocoder, mel).compile()

@@ -1,7 +1,6 @@
 """From a checkpoint and prompts to sound."""
 
-import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -13,22 +12,20 @@ from jax.stages import Compiled
 from jaxtyping import Array, Float
 
 from litefocus_jax import generate
-from litefocus_jax.audio import check_writable, save_audio
 from litefocus_jax.checkpoint.store import Checkpoint, Components, open_checkpoint, save_native
 from litefocus_jax.compilation_cache import use_compilation_cache
+from litefocus_jax.decoding import DecodingPlan, TilingConfig, plan_decoding, sound_blocks
+from litefocus_jax.finite import require_finite
 from litefocus_jax.litefocus import LiteFocusConfig
 from litefocus_jax.memory import release_unused_memory
 from litefocus_jax.memory_needs import estimate_memory, require_memory
 from litefocus_jax.models.unet import check_levels
+from litefocus_jax.output import AudioPipelineOutput
 from litefocus_jax.progress import progress_bar
 from litefocus_jax.request import LatentGeometry, Request, make_request
 from litefocus_jax.resume import ResumableRun, RunCheckpoint
 from litefocus_jax.tokenization import load_tokenizer, tokenize_prompts
 from litefocus_jax.windows import WindowedDenoising
-
-
-class NonFiniteError(ValueError):
-    """A stage of the generation returned NaN or infinity."""
 
 
 class Inputs(NamedTuple):
@@ -45,52 +42,14 @@ class Inputs(NamedTuple):
     tokens: tuple[Any, ...]
 
 
-@dataclasses.dataclass(frozen=True)
-class AudioPipelineOutput:
-    """Sounds made by the pipeline.
-
-    Attributes:
-        audios: float32 ``[prompts * waveforms, samples]`` in [-1, 1]; the waveforms of one prompt are neighbours.
-        sampling_rate: samples per second.
-    """
-
-    audios: np.ndarray
-    sampling_rate: int
-
-    def save(self, path: str | Path, *, subtype: str = "PCM_16") -> list[Path]:
-        """Write one file per sound, WAV or FLAC by suffix.
-
-        Args:
-            path: the file. For several sounds it holds ``{index}`` (as ``rain-{index}.wav``), counted from 0.
-            subtype: sample format as soundfile names it.
-
-        Returns:
-            The files written.
-
-        Raises:
-            ValueError: when there are several sounds and the path has no ``{index}``, or the suffix or the subtype is
-                unknown.
-            OSError: when a file cannot be written.
-        """
-        pattern = str(path)
-        if len(self.audios) > 1 and "{index}" not in pattern:
-            raise ValueError(
-                f"path = {pattern!r} names one file for {len(self.audios)} sounds; put {{index}} in it, as in "
-                f"{str(Path(pattern).with_stem(Path(pattern).stem + '-{index}'))!r}"
-            )
-        paths = [Path(pattern.replace("{index}", str(index))) for index in range(len(self.audios))]
-        for file in paths:
-            check_writable(file, subtype=subtype)
-        for file, waveform in zip(paths, self.audios, strict=True):
-            save_audio(file, waveform, self.sampling_rate, subtype=subtype)
-        return paths
-
-
 class AudioLDM2Pipeline:
     """AudioLDM2 with its tokenizers: prompts in, sound out.
 
     Args:
         components: the models and their configurations.
+
+    Attributes:
+        tiling: how long sounds are decoded; may be set to another one.
 
     Raises:
         ValueError: when the sub-models or the tokenizers do not belong together.
@@ -98,6 +57,7 @@ class AudioLDM2Pipeline:
 
     def __init__(self, components: Components) -> None:
         self.components = components
+        self.tiling = TilingConfig()
         self.geometry = LatentGeometry.from_configs(
             unet=components.unet.config, vae=components.vae.config, vocoder=components.vocoder.config
         )
@@ -170,6 +130,7 @@ class AudioLDM2Pipeline:
         windowed: WindowedDenoising | None = None,
         run_checkpoint: RunCheckpoint | None = None,
         check_memory: bool = True,
+        output_type: Literal["audio", "latent"] = "audio",
         progress: bool = True,
     ) -> AudioPipelineOutput:
         """Make sound from text.
@@ -195,7 +156,8 @@ class AudioLDM2Pipeline:
             windowed: denoise long sound in overlapping windows; sound of one window's length is not changed by it.
             run_checkpoint: keep the run on disk, and go on with one that was ended.
             check_memory: find out before sampling whether it can fit in memory.
-            progress: draw a progress bar, where there is a terminal.
+            output_type: ``"latent"`` returns the latents, for `decode_blocks` to make sound of.
+            progress: draw progress bars, where there is a terminal.
 
         Raises:
             TypeError: for an argument of a wrong type.
@@ -220,19 +182,22 @@ class AudioLDM2Pipeline:
             litefocus=litefocus,
             windowed=windowed,
         )
+        if output_type not in ("audio", "latent"):
+            raise ValueError(f"output_type = {output_type!r}; expected 'audio' or 'latent'")
         keys, latents, tokens = inputs = self.inputs(request, latents)
         models = self.components
         run = None if run_checkpoint is None else ResumableRun(run_checkpoint, request, models, latents)
 
         compiled = self.compile_ahead(request, inputs, length=run and run.length)
         conditioning = generate.encode(*tokens)
-        _require_finite("text encoders", conditioning)
+        require_finite("text encoders", conditioning)
         context = generate.project_context(models.unet, conditioning, request.num_waveforms_per_prompt)
         # This waits; what goes wrong there goes wrong again below, where it is raised.
         if compiled.exception() is None and check_memory:
             # The decoder of a sound of usual length is not worth the wait for its compilation.
             is_long = latents.shape[1] > (self.geometry.training_frames or 0)
-            needs = estimate_memory(models, request, compiled.result(), self.geometry, decoder=is_long)
+            plan = self.plan_decoding(latents.shape[1]) if is_long else None
+            needs = estimate_memory(models, compiled.result(), plan, self.geometry.frequencies)
             require_memory(needs, request, models.dtype, self.geometry)
         release_unused_memory()
         with progress_bar("Denoising", request.schedule.num_steps, enabled=progress) as on_progress:
@@ -251,13 +216,66 @@ class AudioLDM2Pipeline:
                 on_progress=on_progress,
                 on_call=run and run.after_call,
             )
-        _require_finite("UNet", latents)
-        audios = np.stack([self._decode(latents[index : index + 1]) for index in range(request.batch_size)])
+        require_finite("UNet", latents)
+        if output_type == "latent":
+            audios = np.asarray(latents)
+        else:
+            # One sound at a time: its memory does not grow with the batch, and the same programs serve any batch.
+            sounds = (self.decode_blocks(sound, request.audio_length_in_s, progress=progress) for sound in latents)
+            audios = np.stack([np.concatenate([*blocks]) for blocks in sounds])
         if run is not None:
             run.finish()
-        return AudioPipelineOutput(
-            audios[:, : self.geometry.samples(request.audio_length_in_s)], self.geometry.sampling_rate
-        )
+        return AudioPipelineOutput(audios, self.geometry.sampling_rate)
+
+    def decode_blocks(
+        self,
+        latents: Float[Array | np.ndarray, "time frequency channels"],
+        audio_length_in_s: float | None = None,
+        *,
+        progress: bool = True,
+    ) -> Iterator[Float[np.ndarray, " samples"]]:
+        """Decode one sound block by block; `litefocus_jax.audio.save_audio_blocks` writes them to a file.
+
+        Beyond ``tiling.whole_up_to_in_s`` each block is a tile, and the memory in use does not grow with the sound.
+
+        Args:
+            latents: of one sound, as ``output_type="latent"`` returns them.
+            audio_length_in_s: seconds of sound; all that the latents hold unless given.
+            progress: draw a progress bar for a long sound, where there is a terminal.
+
+        Returns:
+            Float32 samples in [-1, 1]; the blocks one after another are the sound.
+
+        Raises:
+            ValueError: when ``latents`` are not of this model, or the sound is to be longer than they are.
+            NonFiniteError: when a stage returns NaN or infinity, not before its block is made; the message names it.
+        """
+        geometry = self.geometry
+        expected = (geometry.frequencies, geometry.channels)
+        if latents.ndim != 3 or latents.shape[1:] != expected or not len(latents):
+            raise ValueError(f"latents has shape {latents.shape}; expected [time, {expected[0]}, {expected[1]}]")
+        longest = len(latents) * geometry.samples_per_latent_frame
+        samples = longest if audio_length_in_s is None else geometry.samples(audio_length_in_s)
+        if not 0 < samples <= longest:
+            raise ValueError(
+                f"audio_length_in_s = {audio_length_in_s}; expected at most the {longest / geometry.sampling_rate:g} s "
+                "that the latents hold, and more than none"
+            )
+        return self._decode(latents, self.plan_decoding(len(latents)), samples, progress)
+
+    def plan_decoding(self, frames: int) -> DecodingPlan:
+        """How sound of some latent frames is decoded, by ``tiling``."""
+        return plan_decoding(self.components.vae.config, self.components.vocoder.config, frames, self.tiling)
+
+    def _decode(
+        self, latents: Array | np.ndarray, plan: DecodingPlan, samples: int, progress: bool
+    ) -> Iterator[Float[np.ndarray, " samples"]]:
+        models = self.components
+        with progress_bar("Decoding", plan.steps, enabled=progress and not plan.is_whole) as on_progress:
+            for block in sound_blocks(models.vae, models.vocoder, latents, plan, on_progress):
+                if samples > 0:
+                    yield block[:samples]
+                samples -= len(block)
 
     def inputs(self, request: Request, latents: Array | np.ndarray | None = None) -> Inputs:
         """What the programs take for a request.
@@ -313,23 +331,3 @@ class AudioLDM2Pipeline:
         encoders = (models.text_encoder, models.text_encoder_2, models.projection_model, models.language_model)
         negative = request.negative_prompts if request.guided else ()
         return *encoders, *tokenize_prompts(self.tokenizer, self.tokenizer_2, request.prompts, negative)
-
-    def _decode(self, latents: Float[Array, "1 time frequency channels"]) -> np.ndarray:
-        """One sound at a time: its memory does not grow with the batch, and one program serves any batch."""
-        models = self.components
-        mel = generate.decode_latents(models.vae, latents, jnp.float32(models.vae.config.scaling_factor))
-        _require_finite("VAE", mel)
-        waveform = generate.vocode(models.vocoder, mel)
-        _require_finite("vocoder", waveform)
-        return np.asarray(waveform[0], np.float32)
-
-
-def _require_finite(stage: str, arrays: Any) -> None:
-    for array in jax.tree.leaves(arrays):
-        generate.wait_for(array)  # reading a value would wait too, but not for Ctrl-C
-    finite = all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(arrays) if leaf.dtype != bool)
-    if not finite:
-        raise NonFiniteError(
-            f"the {stage} returned NaN or infinity. In float16 values overflow easily: try dtype 'bfloat16' or "
-            "'float32', or fewer extremes of guidance_scale"
-        )

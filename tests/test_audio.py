@@ -1,6 +1,7 @@
 import errno
 import logging
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,17 +34,41 @@ def test_saved_sound_replaces_the_file_and_leaves_nothing_beside_it(tmp_path):
 
 
 def test_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
-    def interrupted(path, *args, **kwargs):
-        path.write_bytes(b"half")
+    def interrupted(file, waveform):
+        Path(file.name).write_bytes(b"half")
         raise KeyboardInterrupt
 
     path = tmp_path / "rain.wav"
     path.write_text("old")
-    monkeypatch.setattr(soundfile, "write", interrupted)
+    monkeypatch.setattr(soundfile.SoundFile, "write", interrupted)
     with pytest.raises(KeyboardInterrupt):
         audio.save_audio(path, SOUND, RATE)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("name", "subtype"), [("rain.wav", "PCM_16"), ("rain.wav", "FLOAT"), ("rain.flac", "PCM_24")])
+def test_sound_written_in_blocks_is_the_file_that_one_piece_makes(tmp_path, name, subtype):
+    audio.save_audio(tmp_path / "whole" / name, SOUND, RATE, subtype=subtype)
+    blocks = iter(np.array_split(SOUND, [1, 1000, 5000]))
+    assert audio.save_audio_blocks(tmp_path / "blocks" / name, blocks, RATE, subtype=subtype) == len(SOUND)
+    assert (tmp_path / "blocks" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_block_is_written_before_the_next_is_asked_for(tmp_path):
+    def blocks():
+        for number in range(3):
+            [partial] = tmp_path.iterdir() if number > 1 else [None]
+            assert partial is None or partial.stat().st_size > number * len(SOUND)
+            yield SOUND
+
+    audio.save_audio_blocks(tmp_path / "rain.wav", blocks(), RATE, subtype="FLOAT")
+
+
+def test_a_sound_that_fails_half_way_leaves_no_file(tmp_path):
+    with pytest.raises(ValueError, match="NaN or infinity in 1 of 2 samples"):
+        audio.save_audio_blocks(tmp_path / "rain.wav", [SOUND, np.array([0.0, np.nan])], RATE)
+    assert not list(tmp_path.iterdir())
 
 
 def test_loud_sound_is_clipped_with_a_warning(tmp_path, caplog):
@@ -123,6 +148,12 @@ def test_log_mel_equals_an_independent_implementation(num_mels, fmin, fmax):
     expected = spectrogram(noise, window, 1024, 160, power=1.0, mel_filters=filters, mel_floor=1e-5, log_mel="log")
     actual = audio.log_mel_spectrogram(noise, RATE, num_mels=num_mels, fmin=fmin, fmax=fmax)
     np.testing.assert_allclose(actual, np.asarray(expected).T, atol=1e-4)
+
+
+def test_log_mel_of_a_long_sound_is_that_of_its_parts(monkeypatch):
+    expected = audio.log_mel_spectrogram(SOUND, RATE)
+    monkeypatch.setattr(audio, "_FRAMES_AT_A_TIME", 7)
+    np.testing.assert_allclose(audio.log_mel_spectrogram(SOUND, RATE), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("samples", [1, 2, 100, 159, 160, 1600])

@@ -37,6 +37,7 @@ class FakePipeline:
         self.opened = []
         self.loaded = []
         self.calls = []
+        self.decoded = []
 
     def open_checkpoint(self, model):
         if model == "broken":
@@ -55,7 +56,11 @@ class FakePipeline:
         if "explode" in prompts[0]:
             raise RuntimeError(prompts[0])
         count = len(prompts) * arguments["num_waveforms_per_prompt"]
-        return AudioPipelineOutput(np.full((count, 1600), 0.1, np.float32), 16000)
+        return AudioPipelineOutput(np.zeros((count, 3, 8, 4), np.float32), 16000)
+
+    def decode_blocks(self, latents, audio_length_in_s=None, *, progress=True):
+        self.decoded.append((audio_length_in_s, progress))
+        yield from np.full((4, 400), 0.1, np.float32)
 
 
 @functools.cache
@@ -134,8 +139,10 @@ def test_options_reach_the_pipeline(fake):
         "litefocus": LiteFocusConfig(sparse_ratio=0.2),
         "windowed": None,
         "check_memory": True,
+        "output_type": "latent",
         "progress": True,
     }
+    assert fake.decoded == [(3.0, True)] * 2
 
 
 @pytest.mark.parametrize(("options", "expected"), [
@@ -317,6 +324,7 @@ def test_quiet_prints_the_files_alone(fake):
     result = generate("rain", "--quiet")
     assert (result.stdout, result.stderr) == ("rain-seed0.wav\n", "")
     assert fake.calls[0][1]["progress"] is False
+    assert fake.decoded == [(None, False)]
 
 
 def test_self_attentions_of_the_published_model_are_those_of_the_paper():

@@ -14,7 +14,8 @@ import pytest
 import soundfile
 
 from litefocus_jax import AudioLDM2Pipeline, LiteFocusConfig, generate
-from litefocus_jax.pipeline import NonFiniteError
+from litefocus_jax.decoding import TilingConfig
+from litefocus_jax.finite import NonFiniteError
 from litefocus_jax.schedulers import make_schedule
 from tests.checkpoints import tiny_checkpoint, tiny_pipeline
 from tests.tolerance import deviation
@@ -151,6 +152,7 @@ def test_ctrl_c_ends_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"scheduler": "euler"}, "scheduler = 'euler'"),
         ({"seed": -1}, "seed = -1"),
         ({"litefocus": "on"}, "litefocus = 'on'"),
+        ({"output_type": "np"}, "output_type = 'np'; expected 'audio' or 'latent'"),
         ({"litefocus": LiteFocusConfig(levels=(0,))}, "levels names level 0; this UNet has attention at"),
         ({"latents": np.zeros((1, 2, 3, 4))}, r"latents has shape \(1, 2, 3, 4\); expected \(1, 10, 8, 4\)"),
     ],
@@ -217,6 +219,47 @@ def test_a_stage_that_returns_what_is_not_finite_is_named(
     monkeypatch.setattr(generate, function, spoiled)
     with pytest.raises(NonFiniteError, match=f"the {stage} returned NaN or infinity"):
         tiny_pipeline()("rain", **BRIEF)
+
+
+def tiled_pipeline() -> AudioLDM2Pipeline:
+    """The tiny pipeline, decoding in tiles of 48 latent frames."""
+    pipe = AudioLDM2Pipeline(tiny_pipeline().components)
+    pipe.tiling = TilingConfig(whole_up_to_in_s=1.0, tile_in_s=1.92, margin_in_s=0.2, sample_in_s=1.6, passes=1)
+    return pipe
+
+
+def test_latents_make_the_sound_that_the_pipeline_returns() -> None:
+    latents = tiny_pipeline()(["rain", "wind"], output_type="latent", **BRIEF).audios
+    assert latents.shape == (2, 10, 8, 4)
+    (sound,) = tiny_pipeline().decode_blocks(latents[1], 0.4)
+    assert sound.tobytes() == tiny_pipeline()(["rain", "wind"], **BRIEF).audios[1].tobytes()
+
+
+def test_a_long_sound_comes_in_blocks_to_its_exact_length() -> None:
+    pipe, seconds = tiled_pipeline(), 3.4321
+    result = pipe("rain", audio_length_in_s=seconds, num_inference_steps=1)
+    latents = pipe("rain", audio_length_in_s=seconds, num_inference_steps=1, output_type="latent").audios[0]
+    blocks = [*pipe.decode_blocks(latents, seconds)]
+    assert len(blocks) > 1
+    assert result.audios.shape == (1, int(seconds * 16000))
+    assert np.concatenate(blocks).tobytes() == result.audios[0].tobytes()
+    assert sum(map(len, pipe.decode_blocks(latents))) == latents.shape[0] * 640
+
+
+@pytest.mark.parametrize(
+    ("shape", "seconds", "message"),
+    [
+        ((10, 8, 3), None, r"latents has shape \(10, 8, 3\); expected \[time, 8, 4\]"),
+        ((1, 10, 8, 4), None, r"latents has shape \(1, 10, 8, 4\)"),
+        ((10, 8, 4), 0.41, "audio_length_in_s = 0.41; expected at most the 0.4 s"),
+        ((10, 8, 4), 0.0, "audio_length_in_s = 0.0; expected at most"),
+    ],
+)
+def test_latents_that_cannot_be_decoded_are_refused_before_the_first_block(
+    shape: tuple[int, ...], seconds: float | None, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        tiny_pipeline().decode_blocks(np.zeros(shape, np.float32), seconds)
 
 
 def test_several_sounds_are_saved_by_a_pattern(tmp_path: Path) -> None:

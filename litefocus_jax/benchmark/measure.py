@@ -14,6 +14,7 @@ from litefocus_jax.benchmark.workload import (
     DECODER_VARIANT,
     DEFAULT_VARIANTS,
     PEER,
+    TILES_VARIANT,
     Part,
     Workload,
     equivalent,
@@ -48,7 +49,8 @@ class Plan:
     @property
     def names(self) -> tuple[str, ...]:
         """What has a row in the report: our variants, and the peer."""
-        ours = self.variants if self.part == "unet" else (DECODER_VARIANT,)
+        of_part = {"unet": self.variants, "decoder": (DECODER_VARIANT,), "tiles": (TILES_VARIANT,)}
+        ours = of_part[self.part]
         return ours + ((PEER,) if self.peer else ())
 
     def workload(self, name: str, duration_s: float) -> Workload:

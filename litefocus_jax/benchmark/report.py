@@ -13,7 +13,7 @@ from typing import Any
 from litefocus_jax.benchmark.measure import Row
 from litefocus_jax.benchmark.stages import StageTimes
 from litefocus_jax.benchmark.start import PHASES, StartTimes
-from litefocus_jax.benchmark.workload import DECODER_VARIANT
+from litefocus_jax.benchmark.workload import DECODER_VARIANT, TILES_VARIANT
 from litefocus_jax.files import written_beside
 
 STEPS = 200  # of a whole generation, the published default
@@ -54,7 +54,7 @@ def write_rows(folder: Path, rows: Sequence[Row], facts: dict[str, Any]) -> None
 
 def rows_table(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table, for UNet calls with the time of a whole generation's steps."""
-    of_steps = not any(row.variant == DECODER_VARIANT for row in rows)
+    of_steps = not any(row.variant in (DECODER_VARIANT, TILES_VARIANT) for row in rows)
     names = ["sound", "variant", "s per call", "spread", "diffusers takes", "peak memory", "compile"]
     names += [f"{STEPS} steps"] if of_steps else []
     lines = [_table_line(names), "|---" * len(names) + "|"]

@@ -16,10 +16,12 @@ GENERATED_VECTORS = 8  # of the language model
 OUR_VARIANTS = ("dense", "litefocus", "same_frequency", "linear", "auto")
 DEFAULT_VARIANTS = ("dense", "litefocus", "same_frequency", "auto")
 DECODER_VARIANT = "decoder"
+TILES_VARIANT = "tiles"
 PEER = "diffusers"
 
-Part = Literal["unet", "decoder"]
-"""What is timed: one evaluation of the UNet under guidance, or VAE and vocoder for one sound."""
+Part = Literal["unet", "decoder", "tiles"]
+"""What is timed: one evaluation of the UNet under guidance, VAE and vocoder for one sound in one piece, or the same in
+tiles and to a WAV file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Workload:
     """What one worker runs.
 
     Attributes:
-        variant: one of `OUR_VARIANTS`, for the decoder `DECODER_VARIANT`, or `PEER`.
+        variant: one of `OUR_VARIANTS`, for the decoder `DECODER_VARIANT` or `TILES_VARIANT`, or `PEER`.
         duration_s: seconds of sound.
         config: name of a published configuration, for random weights; or None for a model's own weights.
         model: folder or hub id of a model, or None for random weights.

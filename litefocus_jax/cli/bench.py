@@ -65,8 +65,11 @@ def bench(
         typer.Option(help="Of weights and computation; chosen by device unless given."),
     ] = None,
     part: Annotated[
-        Literal["unet", "decoder"],
-        typer.Option(help="What to time: one UNet call, or VAE and vocoder for one sound (float32)."),
+        Literal["unet", "decoder", "tiles"],
+        typer.Option(
+            help="What to time: one UNet call; VAE and vocoder for one sound (float32); or the same in tiles, as long "
+            "sound is decoded, to a WAV file."
+        ),
     ] = "unet",
     rounds: Annotated[int, typer.Option(min=1, help="Calls of each variant, in turns, after one to warm up.")] = 5,
     stages: Annotated[bool, typer.Option("--stages", help="Also split a whole generation into its stages.")] = False,
@@ -90,6 +93,8 @@ def bench(
                 f"{', '.join(unknown)} unknown; expected some of {', '.join(OUR_VARIANTS)}", param_hint="--variants"
             )
         seconds = _durations(durations)
+        if part == "tiles" and against:
+            raise typer.BadParameter("the peer decodes sound in one piece; use --part decoder", param_hint="--against")
 
         import jax
 

@@ -4,7 +4,7 @@ import functools
 import itertools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,6 +14,8 @@ from litefocus_jax.cli.attention import AttentionChoice, check_options, litefocu
 from litefocus_jax.cli.console import messages, output, reporting_errors
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from litefocus_jax.cli.destinations import Destination
     from litefocus_jax.cli.run_files import RunFiles
     from litefocus_jax.pipeline import AudioPipelineOutput
@@ -244,27 +246,36 @@ def generate(
             request = make_request(geometry, checkpoint.scheduler, prompt=_prompts(batches[0]), **settings)
             print_estimate(pipe, request, sum(len(batch) * waveforms for batch in batches))
             return
-        make = functools.partial(pipe, **settings, check_memory=not ignore_memory, progress=not quiet)
-        summary = _make_and_save(make, batches, subtype, runs)
+        make = functools.partial(
+            pipe, **settings, output_type="latent", check_memory=not ignore_memory, progress=not quiet
+        )
+        decode = functools.partial(pipe.decode_blocks, audio_length_in_s=duration, progress=not quiet)
+        summary = _make_and_save(make, decode, batches, subtype, runs)
         if not quiet:
             messages.print(summary)
 
 
 def _make_and_save(
     make: Callable[..., "AudioPipelineOutput"],
+    decode: Callable[["np.ndarray"], Iterator["np.ndarray"]],
     batches: list[list[list["Destination"]]],
     subtype: str,
     runs: "RunFiles",
 ) -> str:
     """Run the batches, and write each one's files before the next; returns how long it took.
 
+    Sound goes to its file as it is decoded.
+
     Args:
-        make: from prompts, and what ``runs`` adds, to their sounds, with all else settled.
+        make: from prompts, and what ``runs`` adds, to the latents of their sounds, with all else settled.
+        decode: from the latents of one sound to its blocks.
         batches: lists of prompts, each the list of its waveforms' destinations.
         subtype: sample format.
         runs: where each batch is kept while it runs.
     """
-    from litefocus_jax.audio import save_audio, spectrogram_picture
+    import soundfile
+
+    from litefocus_jax.audio import save_audio_blocks, spectrogram_picture
 
     seconds_made = seconds_taken = 0.0
     for batch in batches:
@@ -272,12 +283,15 @@ def _make_and_save(
         with runs.kept(batch) as arguments:
             result = make(_prompts(batch), **arguments)
         seconds_taken += time.perf_counter() - started
-        seconds_made += result.audios.size / result.sampling_rate
-        for waveform, file in zip(result.audios, itertools.chain(*batch), strict=True):
-            save_audio(file.sound, waveform, result.sampling_rate, subtype=subtype)
+        for latents, file in zip(result.audios, itertools.chain(*batch), strict=True):
+            started = time.perf_counter()
+            samples = save_audio_blocks(file.sound, decode(latents), result.sampling_rate, subtype=subtype)
+            seconds_taken += time.perf_counter() - started
+            seconds_made += samples / result.sampling_rate
             output.print(str(file.sound), markup=False)
             if file.picture is not None:
-                spectrogram_picture(file.picture, waveform, result.sampling_rate, title=file.prompt)
+                waveform, sampling_rate = soundfile.read(file.sound, dtype="float32")
+                spectrogram_picture(file.picture, waveform, sampling_rate, title=file.prompt)
                 output.print(str(file.picture), markup=False)
         runs.remove(batch)
     factor = seconds_taken / seconds_made

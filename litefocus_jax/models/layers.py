@@ -4,6 +4,7 @@ Letters in shape comments: B batch, T time, F frequency, C channels, G groups, N
 """
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -52,6 +53,10 @@ class GroupNorm(nnx.Module):
         scale = self.scale[...].astype(jnp.float32)[None, None, :] * jax.lax.rsqrt(variance + self.epsilon)
         shift = self.bias[...].astype(jnp.float32)[None, None, :] - mean * scale
         return (x_float * scale + shift).astype(x.dtype).reshape(x.shape)
+
+
+Normalise = Callable[[GroupNorm, Array], Array]
+"""How a group normalisation is run on its input; `GroupNorm.__call__`, or one that knows more than its input."""
 
 
 class LayerNorm(nnx.Module):
@@ -126,12 +131,22 @@ class ResnetBlock(nnx.Module):
         Raises:
             ValueError: when the block was built with a ``time_embed_dim`` and ``time_embedding`` is missing.
         """
-        hidden = self.conv1(jax.nn.silu(self.norm1(x)))
+        return self.transform(x, time_embedding)
+
+    def transform(
+        self,
+        x: Float[Array, "batch time frequency in_channels"],
+        time_embedding: Float[Array, "#batch time_embed_dim"] | None = None,
+        *,
+        normalise: Normalise = GroupNorm.__call__,
+    ) -> Float[Array, "batch time frequency out_channels"]:
+        """`__call__` with the normalisations run by ``normalise``, and without a trace of its own."""
+        hidden = self.conv1(jax.nn.silu(normalise(self.norm1, x)))
         if self.time_emb_proj is not None:
             if time_embedding is None:
                 raise ValueError("time_embedding is missing; this block was built with a time_embed_dim")
             hidden = hidden + self.time_emb_proj(jax.nn.silu(time_embedding))[:, None, None, :]
-        hidden = self.conv2(jax.nn.silu(self.norm2(hidden)))
+        hidden = self.conv2(jax.nn.silu(normalise(self.norm2, hidden)))
         skip = x if self.conv_shortcut is None else self.conv_shortcut(x)
         total = skip + hidden
         return total if self.output_scale_factor == 1.0 else total / self.output_scale_factor

@@ -3,7 +3,8 @@
 Letters in shape comments: B batch, T time, F frequency, C channels, L latent channels.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +14,22 @@ from jaxtyping import Array, Float, Key
 from litefocus_jax.attention import dot_product_attention
 from litefocus_jax.config import VAEConfig
 from litefocus_jax.models import parameters
-from litefocus_jax.models.layers import Downsample, GroupNorm, ResnetBlock, Upsample, conv_3x3
+from litefocus_jax.models.layers import Downsample, GroupNorm, Normalise, ResnetBlock, Upsample, conv_3x3
 
 _EPSILON = 1e-6  # of every normalisation; the configuration has no field for it
 _LOGVAR_RANGE = (-30.0, 20.0)
+
+
+RunLayer = Callable[[Any, Array], Array]
+"""How a `ResnetBlock`, a `SpatialAttention` or a `GroupNorm` of the decoder is run on its input."""
+
+Attend = Callable[[Array, Array, Array], Array]
+"""From queries, keys and values, each ``[batch, tokens, 1, channels]``, to what the queries take from the values."""
+
+
+def call_layer(layer: Any, x: Array) -> Array:
+    """Run a layer by calling it."""
+    return layer(x)
 
 
 class LatentDistribution(NamedTuple):
@@ -42,12 +55,16 @@ class SpatialAttention(nnx.Module):
         self.to_out = nnx.List([parameters.linear(channels, channels, rngs=rngs)])
 
     def __call__(
-        self, x: Float[Array, "batch time frequency channels"]
+        self,
+        x: Float[Array, "batch time frequency channels"],
+        *,
+        normalise: Normalise = GroupNorm.__call__,
+        attend: Attend = dot_product_attention,
     ) -> Float[Array, "batch time frequency channels"]:
-        """Let every position attend to every other."""
+        """Let every position attend to every other, or to what ``attend`` lets it see."""
         batch, time, frequency, channels = x.shape
-        tokens = self.group_norm(x).reshape(batch, time * frequency, 1, channels)  # [B, T*F, one head, C]
-        mixed = dot_product_attention(self.to_q(tokens), self.to_k(tokens), self.to_v(tokens))
+        tokens = normalise(self.group_norm, x).reshape(batch, time * frequency, 1, channels)  # [B, T*F, one head, C]
+        mixed = attend(self.to_q(tokens), self.to_k(tokens), self.to_v(tokens))
         return x + self.to_out[0](mixed).reshape(x.shape)
 
 
@@ -63,13 +80,13 @@ class MidBlock(nnx.Module):
         )
 
     def __call__(
-        self, x: Float[Array, "batch time frequency channels"]
+        self, x: Float[Array, "batch time frequency channels"], run: RunLayer = call_layer
     ) -> Float[Array, "batch time frequency channels"]:
         """Transform without changing the shape."""
-        x = self.resnets[0](x)
+        x = run(self.resnets[0], x)
         for attention in self.attentions:
-            x = attention(x)
-        return self.resnets[1](x)
+            x = run(attention, x)
+        return run(self.resnets[1], x)
 
 
 class DownBlock(nnx.Module):
@@ -108,11 +125,11 @@ class UpBlock(nnx.Module):
         self.upsamplers = nnx.List(Upsample(out_channels, rngs=rngs) for _ in range(not is_last))
 
     def __call__(
-        self, x: Float[Array, "batch time frequency in_channels"]
+        self, x: Float[Array, "batch time frequency in_channels"], run: RunLayer = call_layer
     ) -> Float[Array, "batch new_time new_frequency out_channels"]:
         """Transform, and double time and frequency."""
         for resnet in self.resnets:
-            x = resnet(x)
+            x = run(resnet, x)
         for upsample in self.upsamplers:
             x = upsample(x)
         return x
@@ -160,13 +177,13 @@ class Decoder(nnx.Module):
         self.conv_out = conv_3x3(widths[-1], config.out_channels, rngs)
 
     def __call__(
-        self, latents: Float[Array, "batch time frequency latent_channels"]
+        self, latents: Float[Array, "batch time frequency latent_channels"], run: RunLayer = call_layer
     ) -> Float[Array, "batch frames mel_bins out_channels"]:
         """Decode; time and frequency grow by ``config.scale_factor``."""
-        x = self.mid_block(self.conv_in(latents))
+        x = self.mid_block(self.conv_in(latents), run)
         for block in self.up_blocks:
-            x = block(x)
-        return self.conv_out(jax.nn.silu(self.conv_norm_out(x)))
+            x = block(x, run)
+        return self.conv_out(jax.nn.silu(run(self.conv_norm_out, x)))
 
 
 class VAE(nnx.Module):
@@ -207,9 +224,14 @@ class VAE(nnx.Module):
         return LatentDistribution(mean, jnp.clip(logvar, *_LOGVAR_RANGE))
 
     def decode(
-        self, latents: Float[Array, "batch time frequency latent_channels"]
+        self, latents: Float[Array, "batch time frequency latent_channels"], run: RunLayer = call_layer
     ) -> Float[Array, "batch frames mel_bins out_channels"]:
         """The spectrogram of some latents: ``[batch, 4 * time, 4 * frequency, 1]`` in the published configuration.
+
+        Args:
+            latents: the network's own, see the class.
+            run: how the decoder's resnet blocks, attention and last normalisation are run. These alone look at the
+                whole sound; all else is convolution.
 
         Raises:
             ValueError: when ``latents`` does not have four axes ending in ``config.latent_channels``.
@@ -217,7 +239,7 @@ class VAE(nnx.Module):
         _check_shape("latents", latents, self.config.latent_channels, smallest=1)
         if self.post_quant_conv is not None:
             latents = self.post_quant_conv(latents)
-        return self.decoder(latents)
+        return self.decoder(latents, run)
 
 
 def _resnet(in_channels: int, out_channels: int, config: VAEConfig, rngs: nnx.Rngs) -> ResnetBlock:

@@ -15,7 +15,9 @@ from jaxtyping import Array, Float
 from litefocus_jax.config import VocoderConfig
 from litefocus_jax.models import parameters
 
-_EDGE_KERNEL_SIZE = 7  # of the first and the last convolution
+EDGE_KERNEL_SIZE = 7
+"""Width of the first and of the last convolution."""
+
 _FINAL_LEAKY_RELU_SLOPE = 0.01  # the reference falls back to PyTorch's default here, whatever the configuration says
 
 
@@ -121,7 +123,7 @@ class Vocoder(nnx.Module):
     def __init__(self, config: VocoderConfig, *, rngs: nnx.Rngs) -> None:
         self.config = config
         channels = config.upsample_initial_channel
-        self.conv_pre = Conv1d(config.model_in_dim, channels, kernel_size=_EDGE_KERNEL_SIZE, rngs=rngs)
+        self.conv_pre = Conv1d(config.model_in_dim, channels, kernel_size=EDGE_KERNEL_SIZE, rngs=rngs)
         self.upsampler = nnx.List()
         # Flat as in the checkpoint: the blocks of one rate follow those of the rate before.
         self.resblocks = nnx.List()
@@ -142,7 +144,7 @@ class Vocoder(nnx.Module):
                         rngs=rngs,
                     )
                 )
-        self.conv_post = Conv1d(channels, 1, kernel_size=_EDGE_KERNEL_SIZE, rngs=rngs)
+        self.conv_post = Conv1d(channels, 1, kernel_size=EDGE_KERNEL_SIZE, rngs=rngs)
         # Statistics of the training set, not weights: an optimiser of nnx.Param leaves them alone.
         self.mean = nnx.Variable(jnp.zeros(config.model_in_dim))
         self.scale = nnx.Variable(jnp.ones(config.model_in_dim))
