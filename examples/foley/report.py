@@ -2,7 +2,7 @@
 
     python -m examples.foley.report RUN -o FOLDER
 
-What has not been measured is said to be so.
+What has not been measured is said to be so. Where RUN holds a ``notes.md``, the card quotes it: what the logs cannot tell.
 """
 
 import json
@@ -25,6 +25,7 @@ from litefocus_jax.files import written_beside
 
 NOT_MEASURED = "not measured"
 CARD = "MODEL_CARD.md"
+NOTES = "notes.md"
 LOSSES, LENGTHS = "losses.png", "lengths.png"
 RESULTS = "evaluation.json"
 
@@ -68,12 +69,17 @@ def write_card(run: Path, folder: Path, *, evaluation: Path | None = None) -> Pa
         if (evaluation / LENGTHS).resolve() != (folder / LENGTHS).resolve():
             shutil.copyfile(evaluation / LENGTHS, folder / LENGTHS)
         pictures.append(LENGTHS)
-    path = folder / CARD
+    path, notes = folder / CARD, run / NOTES
+    text = card(
+        results,
+        logs,
+        clips=clips_of(run),
+        stored=stored_bytes(run / "model"),
+        pictures=pictures,
+        notes=notes.read_text(encoding="utf-8") if notes.exists() else "",
+    )
     with written_beside(path) as partial:
-        partial.write_text(
-            card(results, logs, clips=clips_of(run), stored=stored_bytes(run / "model"), pictures=pictures),
-            encoding="utf-8",
-        )
+        partial.write_text(text, encoding="utf-8")
     return path
 
 
@@ -84,6 +90,7 @@ def card(
     clips: int | None,
     stored: int | None,
     pictures: Sequence[str],
+    notes: str = "",
 ) -> str:
     """The text of the card.
 
@@ -93,12 +100,13 @@ def card(
         clips: that were trained on.
         stored: bytes of all weights on disk.
         pictures: those of `LOSSES` and `LENGTHS` that lie beside the card.
+        notes: on the training, in Markdown.
     """
     parts = [
         _HEAD.format(kinds=len(KINDS), seconds=TRAINING_SECONDS),
         _data(clips),
         "## Size\n\n" + sizes_table(stored),
-        "## What the training took\n\n" + cost_table(logs),
+        "## What the training took\n\n" + cost_table(logs) + (f"\n{notes}" if notes else ""),
         f"![loss of every stage]({LOSSES})" if LOSSES in pictures else "",
         "## Quality\n\n" + _machine(results) + quality_table(results) + _HOW_QUALITY,
         "## Beyond the training length\n" + _HOW_LENGTHS + "\n" + lengths_table(results.get("lengths", ())),
@@ -295,7 +303,7 @@ _AGAIN = """
 
 ```bash
 python -m examples.foley.train RUN
-python -m examples.foley.evaluate RUN/model -o RUN/evaluation
+python -m examples.foley.evaluate RUN/model --run RUN -o RUN/evaluation
 python -m examples.foley.report RUN -o FOLDER
 ```
 """
