@@ -24,6 +24,7 @@ from litefocus_jax.cli.console import logger
 from litefocus_jax.cli.destinations import file_names, slug
 from litefocus_jax.cli.init import init
 from litefocus_jax.config import UNetConfig
+from litefocus_jax.decoding import TilingConfig
 from litefocus_jax.litefocus import LiteFocusConfig
 from litefocus_jax.pipeline import AudioPipelineOutput
 from litefocus_jax.random_model import SIZES, published_config
@@ -340,6 +341,24 @@ def test_the_real_pipeline_makes_sound_and_picture(tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     assert soundfile.info("rain.flac").frames == 6400
     assert written() == ["rain.flac", "rain.png"]
+
+
+def test_long_sound_goes_to_its_file_in_tiles(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tiling = TilingConfig(whole_up_to_in_s=1.0, tile_in_s=1.92, margin_in_s=0.2, sample_in_s=1.6, passes=0)
+    monkeypatch.setattr(litefocus_jax.pipeline, "TilingConfig", lambda: tiling)
+    sizes = []
+    write = soundfile.SoundFile.write
+
+    def write_and_count(file, block):
+        sizes.append(len(block))
+        write(file, block)
+
+    monkeypatch.setattr(soundfile.SoundFile, "write", write_and_count)
+    result = run("generate", "-m", tiny_checkpoint(), "rain", "-d", "3.4", "--steps", "1", "-o", "rain.wav")
+    assert result.exit_code == 0, result.output
+    assert soundfile.info("rain.wav").frames == sum(sizes) == 54400
+    assert len(sizes) > 1
 
 
 def test_info_shows_a_checkpoint_without_reading_its_weights(monkeypatch):

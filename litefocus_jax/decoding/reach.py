@@ -5,6 +5,9 @@ from typing import NamedTuple
 from litefocus_jax.config import VAEConfig, VocoderConfig
 from litefocus_jax.models.vocoder import EDGE_KERNEL_SIZE
 
+KEY_REACH = 3
+"""Latent frames around one that its keys and values in the middle attention depend on: a convolution and a resnet."""
+
 
 class Reach(NamedTuple):
     """Frames before and after one input frame that enter into the output of this frame."""
@@ -45,7 +48,3 @@ def vae_reach(config: VAEConfig) -> Reach:
         first, last = (first - 1) // 2, (last + 1) // 2
     around_middle = resnets + 2  # the first block of the way up, and the resnet after the attention
     return Reach(around_middle + KEY_REACH - first, around_middle + KEY_REACH + last)
-
-
-KEY_REACH = 3
-"""Latent frames around one that its keys and values in the middle attention depend on: a convolution and a resnet."""
