@@ -10,6 +10,7 @@ from examples.foley.evaluation import SHIPPED_JUDGES, Judges
 from examples.foley.model import CONFIGS, TRAINING_SECONDS, scheduler_config
 from litefocus_jax.audio import log_mel_spectrogram
 from litefocus_jax.checkpoint.bundled import BUNDLED_MODEL, FOLDER
+from litefocus_jax.checkpoint.modules import leaves
 from litefocus_jax.checkpoint.rules import CheckpointError
 from litefocus_jax.checkpoint.store import open_checkpoint
 from litefocus_jax.pipeline import AudioLDM2Pipeline
@@ -39,6 +40,12 @@ def test_it_has_no_revisions():
 def test_all_of_it_is_within_12_megabytes_and_has_a_card():
     assert (FOLDER / "MODEL_CARD.md").is_file()
     assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) <= 12e6
+
+
+def test_the_vae_is_stored_in_half_precision_and_loaded_in_single():
+    checkpoint = open_checkpoint(BUNDLED_MODEL)
+    assert {str(tensor.dtype) for tensor in checkpoint.sub_models["vae"].tensors.values()} == {"float16"}
+    assert {leaf.dtype for leaf in leaves(checkpoint.load("bfloat16").vae).values()} == {np.dtype(np.float32)}
 
 
 def test_it_makes_sound_of_its_training_length_that_is_neither_silent_nor_clipped():

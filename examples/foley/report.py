@@ -2,7 +2,7 @@
 
     python -m examples.foley.report RUN -o FOLDER
 
-What has not been measured is said to be so. Where RUN holds a ``notes.md``, the card quotes it: what the logs cannot tell.
+What has not been measured is said to be so. A ``notes.md`` in RUN is quoted: it tells what the logs cannot.
 """
 
 import json

@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from examples.foley.autoencoder import train_autoencoder
@@ -22,11 +23,14 @@ from examples.foley.diffusion import train_diffusion
 from examples.foley.learner import DecoderBudget
 from examples.foley.model import CONFIGS, save_tokenizers, scheduler_config
 from examples.foley.vocoder import train_vocoder
+from litefocus_jax.checkpoint import safetensors_files
+from litefocus_jax.checkpoint.modules import to_numpy
 from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.checkpoint.opened import Components
 from litefocus_jax.checkpoint.store import load_components
 from litefocus_jax.checkpoint.sub_models import SUB_MODELS
 from litefocus_jax.compilation_cache import use_compilation_cache
+from litefocus_jax.files import written_beside
 from litefocus_jax.random_model import random_model
 
 
@@ -71,7 +75,7 @@ BUDGETS = {
             autoencoder_steps=3_000,
             autoencoder_batch=8,
             vocoder_steps=6_000,
-            adversarial_steps=1_500,
+            adversarial_steps=0,
             vocoder_batch=4,
         ),
         clap_steps=700,
@@ -147,8 +151,12 @@ def train_further(run: Path, source: str | Path, budget: Budget, *, seed: int = 
 
 
 def _save(components: Components, run: Path) -> Path:
+    """Store the model, and the VAE in half precision too, for 12 MB not to be exceeded; it is loaded as float32."""
     model = run / "model"
     save_native(components, model, overwrite=model.exists(), dtype="float16")
+    vae = {name: weight.astype(np.float16) for name, weight in to_numpy(components.vae).items()}
+    with written_beside(model / "vae" / "model.safetensors") as partial:
+        safetensors_files.write_file(partial, vae)
     return model
 
 
