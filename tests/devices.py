@@ -67,4 +67,5 @@ def make_sounds(folder: Path) -> dict[str, np.ndarray]:
 
 if __name__ == "__main__":
     with quick_compilation():
-        np.savez(Path(sys.argv[1]) / "sounds.npz", **make_sounds(Path(sys.argv[1])))
+        sounds = make_sounds(Path(sys.argv[1]))
+        np.savez(Path(sys.argv[1]) / "sounds.npz", **sounds)  # pyright: ignore[reportArgumentType]
