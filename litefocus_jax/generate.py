@@ -18,9 +18,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 from jax.stages import Compiled
 from jaxtyping import Array, Float, Int, Key
 
+from litefocus_jax.devices import denoise_shares, spread_arguments
 from litefocus_jax.litefocus import LiteFocusConfig
 from litefocus_jax.memory import LowMemoryJit
 from litefocus_jax.models.conditioning import TextConditioning, encode_text
@@ -90,7 +92,7 @@ def project_context(unet: UNet, conditioning: TextConditioning, num_waveforms_pe
     )
 
 
-@functools.partial(LowMemoryJit, static_argnames=("guided", "litefocus", "windows"))
+@functools.partial(LowMemoryJit, static_argnames=("guided", "litefocus", "windows", "mesh"))
 def denoise(
     unet: UNet,
     context: Context,
@@ -103,6 +105,7 @@ def denoise(
     guided: bool,
     litefocus: LiteFocusConfig | None,
     windows: WindowLayout | None = None,
+    mesh: Mesh | None = None,
 ) -> SchedulerState:
     """Run the steps of a schedule in one ``lax.scan``.
 
@@ -121,7 +124,12 @@ def denoise(
         litefocus: sparse attention, or None for dense.
         windows: where the network sees windows of the latents, their layout; all windows of a step share what
             LiteFocus draws.
+        mesh: devices over which the arguments are spread by `spread_arguments`.
     """
+    if mesh is not None:
+        run = functools.partial(denoise, guided=guided, litefocus=litefocus, windows=windows)
+        arguments = (unet, context, schedule, state, first_step, guidance_scale, keys)
+        return denoise_shares(run, mesh, *arguments, guided=guided)
     time_embeddings = unet.embed_time(jnp.asarray(schedule.steps.timestep))  # [S, D]
     if windows is not None:
         context = jax.tree.map(lambda array: jnp.repeat(array, windows.call_size, axis=0), context)
@@ -180,6 +188,7 @@ def sample(
     litefocus: LiteFocusConfig | None,
     windows: WindowLayout | None = None,
     length: int | None = None,
+    mesh: Mesh | None = None,
     resumed: PartialRun | None = None,
     on_progress: Callable[[int], None] | None = None,
     on_call: Callable[[PartialRun], None] | None = None,
@@ -196,11 +205,17 @@ def sample(
 
     ``length`` overrules the number of steps in a call. After every call ``on_call`` is given what a later run with the
     same arguments can take as ``resumed``, to go on from there.
+
+    With a ``mesh`` (from `litefocus_jax.devices.check_mesh`) its devices share the sounds; all that is given and
+    returned lies on one device.
     """
     length = call_length(schedule) if length is None else length
     queued_ahead = 0 if jax.default_backend() == "cpu" else 1
     scale = jnp.float32(guidance_scale)
     first, state = (0, initial_state(schedule, latents)) if resumed is None else (resumed.steps_done, resumed.state)
+    sounds = latents.shape[0]
+    if mesh is not None:
+        unet, context, state, keys = spread_arguments(mesh, unet, context, state, keys, guided=guided)
     running: collections.deque[PartialRun] = collections.deque()
     logger.debug("sampling starts")
     for start in range(first, schedule.num_steps, length):
@@ -215,6 +230,7 @@ def sample(
             guided=guided,
             litefocus=litefocus,
             windows=windows,
+            mesh=mesh,
         )
         running.append(PartialRun(start + length, length, state))
         is_last = start + length == schedule.num_steps
@@ -226,8 +242,8 @@ def sample(
             if on_progress is not None:
                 on_progress(finished.steps_done)
             if on_call is not None:
-                on_call(finished)
-    return state.latents
+                on_call(finished._replace(state=jax.tree.map(lambda array: array[:sounds], finished.state)))
+    return state.latents if mesh is None else jax.device_put(state.latents[:sounds], latents.sharding)
 
 
 def compile_ahead(
@@ -242,6 +258,7 @@ def compile_ahead(
     litefocus: LiteFocusConfig | None,
     windows: WindowLayout | None = None,
     length: int | None = None,
+    mesh: Mesh | None = None,
 ) -> Future[Compiled]:
     """Compile the loop that `sample` is going to call, or read it from the cache, in another thread.
 
@@ -259,6 +276,7 @@ def compile_ahead(
         litefocus: as for `sample`.
         windows: as for `sample`.
         length: as for `sample`.
+        mesh: as for `sample`.
     """
 
     def compile_denoise() -> Compiled:
@@ -267,8 +285,11 @@ def compile_ahead(
         context = jax.eval_shape(project, unet, conditioning)
         part = _part(schedule, 0, call_length(schedule) if length is None else length)
         state = jax.eval_shape(functools.partial(initial_state, schedule), latents)
-        arguments = (unet, context, part, state, jnp.int32(0), jnp.float32(1), keys)
-        return denoise.lower(*arguments, guided=guided, litefocus=litefocus, windows=windows).compile()
+        models, random = unet, keys
+        if mesh is not None:
+            models, context, state, random = spread_arguments(mesh, unet, context, state, keys, guided=guided)
+        arguments = (models, context, part, state, jnp.int32(0), jnp.float32(1), random)
+        return denoise.lower(*arguments, guided=guided, litefocus=litefocus, windows=windows, mesh=mesh).compile()
 
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compile")
     future = executor.submit(compile_denoise)

@@ -73,7 +73,7 @@ def memory_limit() -> int | None:
     Returns:
         None where nobody tells.
     """
-    statistics = jax.devices()[0].memory_stats()
+    statistics = jax.local_devices()[0].memory_stats()
     if statistics is not None and "bytes_limit" in statistics:
         return statistics["bytes_limit"]
     if jax.default_backend() != "cpu":

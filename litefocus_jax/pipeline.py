@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jax.stages import Compiled
 from jaxtyping import Array, Float
 
@@ -15,11 +16,12 @@ from litefocus_jax import generate
 from litefocus_jax.checkpoint.store import Checkpoint, Components, open_checkpoint, save_native
 from litefocus_jax.compilation_cache import use_compilation_cache
 from litefocus_jax.decoding import DecodingPlan, TilingConfig, plan_decoding, sound_blocks
+from litefocus_jax.devices import check_mesh, replicate
 from litefocus_jax.finite import require_finite
 from litefocus_jax.litefocus import LiteFocusConfig
 from litefocus_jax.memory import release_unused_memory
 from litefocus_jax.memory_needs import estimate_memory, require_memory
-from litefocus_jax.models.unet import check_levels
+from litefocus_jax.models.unet import UNet, check_levels
 from litefocus_jax.output import AudioPipelineOutput
 from litefocus_jax.progress import progress_bar
 from litefocus_jax.request import LatentGeometry, Request, make_request
@@ -62,6 +64,7 @@ class AudioLDM2Pipeline:
             unet=components.unet.config, vae=components.vae.config, vocoder=components.vocoder.config
         )
         self.tokenizer = load_tokenizer(components.tokenizer, components.text_encoder.config.vocab_size)
+        self._unet_copies: tuple[Mesh, UNet] | None = None
         self.tokenizer_2 = load_tokenizer(components.tokenizer_2, components.text_encoder_2.config.vocab_size)
 
     @classmethod
@@ -129,6 +132,7 @@ class AudioLDM2Pipeline:
         litefocus: LiteFocusConfig | Literal["auto"] | None = "auto",
         windowed: WindowedDenoising | None = None,
         run_checkpoint: RunCheckpoint | None = None,
+        mesh: Mesh | None = None,
         check_memory: bool = True,
         output_type: Literal["audio", "latent"] = "audio",
         progress: bool = True,
@@ -155,6 +159,8 @@ class AudioLDM2Pipeline:
                 (`LiteFocusConfig.for_duration`); None is dense attention.
             windowed: denoise long sound in overlapping windows; sound of one window's length is not changed by it.
             run_checkpoint: keep the run on disk, and go on with one that was ended.
+            mesh: devices to spread the sounds over while they are denoised, of this process, with the axes ``"data"``
+                and ``"time"``; see docs/long_audio.md. The number of devices changes the sound by rounding alone.
             check_memory: find out before sampling whether it can fit in memory.
             output_type: ``"latent"`` returns the latents, for `decode_blocks` to make sound of.
             progress: draw progress bars, where there is a terminal.
@@ -167,6 +173,7 @@ class AudioLDM2Pipeline:
             FileExistsError: when ``run_checkpoint`` exists and is not to be resumed.
             NonFiniteError: when a stage returns NaN or infinity; the message names the stage.
         """
+        mesh = mesh if mesh is None else check_mesh(mesh)
         request = make_request(
             self.geometry,
             self.components.scheduler,
@@ -186,9 +193,9 @@ class AudioLDM2Pipeline:
             raise ValueError(f"output_type = {output_type!r}; expected 'audio' or 'latent'")
         keys, latents, tokens = inputs = self.inputs(request, latents)
         models = self.components
-        run = None if run_checkpoint is None else ResumableRun(run_checkpoint, request, models, latents)
+        run = None if run_checkpoint is None else ResumableRun(run_checkpoint, request, models, latents, mesh=mesh)
 
-        compiled = self.compile_ahead(request, inputs, length=run and run.length)
+        compiled = self.compile_ahead(request, inputs, length=run and run.length, mesh=mesh)
         conditioning = generate.encode(*tokens)
         require_finite("text encoders", conditioning)
         context = generate.project_context(models.unet, conditioning, request.num_waveforms_per_prompt)
@@ -202,7 +209,7 @@ class AudioLDM2Pipeline:
         release_unused_memory()
         with progress_bar("Denoising", request.schedule.num_steps, enabled=progress) as on_progress:
             latents = generate.sample(
-                models.unet,
+                self._unet_on(mesh),
                 context,
                 request.schedule,
                 latents,
@@ -212,6 +219,7 @@ class AudioLDM2Pipeline:
                 litefocus=request.litefocus,
                 windows=request.windows,
                 length=run and run.length,
+                mesh=mesh,
                 resumed=run and run.partial,
                 on_progress=on_progress,
                 on_call=run and run.after_call,
@@ -292,10 +300,12 @@ class AudioLDM2Pipeline:
         keys = generate.random_keys(request.seed, len(request.prompts), request.num_waveforms_per_prompt)
         return Inputs(keys, self._prepare_latents(request, keys, latents), self._encode_arguments(request))
 
-    def compile_ahead(self, request: Request, inputs: Inputs, *, length: int | None = None) -> Future[Compiled]:
+    def compile_ahead(
+        self, request: Request, inputs: Inputs, *, length: int | None = None, mesh: Mesh | None = None
+    ) -> Future[Compiled]:
         """Compile the denoising loop of a request in another thread; see `generate.compile_ahead`."""
         return generate.compile_ahead(
-            self.components.unet,
+            self._unet_on(mesh),
             inputs.tokens,
             request.schedule,
             inputs.latents,
@@ -305,7 +315,16 @@ class AudioLDM2Pipeline:
             litefocus=request.litefocus,
             windows=request.windows,
             length=length,
+            mesh=mesh,
         )
+
+    def _unet_on(self, mesh: Mesh | None) -> UNet:
+        """The UNet on all devices of a mesh; the copies are kept until there is another mesh."""
+        if mesh is None:
+            return self.components.unet
+        if self._unet_copies is None or self._unet_copies[0] != mesh:
+            self._unet_copies = (mesh, replicate(mesh, self.components.unet))
+        return self._unet_copies[1]
 
     def _prepare_latents(
         self, request: Request, keys: generate.RandomKeys, latents: Array | np.ndarray | None

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
@@ -80,6 +81,7 @@ class ResumableRun:
         request: what is generated.
         components: the model it is generated with.
         latents: the noise it begins with.
+        mesh: the devices it is spread over, if any.
 
     Attributes:
         partial: where an earlier run was left, or None.
@@ -96,12 +98,14 @@ class ResumableRun:
         request: Request,
         components: Components,
         latents: Float[Array, "sounds time frequency channels"],
+        *,
+        mesh: Mesh | None = None,
     ) -> None:
         checkpoint.check()
         self._checkpoint = checkpoint
         self._path = Path(checkpoint.path)
         self._num_steps = request.schedule.num_steps
-        self._request = _request_facts(request, components.dtype, latents)
+        self._request = _request_facts(request, components.dtype, latents, mesh)
         self._model = fingerprint(components)
         self.partial: PartialRun | None = None
         if checkpoint.resume and self._path.exists():
@@ -183,7 +187,7 @@ class ResumableRun:
             )
 
 
-def _request_facts(request: Request, dtype: str, latents: Array) -> dict[str, Any]:
+def _request_facts(request: Request, dtype: str, latents: Array, mesh: Mesh | None) -> dict[str, Any]:
     """All that decides the bytes of a sound beside the model, as JSON returns it."""
     facts = {
         "prompt": request.prompts,
@@ -199,6 +203,7 @@ def _request_facts(request: Request, dtype: str, latents: Array) -> dict[str, An
         "windows": request.windows and dataclasses.asdict(request.windows),
         "dtype": dtype,
         "digest of the first latents": digest(np.asarray(latents).tobytes()),
+        "mesh": None if mesh is None else dict(mesh.shape),
         "platform": jax.default_backend(),
         "jax": jax.__version__,
         "litefocus-jax": litefocus_jax.__version__,

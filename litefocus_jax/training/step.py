@@ -8,14 +8,11 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int, Key
 
+from litefocus_jax.devices import DATA_AXIS, EVERYWHERE
 from litefocus_jax.training.config import TrainingConfig, learning_rate_at
 from litefocus_jax.training.losses import Batch, diffusion_loss
 from litefocus_jax.training.state import Architecture, TrainingState, Weights, apply_gradient
 
-DATA_AXIS = "data"
-"""Name of the mesh's axis that the clips of a batch are spread along."""
-
-EVERYWHERE = PartitionSpec()
 PER_CLIP = PartitionSpec(DATA_AXIS)
 
 # Beside the clips' own keys, which are numbered from 0.

@@ -1,0 +1,152 @@
+"""Several devices, as a mesh of `jax.sharding` with axes called ``"data"`` and ``"time"``.
+
+Sounds do not depend on one another, so that each device of the data axis makes its own share of them with a copy of the
+weights, and nothing passes between devices.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+DATA_AXIS = "data"
+"""Name of the mesh's axis that sounds, or the clips of a batch, are spread along."""
+
+TIME_AXIS = "time"
+"""Name of the mesh's axis for the time of one sound."""
+
+EVERYWHERE = PartitionSpec()
+
+
+def check_mesh(mesh: Mesh) -> Mesh:
+    """Check that sounds can be spread over a mesh.
+
+    Returns:
+        The same devices, in a mesh whose axes are all left to the compiler.
+
+    Raises:
+        TypeError: when it is no mesh.
+        ValueError: when it lacks one of the axes, has others, has several devices along time, or holds devices of
+            other processes.
+    """
+    if not isinstance(mesh, Mesh):
+        raise TypeError(f"mesh is a {type(mesh).__name__}; expected None or a jax.sharding.Mesh")
+    if set(mesh.axis_names) != {DATA_AXIS, TIME_AXIS}:
+        raise ValueError(
+            f"mesh has the axes {mesh.axis_names}; expected {(DATA_AXIS, TIME_AXIS)}, as in "
+            f"jax.sharding.Mesh(np.array(jax.devices()).reshape(-1, 1), {(DATA_AXIS, TIME_AXIS)})"
+        )
+    if mesh.shape[TIME_AXIS] != 1:
+        raise ValueError(
+            f"mesh has {mesh.shape[TIME_AXIS]} devices along {TIME_AXIS!r}; one sound is not split over devices, "
+            f"expected 1, and all devices along {DATA_AXIS!r}"
+        )
+    if foreign := sorted({device.process_index for device in mesh.devices.flat} - {jax.process_index()}):
+        raise ValueError(
+            f"mesh holds devices of the processes {foreign}, and this is process {jax.process_index()}; expected "
+            "jax.local_devices() alone. Let each process make its own share of the prompts, as examples/many_prompts.py"
+        )
+    return Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,) * 2)
+
+
+def replicate(mesh: Mesh, tree: Any) -> Any:
+    """Copy arrays to every device of a mesh."""
+    return _placed(tree, NamedSharding(mesh, EVERYWHERE), lambda array: array)
+
+
+def spread_arguments(
+    mesh: Mesh, unet: Any, context: Any, state: Any, keys: Any, *, guided: bool
+) -> tuple[Any, Any, Any, Any]:
+    """Lay the arguments of `generate.denoise` where `denoise_shares` wants them.
+
+    Each device gets its share of the sounds; the last sound is repeated until all shares are equal.
+
+    Args:
+        mesh: the devices.
+        unet: as for `generate.denoise`; its arrays, and those of the others, may be `jax.ShapeDtypeStruct` instead.
+        context: likewise.
+        state: likewise.
+        keys: likewise.
+        guided: likewise.
+
+    Returns:
+        The four arguments. Under guidance the context's arrays are ``[2, sounds, ...]``, the negative prompts first.
+    """
+    latents, steps = _spread(mesh, (keys.latents, keys.steps))
+    keys = keys._replace(latents=latents, steps=steps, litefocus=replicate(mesh, keys.litefocus))
+    return replicate(mesh, unet), _spread(mesh, context, in_pairs=guided), _spread(mesh, state), keys
+
+
+def denoise_shares(
+    denoise: Callable[..., Any],
+    mesh: Mesh,
+    unet: Any,
+    context: Any,
+    schedule: Any,
+    state: Any,
+    first_step: Any,
+    guidance_scale: Any,
+    keys: Any,
+    *,
+    guided: bool,
+) -> Any:
+    """Let every device denoise its share of the sounds, by ``denoise`` for one device.
+
+    The other arguments are those of `generate.denoise`, laid out by `spread_arguments`.
+    """
+
+    def denoise_share(unet: Any, context: Any, *others: Any) -> Any:
+        if guided:
+            context = jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:]), context)
+        return denoise(unet, context, *others)
+
+    per_sound = _sounds_at(0)
+    spread_denoise = jax.shard_map(
+        denoise_share,
+        mesh=mesh,
+        in_specs=(
+            EVERYWHERE,
+            _sounds_at(1) if guided else per_sound,
+            EVERYWHERE,
+            per_sound,
+            EVERYWHERE,
+            EVERYWHERE,
+            keys._replace(latents=per_sound, steps=per_sound, litefocus=EVERYWHERE),
+        ),
+        out_specs=per_sound,
+        # The models' loops begin with zeros, which the check takes for values that all devices share.
+        check_vma=False,
+    )
+    return spread_denoise(unet, context, schedule, state, first_step, guidance_scale, keys)
+
+
+def _spread(mesh: Mesh, tree: Any, *, in_pairs: bool = False) -> Any:
+    """Arrays [sounds, ...] or, in pairs, [2 * sounds, ...] to [2, sounds, ...]; sounds are added to fill the shares."""
+
+    def arrange(array: jax.Array) -> jax.Array:
+        if in_pairs:
+            array = array.reshape(2, -1, *array.shape[1:])
+        sounds, shares = array.shape[int(in_pairs)], mesh.shape[DATA_AXIS]
+        if sounds % shares == 0:
+            return array
+        places = np.minimum(np.arange(-(-sounds // shares) * shares), sounds - 1)
+        return array[:, places] if in_pairs else array[places]
+
+    return _placed(tree, NamedSharding(mesh, _sounds_at(int(in_pairs))), arrange)
+
+
+def _sounds_at(axis: int) -> PartitionSpec:
+    """The layout of an array whose axis of this number counts sounds."""
+    return PartitionSpec(*[None] * axis, DATA_AXIS)
+
+
+def _placed(tree: Any, sharding: NamedSharding, arrange: Callable[[jax.Array], jax.Array]) -> Any:
+    def place(leaf: Any) -> Any:
+        if isinstance(leaf, jax.ShapeDtypeStruct):
+            arranged = jax.eval_shape(arrange, leaf)
+            return jax.ShapeDtypeStruct(arranged.shape, arranged.dtype, sharding=sharding)
+        return jax.device_put(arrange(leaf), sharding)
+
+    return jax.tree.map(place, tree)
