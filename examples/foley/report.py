@@ -108,7 +108,7 @@ def card(
         "## Size\n\n" + sizes_table(stored),
         "## What the training took\n\n" + cost_table(logs) + (f"\n{notes}" if notes else ""),
         f"![loss of every stage]({LOSSES})" if LOSSES in pictures else "",
-        "## Quality\n\n" + _machine(results) + quality_table(results) + _HOW_QUALITY,
+        "## Quality\n\n" + _circumstances(results) + quality_table(results) + _HOW_QUALITY,
         "## Beyond the training length\n" + _HOW_LENGTHS + "\n" + lengths_table(results.get("lengths", ())),
         f"![quality against length]({LENGTHS})" if LENGTHS in pictures else "",
         _LIMITS,
@@ -259,9 +259,15 @@ def _data(clips: int | None) -> str:
     )
 
 
-def _machine(results: Results) -> str:
-    machine = results.get("machine")
-    return "" if not machine else f"Measured on {machine['processor']}, {machine['cores']} cores.\n\n"
+def _circumstances(results: Results) -> str:
+    machine, config = results.get("machine"), results.get("config")
+    where = f"Measured on {machine['processor']}, {machine['cores']} cores. " if machine else ""
+    if config:
+        where += (
+            f"{config['sounds']} sounds for each of {config['seeds']} seeds, {config['pairs']} pairs; {config['steps']} "
+            f"steps of {config['scheduler']}, guidance {config['guidance_scale']:g}."
+        )
+    return f"{where.strip()}\n\n" if where else ""
 
 
 _HEAD = """

@@ -8,10 +8,13 @@ and the UNet with its text encoders. RUN keeps it all; an interrupted run goes o
 
 import dataclasses
 import logging
+import math
+import os
 import shutil
 from pathlib import Path
 from typing import Annotated
 
+import jax
 import numpy as np
 import typer
 
@@ -19,7 +22,7 @@ from examples.foley.autoencoder import train_autoencoder
 from examples.foley.clap import train_clap
 from examples.foley.classifier import train_classifier
 from examples.foley.corpus import make_corpus
-from examples.foley.diffusion import train_diffusion
+from examples.foley.diffusion import BATCH_SIZE, train_diffusion
 from examples.foley.learner import DecoderBudget
 from examples.foley.model import CONFIGS, save_tokenizers, scheduler_config
 from examples.foley.vocoder import train_vocoder
@@ -177,6 +180,8 @@ def main(
         raise typer.BadParameter(f"{budget!r}; expected one of {', '.join(BUDGETS)}", param_hint="--budget")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     use_compilation_cache()
+    # Operations of so small a network are too short to be shared among cores; the parts of a batch are not.
+    jax.config.update("jax_num_cpu_devices", math.gcd(BATCH_SIZE, os.cpu_count() or 1))
     if continue_from is None:
         model = train_model(run, BUDGETS[budget], seed=seed)
     else:
