@@ -264,8 +264,8 @@ def _circumstances(results: Results) -> str:
     where = f"Measured on {machine['processor']}, {machine['cores']} cores. " if machine else ""
     if config:
         where += (
-            f"{config['sounds']} sounds for each of {config['seeds']} seeds, {config['pairs']} pairs; {config['steps']} "
-            f"steps of {config['scheduler']}, guidance {config['guidance_scale']:g}."
+            f"{config['sounds']} sounds for each of {config['seeds']} seeds, {config['pairs']} pairs; "
+            f"{config['steps']} steps of {config['scheduler']}, guidance {config['guidance_scale']:g}."
         )
     return f"{where.strip()}\n\n" if where else ""
 
