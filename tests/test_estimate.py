@@ -68,7 +68,7 @@ def test_without_linux_the_limit_is_the_memory_that_is_built_in(monkeypatch: pyt
 
 def test_the_limit_of_an_accelerator_is_what_jax_may_allocate(monkeypatch: pytest.MonkeyPatch) -> None:
     device = SimpleNamespace(memory_stats=lambda: {"bytes_limit": 123})
-    monkeypatch.setattr(jax, "devices", lambda: [device])
+    monkeypatch.setattr(jax, "local_devices", lambda: [device])
     assert memory.memory_limit() == 123
 
 

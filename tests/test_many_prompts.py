@@ -18,16 +18,17 @@ DIES_WHILE_IT_WRITES_ITS_SECOND_SOUND = """
 import os, runpy, signal, sys
 import soundfile
 
-write, paths = soundfile.write, []
+write, sounds = soundfile.SoundFile.write, []
 
-def write_and_die(path, waveform, *arguments, **keywords):
-    paths.append(path)
-    if len(paths) == 2:
-        write(path, waveform[:100], *arguments, **keywords)
+def write_and_die(file, block):
+    sounds.append(file)
+    if len(sounds) == 2:
+        write(file, block[:100])
+        file.flush()
         os.kill(os.getpid(), signal.SIGKILL)
-    write(path, waveform, *arguments, **keywords)
+    write(file, block)
 
-soundfile.write, sys.argv = write_and_die, sys.argv[1:]
+soundfile.SoundFile.write, sys.argv = write_and_die, sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
