@@ -96,6 +96,7 @@ FOCUS_SETS = {
         ((2, 23, 3, 2, 4), 3, 6),  # four tiles of two blocks
         ((1, 31, 2, 1, 4), 5, 2),  # blocks cut into three tiles, the last row of which is padding
         ((2, 12, 1, 2, 4), 4, 256),  # whole blocks
+        ((1, 29, 2, 1, 4), 3, 12),  # ten blocks in tiles of four: the last two see nothing but padding
         ((2, 9, 2, 1, 4), 5, 256),  # two blocks: every query sees all times
     ],
 )

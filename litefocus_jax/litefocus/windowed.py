@@ -225,8 +225,10 @@ def _attend_tile(
         peak = jnp.maximum(peak, far.max(axis=-1, keepdims=True))
     peak = jax.lax.stop_gradient(peak)
 
-    time = (first - 1 + jnp.arange(blocks))[:, None] * window + jnp.arange(3 * window)
-    weights = weigh(near, (time >= 0) & (time < tiling.times))
+    start = (first + jnp.arange(blocks))[:, None] * window
+    time = start - window + jnp.arange(3 * window)
+    # A block after the last frame sees padding, since a softmax of nothing has no gradient.
+    weights = weigh(near, (time >= 0) & (time < jnp.maximum(tiling.times, start + 1)))
     total = weights.sum(axis=-1, keepdims=True)
     mixed = mix("pnmrk,pnmkd->pnmrd", weights, around(keys.value))
     if far is not None and keys.cross_value is not None:
