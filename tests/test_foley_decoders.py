@@ -14,6 +14,7 @@ from examples.foley.discriminators import (
     feature_distance,
     persuasion_loss,
 )
+from examples.foley.harmonics import harmonic_amplitudes, harmonic_sound
 from examples.foley.learner import DecoderBudget, begin, learn, optimiser
 from examples.foley.reconstruction import buzz_in_db, strongest_line
 from litefocus_jax.audio import log_mel_spectrogram
@@ -25,6 +26,7 @@ BUDGET = DecoderBudget(
     autoencoder_steps=10,
     autoencoder_batch=2,
     autoencoder_frames=8,
+    imitation_steps=2,
     vocoder_steps=4,
     adversarial_steps=2,
     vocoder_batch=2,
@@ -159,11 +161,25 @@ def sounding():
     return nnx.split(made, nnx.Param, ...), vocoder.Hearing(waveforms, mels, mels, BUDGET, seed=0)(0)
 
 
-def test_updates_of_the_vocoder_lower_the_loss_on_one_batch(sounding, monkeypatch):
+def test_a_bank_of_harmonics_makes_a_sound_with_the_log_mels_of_a_chord():
+    chord = tone(300.0) + 0.1 * tone(2500.0)
+    mel = log_mel_spectrogram(chord, RATE)[:-1]
+    sound = harmonic_sound(mel)
+    assert sound.shape == (len(mel) * 160,)
+    inner = slice(10, -10)
+    heard = mel[inner] > -5.0
+    np.testing.assert_allclose(log_mel_spectrogram(sound, RATE)[:-1][inner][heard], mel[inner][heard], atol=0.1)
+    loudest = np.argsort(harmonic_amplitudes(mel)[100])[::-1][:2] + 1
+    assert loudest.tolist() == [3, 25]
+
+
+@pytest.mark.parametrize("loss", [vocoder.sound_loss, vocoder.imitation_loss])
+def test_updates_of_the_vocoder_lower_the_loss_on_one_batch(sounding, monkeypatch, loss):
     monkeypatch.setattr(spectra, "RESOLUTIONS", ((256, 64),))
     (graph, weights, statistics), crops = sounding
+    crops = vocoder.with_harmonics(crops)
     transformation = optimiser(100, 3e-3)
-    update = jax.jit(vocoder.spectral_update(graph, statistics, transformation))
+    update = jax.jit(vocoder.vocoder_update(loss, graph, statistics, transformation))
     learner, losses = begin(weights, transformation), []
     for _ in range(12):
         learner, figures = update(learner, crops, jax.random.key(0))

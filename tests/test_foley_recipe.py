@@ -1,5 +1,6 @@
 """The recipe of the bundled model: clips, stages and tokenizers, without training anything worth hearing."""
 
+import dataclasses
 import functools
 import tempfile
 from pathlib import Path
@@ -10,10 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from examples.foley import model
-from examples.foley.corpus import FULL_SCALE, Corpus, make_corpus
+from examples.foley import model, train
+from examples.foley.corpus import CAPTIONS_PER_CLIP, FULL_SCALE, Corpus, make_corpus
 from examples.foley.diffusion import BATCH_SIZE, LatentClips
 from examples.foley.stage import run_stage, training_cost_s
+from litefocus_jax.checkpoint.modules import to_numpy
+from litefocus_jax.checkpoint.opened import Components
+from litefocus_jax.checkpoint.store import load_components
 from litefocus_jax.pipeline import AudioLDM2Pipeline
 from litefocus_jax.tokenization import load_tokenizer
 from tests.checkpoints import tiny_checkpoint
@@ -119,3 +123,40 @@ def test_batches_depend_on_their_number_alone_and_hold_captions_of_their_clips()
     for clip, text in zip(clips, texts, strict=True):
         known = {caption[: len(text)] for caption in corpus.captions[clip]}
         assert text in known or text == ""
+
+
+def test_captions_of_two_sounds_are_drawn_twice_as_often() -> None:
+    pipe = AudioLDM2Pipeline.from_pretrained(tiny_checkpoint())
+    corpus = dataclasses.replace(small_corpus(), kinds=((0,), (1, 2), (3,), (4,)))
+    latents = np.zeros((CLIPS, 4, 2, 4), np.float16)
+    drawn = LatentClips(pipe.components, corpus, latents, latents, seed=0).by_length // CAPTIONS_PER_CLIP
+    assert np.bincount(drawn).tolist() == [CAPTIONS_PER_CLIP * times for times in (1, 2, 1, 1)]
+
+
+@pytest.mark.parametrize("part", ["unet", "vocoder"])
+def test_training_a_model_further_changes_the_named_part_alone(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doubled = functools.partial(jax.tree.map, lambda weight: 2.0 * weight)
+
+    def longer_diffusion(components: Components, *_: Any, **__: Any) -> Components:
+        return dataclasses.replace(components, unet=doubled(components.unet))
+
+    def longer_vocoder(*_: Any, trained: Any, **__: Any) -> Any:
+        return doubled(trained)
+
+    others = {"train_diffusion": longer_diffusion, "train_vocoder": longer_vocoder}
+    for name, replacement in others.items():
+        monkeypatch.setattr(train, name, replacement)
+    monkeypatch.setattr(train, "make_corpus", lambda *_, **__: small_corpus())
+    folder = train.train_further(
+        tmp_path, tiny_checkpoint(), train.BUDGETS["trial"], parts=(train.Part(part),), progress=False
+    )
+    before, after = load_components(tiny_checkpoint(), "float32"), load_components(folder, "float32")
+    for name in ("unet", "vocoder", "vae", "text_encoder_2"):
+        expected = getattr(before, name)
+        if name == part:
+            expected = doubled(expected)
+        found, wanted = to_numpy(getattr(after, name)), to_numpy(expected)
+        # What is stored has half precision.
+        assert all(np.allclose(found[leaf], wanted[leaf], rtol=1e-3, atol=1e-5) for leaf in wanted), name

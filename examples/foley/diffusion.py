@@ -24,6 +24,7 @@ TRAINABLE = ("unet", "text_encoder_2", "language_model", "projection_model")
 BATCH_SIZE = 16
 _LEARNING_RATE = 8e-4
 _CAPTION_DROPOUT = 0.1
+_REPEATS_OF_TWO = 2
 _ENCODED_AT_ONCE = 16
 
 
@@ -88,6 +89,9 @@ class LatentClips:
     counts. If batches were drawn at large, the model would only know the positions behind long captions. Each batch
     therefore has a longest length of its own, that of a random caption, and holds captions up to it.
 
+    Captions of two sounds are drawn twice as often as those of one: they are the hardest to learn, and the corpus holds
+    each combination only a few times.
+
     Args:
         components: gives the tokenizers.
         corpus: gives the captions.
@@ -106,7 +110,9 @@ class LatentClips:
         # The last row is that of a dropped caption.
         self.clap, self.t5 = tokenize(clap, [*captions, ""]), tokenize(t5, [*captions, ""])
         lengths = self.t5.attention_mask.sum(axis=1)[:-1]
-        self.by_length = np.argsort(lengths, kind="stable")
+        repeats = np.repeat([_REPEATS_OF_TWO if len(kinds) > 1 else 1 for kinds in corpus.kinds], CAPTIONS_PER_CLIP)
+        by_length = np.argsort(lengths, kind="stable")
+        self.by_length = np.repeat(by_length, repeats[by_length])
         self.lengths = lengths[self.by_length]
 
     def batch(self, index: int) -> NamedBatch:

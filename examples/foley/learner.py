@@ -25,7 +25,8 @@ class DecoderBudget:
         autoencoder_steps: updates of the VAE.
         autoencoder_batch: crops in each.
         autoencoder_frames: length of its crops; the last fifth of the updates sees whole clips, and fewer of them.
-        vocoder_steps: updates of the vocoder by spectral distances alone.
+        imitation_steps: updates of the vocoder that imitate a bank of harmonics.
+        vocoder_steps: updates by spectral distances after those.
         adversarial_steps: updates with discriminators after those.
         vocoder_batch: crops in each update of the vocoder.
         vocoder_frames: length of its crops.
@@ -37,6 +38,7 @@ class DecoderBudget:
     autoencoder_steps: int
     autoencoder_batch: int
     autoencoder_frames: int = 64
+    imitation_steps: int
     vocoder_steps: int
     adversarial_steps: int
     vocoder_batch: int

@@ -50,11 +50,11 @@ VAE_CONFIG = VAEConfig(
 VOCODER_CONFIG = VocoderConfig(
     model_in_dim=64,
     sampling_rate=SAMPLING_RATE,
-    upsample_initial_channel=128,
-    upsample_rates=(5, 4, 4, 2),
-    upsample_kernel_sizes=(15, 8, 8, 4),
+    upsample_initial_channel=192,
+    upsample_rates=(5, 4, 8),  # few steps, so that 24 channels are left at the end of them
+    upsample_kernel_sizes=(15, 8, 16),
     resblock_kernel_sizes=(3, 7),
-    resblock_dilation_sizes=((1, 3, 5), (1, 3, 5)),
+    resblock_dilation_sizes=((1, 3), (1, 3)),
     normalize_before=False,
 )
 CLAP_CONFIG = ClapTextConfig(

@@ -3,14 +3,16 @@
 One command goes through every stage: render the clips, train the VAE, the vocoder, the classifier that judges, CLAP,
 and the UNet with its text encoders. RUN keeps it all; an interrupted run goes on when the command is given again.
 
-``--continue-from MODEL`` trains the UNet and its text encoders of a finished model further, and nothing else.
+``--continue-from MODEL`` trains parts of a finished model further: the UNet with its text encoders, or the vocoder.
 """
 
 import dataclasses
+import enum
 import logging
 import math
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -56,6 +58,13 @@ class Budget:
     diffusion_steps: int
 
 
+class Part(enum.StrEnum):
+    """What of a finished model can be trained further."""
+
+    UNET = "unet"
+    VOCODER = "vocoder"
+
+
 BUDGETS = {
     # A few minutes: shows that every stage runs. What it makes is noise.
     "trial": Budget(
@@ -63,6 +72,7 @@ BUDGETS = {
         decoders=DecoderBudget(
             autoencoder_steps=6,
             autoencoder_batch=8,
+            imitation_steps=6,
             vocoder_steps=6,
             adversarial_steps=4,
             vocoder_batch=4,
@@ -77,6 +87,7 @@ BUDGETS = {
         decoders=DecoderBudget(
             autoencoder_steps=3_000,
             autoencoder_batch=8,
+            imitation_steps=4_500,
             vocoder_steps=6_000,
             adversarial_steps=0,
             vocoder_batch=4,
@@ -129,13 +140,22 @@ def train_model(run: Path, budget: Budget, *, seed: int = 0, progress: bool = Tr
     return _save(components, run)
 
 
-def train_further(run: Path, source: str | Path, budget: Budget, *, seed: int = 0, progress: bool = True) -> Path:
-    """Train the UNet and the text encoders of a finished model with another budget.
+def train_further(
+    run: Path,
+    source: str | Path,
+    budget: Budget,
+    *,
+    parts: Sequence[Part] = (Part.UNET,),
+    seed: int = 0,
+    progress: bool = True,
+) -> Path:
+    """Train parts of a finished model with another budget.
 
     Args:
         run: folder of the run, another one than the model's own.
         source: folder or name of the model.
-        budget: its clips and its ``diffusion_steps`` count.
+        budget: its clips and the updates of the parts count. The vocoder no longer imitates harmonics.
+        parts: what is trained; the UNet comes with the text encoders.
         seed: of the clips; chance in training follows the next number, so as not to repeat the first training.
         progress: draw bars.
 
@@ -147,19 +167,26 @@ def train_further(run: Path, source: str | Path, budget: Budget, *, seed: int = 
     """
     components = load_components(source, "float32")
     corpus = make_corpus(run / "clips", "training", budget.clips, seed=seed, progress=progress)
-    components = train_diffusion(
-        components, corpus, run / "diffusion", steps=budget.diffusion_steps, seed=seed + 1, progress=progress
-    )
+    chance = {"seed": seed + 1, "progress": progress}
+    if Part.VOCODER in parts:
+        vocoder = train_vocoder(
+            corpus, components.vae, run / "decoders", budget.decoders, trained=components.vocoder, **chance
+        )
+        components = dataclasses.replace(components, vocoder=vocoder)
+    if Part.UNET in parts:
+        steps = budget.diffusion_steps
+        components = train_diffusion(components, corpus, run / "diffusion", steps=steps, **chance)
     return _save(components, run)
 
 
 def _save(components: Components, run: Path) -> Path:
-    """Store the model, and the VAE in half precision too, for 12 MB not to be exceeded; it is loaded as float32."""
+    """Store the model in half precision, for 12 MB not to be exceeded; the parts that make sound compute in float32."""
     model = run / "model"
     save_native(components, model, overwrite=model.exists(), dtype="float16")
-    vae = {name: weight.astype(np.float16) for name, weight in to_numpy(components.vae).items()}
-    with written_beside(model / "vae" / "model.safetensors") as partial:
-        safetensors_files.write_file(partial, vae)
+    for folder in ("vae", "vocoder"):
+        weights = {name: weight.astype(np.float16) for name, weight in to_numpy(getattr(components, folder)).items()}
+        with written_beside(model / folder / "model.safetensors") as partial:
+            safetensors_files.write_file(partial, weights)
     return model
 
 
@@ -169,7 +196,10 @@ def main(
     seed: Annotated[int, typer.Option(help="Of everything.")] = 0,
     continue_from: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="Train this model's UNet and text encoders further; foley is the bundled."),
+        typer.Option(metavar="MODEL", help="Train this model further; foley is the bundled one."),
+    ] = None,
+    part: Annotated[
+        list[Part] | None, typer.Option(help="With --continue-from: what is trained, the UNet unless given.")
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Also copy the model here, when it is done.")
@@ -185,7 +215,7 @@ def main(
     if continue_from is None:
         model = train_model(run, BUDGETS[budget], seed=seed)
     else:
-        model = train_further(run, continue_from, BUDGETS[budget], seed=seed)
+        model = train_further(run, continue_from, BUDGETS[budget], parts=part or (Part.UNET,), seed=seed)
     if output is not None:
         shutil.copytree(model, output, dirs_exist_ok=True)
     typer.echo(f"The model is in {output or model}")

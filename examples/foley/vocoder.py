@@ -1,4 +1,5 @@
-"""Training of the vocoder: first towards the spectra of real sound, then briefly against discriminators.
+"""Training of the vocoder: first to imitate a bank of harmonics, then towards the spectra of real sound, and against
+discriminators.
 
 Half of what it hears are log-mels as the VAE gives them back, since that is what it will have to make sound from.
 """
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
@@ -23,6 +25,7 @@ from examples.foley.discriminators import (
     feature_distance,
     persuasion_loss,
 )
+from examples.foley.harmonics import harmonic_sound
 from examples.foley.learner import DecoderBudget, Learner, begin, learn, optimiser, update_by
 from examples.foley.spectra import mel_distance, spectral_distance
 from examples.foley.stage import run_stage
@@ -33,6 +36,7 @@ from litefocus_jax.models.vocoder import Vocoder
 _RECONSTRUCTED_CLIPS = 1500
 _FIRST_LOUDNESS = 0.1  # of what an untrained vocoder makes: the last tanh should not start out saturated
 
+_IMITATION_LEARNING_RATE = 1e-3  # at 2.5e-3 it learns nothing
 _SPECTRAL_LEARNING_RATE = 6e-4
 _ADVERSARIAL_LEARNING_RATE = 3e-4
 _ADVERSARIAL_BETAS = (0.8, 0.99)  # HiFi-GAN's
@@ -40,6 +44,7 @@ _MEL_WEIGHT = 1.0
 _SPECTRAL_WEIGHT = 1.0
 _PERSUASION_WEIGHT = 0.1
 _FEATURE_WEIGHT = 0.5
+_SILENT_POWER = 1e-5  # 50 dB below full scale
 
 
 class Crops(NamedTuple):
@@ -93,27 +98,35 @@ class Hearing:
 
 
 def train_vocoder(
-    corpus: Corpus, vae: VAE, folder: Path, budget: DecoderBudget, *, seed: int = 0, progress: bool = True
+    corpus: Corpus,
+    vae: VAE,
+    folder: Path,
+    budget: DecoderBudget,
+    *,
+    trained: Vocoder | None = None,
+    seed: int = 0,
+    progress: bool = True,
 ) -> Vocoder:
     """Train the vocoder on crops of the corpus; an interrupted training is taken up where it was.
 
     Args:
         corpus: its sounds and their log-mels are read.
         vae: trained; half of the crops have been through it.
-        folder: where the two stages keep their checkpoints and logs.
+        folder: where the stages keep their checkpoints and logs.
         budget: how long.
+        trained: a vocoder to go on with, which imitates harmonics no longer; from random weights unless given.
         seed: of the initial weights and the crops.
         progress: draw bars.
 
     Returns:
         The moving average of the weights.
     """
-    mean, deviation = mel_statistics(corpus.mels)
-    graph, initial, statistics = nnx.split(
-        normalised_vocoder(model.VOCODER_CONFIG, mean, deviation, seed), nnx.Param, ...
-    )
     heard = reconstructed(vae, corpus.mels[:_RECONSTRUCTED_CLIPS], seed=seed).astype(np.float16)
     hearing = Hearing(corpus.waveforms, corpus.mels, heard, budget, seed)
+    begun = normalised_vocoder(model.VOCODER_CONFIG, *mel_statistics(corpus.mels), seed) if trained is None else trained
+    graph, weights, statistics = nnx.split(begun, nnx.Param, ...)
+    if trained is None:
+        weights = _imitate_harmonics(graph, weights, statistics, hearing, folder, budget, seed=seed, progress=progress)
 
     transformation = optimiser(
         budget.vocoder_steps,
@@ -123,9 +136,9 @@ def train_vocoder(
     learner: Learner = run_stage(
         folder,
         name="vocoder",
-        initial=lambda: begin(initial, transformation),
-        update=spectral_update(graph, statistics, transformation),
-        batch=hearing,
+        initial=lambda: begin(weights, transformation),
+        update=vocoder_update(sound_loss, graph, statistics, transformation),
+        batch=lambda index: hearing(budget.imitation_steps + index),
         steps=budget.vocoder_steps,
         seed=seed,
         progress=progress,
@@ -140,12 +153,38 @@ def train_vocoder(
         name="vocoder_adversarial",
         initial=lambda: Contest(begin(learner.average, transformation), begin(critics, transformation)),
         update=adversarial_update(graph, statistics, critics_graph, transformation),
-        batch=lambda index: hearing(budget.vocoder_steps + index),
+        batch=lambda index: hearing(budget.imitation_steps + budget.vocoder_steps + index),
         steps=budget.adversarial_steps,
         seed=seed,
         progress=progress,
     )
     return nnx.merge(graph, contest.vocoder.average, statistics)
+
+
+def _imitate_harmonics(
+    graph: nnx.GraphDef[Vocoder],
+    weights: Any,
+    statistics: Any,
+    hearing: Hearing,
+    folder: Path,
+    budget: DecoderBudget,
+    *,
+    seed: int,
+    progress: bool,
+) -> Any:
+    """The weights that imitate a bank of harmonics."""
+    transformation = optimiser(budget.imitation_steps, _IMITATION_LEARNING_RATE)
+    learner: Learner = run_stage(
+        folder,
+        name="vocoder_imitation",
+        initial=lambda: begin(weights, transformation),
+        update=vocoder_update(imitation_loss, graph, statistics, transformation),
+        batch=lambda index: with_harmonics(hearing(index)),
+        steps=budget.imitation_steps,
+        seed=seed,
+        progress=progress,
+    )
+    return learner.average
 
 
 def normalised_vocoder(config: VocoderConfig, mean: float, deviation: float, seed: int) -> Vocoder:
@@ -161,6 +200,19 @@ def normalised_vocoder(config: VocoderConfig, mean: float, deviation: float, see
     return vocoder
 
 
+def with_harmonics(crops: Crops) -> Crops:
+    """The same log-mels with the sounds that a bank of harmonics makes from them."""
+    return Crops(crops.mel, np.stack([harmonic_sound(mel) for mel in crops.mel]))
+
+
+def imitation_loss(
+    made: Float[Array, "batch samples"], real: Float[Array, "batch samples"]
+) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    """Distance of samples relative to each sound's level, and by name its square's mean, ``relative_power``."""
+    power = jnp.mean(jnp.square(made - real), axis=1) / (jnp.mean(jnp.square(real), axis=1) + _SILENT_POWER)
+    return jnp.mean(jnp.sqrt(power + 1e-4)), {"relative_power": jnp.mean(power)}
+
+
 def sound_loss(
     made: Float[Array, "batch samples"], real: Float[Array, "batch samples"]
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
@@ -169,16 +221,23 @@ def sound_loss(
     return _MEL_WEIGHT * figures["mel_l1"] + _SPECTRAL_WEIGHT * figures["spectral"], figures
 
 
-def spectral_update(
-    graph: nnx.GraphDef[Vocoder], statistics: Any, transformation: optax.GradientTransformation
+SoundLoss = Callable[
+    [Float[Array, "batch samples"], Float[Array, "batch samples"]],
+    tuple[Float[Array, ""], dict[str, Float[Array, ""]]],
+]
+"""Of made and real sound: their distance, and its parts by name."""
+
+
+def vocoder_update(
+    loss: SoundLoss, graph: nnx.GraphDef[Vocoder], statistics: Any, transformation: optax.GradientTransformation
 ) -> Callable[[Learner, Crops, Key[Array, ""]], tuple[Learner, dict[str, Float[Array, ""]]]]:
     """The function from a learner and its crops to the learner after one update, and the loss's parts."""
 
-    def loss(weights: Any, crops: Crops, key: Array) -> tuple[Array, dict[str, Array]]:
+    def loss_of_weights(weights: Any, crops: Crops, key: Array) -> tuple[Array, dict[str, Array]]:
         del key
-        return sound_loss(nnx.merge(graph, weights, statistics)(crops.mel), crops.waveform)
+        return loss(nnx.merge(graph, weights, statistics)(crops.mel), crops.waveform)
 
-    return update_by(loss, transformation)
+    return update_by(loss_of_weights, transformation)
 
 
 def adversarial_update(
