@@ -25,8 +25,7 @@ class DecoderBudget:
         autoencoder_steps: updates of the VAE.
         autoencoder_batch: crops in each.
         autoencoder_frames: length of its crops; the last fifth of the updates sees whole clips, and fewer of them.
-        imitation_steps: updates of the vocoder that imitate a bank of harmonics.
-        vocoder_steps: updates by spectral distances after those.
+        vocoder_steps: updates of the vocoder by spectral distances alone.
         adversarial_steps: updates with discriminators after those.
         vocoder_batch: crops in each update of the vocoder.
         vocoder_frames: length of its crops.
@@ -38,7 +37,6 @@ class DecoderBudget:
     autoencoder_steps: int
     autoencoder_batch: int
     autoencoder_frames: int = 64
-    imitation_steps: int
     vocoder_steps: int
     adversarial_steps: int
     vocoder_batch: int

@@ -31,7 +31,6 @@ RESULTS = "evaluation.json"
 
 STAGES = {
     "VAE": "decoders/autoencoder.jsonl",
-    "vocoder, imitating harmonics": "decoders/vocoder_imitation.jsonl",
     "vocoder": "decoders/vocoder.jsonl",
     "vocoder against critics": "decoders/vocoder_adversarial.jsonl",
     "classifier (judges only)": "classifier/classifier.jsonl",

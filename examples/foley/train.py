@@ -72,7 +72,6 @@ BUDGETS = {
         decoders=DecoderBudget(
             autoencoder_steps=6,
             autoencoder_batch=8,
-            imitation_steps=6,
             vocoder_steps=6,
             adversarial_steps=4,
             vocoder_batch=4,
@@ -87,7 +86,6 @@ BUDGETS = {
         decoders=DecoderBudget(
             autoencoder_steps=3_000,
             autoencoder_batch=8,
-            imitation_steps=4_500,
             vocoder_steps=6_000,
             adversarial_steps=0,
             vocoder_batch=4,
@@ -154,7 +152,7 @@ def train_further(
     Args:
         run: folder of the run, another one than the model's own.
         source: folder or name of the model.
-        budget: its clips and the updates of the parts count. The vocoder no longer imitates harmonics.
+        budget: its clips and the updates of the parts count.
         parts: what is trained; the UNet comes with the text encoders.
         seed: of the clips; chance in training follows the next number, so as not to repeat the first training.
         progress: draw bars.

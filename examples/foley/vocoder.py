@@ -1,5 +1,4 @@
-"""Training of the vocoder: first to imitate a bank of harmonics, then towards the spectra of real sound, and against
-discriminators.
+"""Training of the vocoder, from a bank of harmonics: towards the spectra of real sound, then against discriminators.
 
 Half of what it hears are log-mels as the VAE gives them back, since that is what it will have to make sound from.
 """
@@ -9,14 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
 from jaxtyping import Array, Float, Int16, Key
 
 from examples.foley import model
-from examples.foley.autoencoder import mel_statistics, reconstructed
+from examples.foley.autoencoder import reconstructed
 from examples.foley.corpus import FULL_SCALE, Corpus
 from examples.foley.discriminators import (
     DiscriminatorConfig,
@@ -25,26 +23,22 @@ from examples.foley.discriminators import (
     feature_distance,
     persuasion_loss,
 )
-from examples.foley.harmonics import harmonic_sound
+from examples.foley.harmonics import harmonic_vocoder
 from examples.foley.learner import DecoderBudget, Learner, begin, learn, optimiser, update_by
 from examples.foley.spectra import mel_distance, spectral_distance
 from examples.foley.stage import run_stage
-from litefocus_jax.config import VocoderConfig
 from litefocus_jax.models.vae import VAE
 from litefocus_jax.models.vocoder import Vocoder
 
 _RECONSTRUCTED_CLIPS = 1500
-_FIRST_LOUDNESS = 0.1  # of what an untrained vocoder makes: the last tanh should not start out saturated
 
-_IMITATION_LEARNING_RATE = 1e-3  # at 2.5e-3 it learns nothing
-_SPECTRAL_LEARNING_RATE = 6e-4
+_SPECTRAL_LEARNING_RATE = 5e-4
 _ADVERSARIAL_LEARNING_RATE = 3e-4
 _ADVERSARIAL_BETAS = (0.8, 0.99)  # HiFi-GAN's
-_MEL_WEIGHT = 1.0
+_MEL_WEIGHT = 3.0
 _SPECTRAL_WEIGHT = 1.0
 _PERSUASION_WEIGHT = 0.1
 _FEATURE_WEIGHT = 0.5
-_SILENT_POWER = 1e-5  # 50 dB below full scale
 
 
 class Crops(NamedTuple):
@@ -114,7 +108,7 @@ def train_vocoder(
         vae: trained; half of the crops have been through it.
         folder: where the stages keep their checkpoints and logs.
         budget: how long.
-        trained: a vocoder to go on with, which imitates harmonics no longer; from random weights unless given.
+        trained: a vocoder to go on with; `harmonic_vocoder` unless given.
         seed: of the initial weights and the crops.
         progress: draw bars.
 
@@ -123,10 +117,8 @@ def train_vocoder(
     """
     heard = reconstructed(vae, corpus.mels[:_RECONSTRUCTED_CLIPS], seed=seed).astype(np.float16)
     hearing = Hearing(corpus.waveforms, corpus.mels, heard, budget, seed)
-    begun = normalised_vocoder(model.VOCODER_CONFIG, *mel_statistics(corpus.mels), seed) if trained is None else trained
-    graph, weights, statistics = nnx.split(begun, nnx.Param, ...)
-    if trained is None:
-        weights = _imitate_harmonics(graph, weights, statistics, hearing, folder, budget, seed=seed, progress=progress)
+    begun = harmonic_vocoder(model.VOCODER_CONFIG, corpus.mels, seed) if trained is None else trained
+    graph, initial, statistics = nnx.split(begun, nnx.Param, ...)
 
     transformation = optimiser(
         budget.vocoder_steps,
@@ -136,9 +128,9 @@ def train_vocoder(
     learner: Learner = run_stage(
         folder,
         name="vocoder",
-        initial=lambda: begin(weights, transformation),
-        update=vocoder_update(sound_loss, graph, statistics, transformation),
-        batch=lambda index: hearing(budget.imitation_steps + index),
+        initial=lambda: begin(initial, transformation),
+        update=spectral_update(graph, statistics, transformation),
+        batch=hearing,
         steps=budget.vocoder_steps,
         seed=seed,
         progress=progress,
@@ -153,64 +145,12 @@ def train_vocoder(
         name="vocoder_adversarial",
         initial=lambda: Contest(begin(learner.average, transformation), begin(critics, transformation)),
         update=adversarial_update(graph, statistics, critics_graph, transformation),
-        batch=lambda index: hearing(budget.imitation_steps + budget.vocoder_steps + index),
+        batch=lambda index: hearing(budget.vocoder_steps + index),
         steps=budget.adversarial_steps,
         seed=seed,
         progress=progress,
     )
     return nnx.merge(graph, contest.vocoder.average, statistics)
-
-
-def _imitate_harmonics(
-    graph: nnx.GraphDef[Vocoder],
-    weights: Any,
-    statistics: Any,
-    hearing: Hearing,
-    folder: Path,
-    budget: DecoderBudget,
-    *,
-    seed: int,
-    progress: bool,
-) -> Any:
-    """The weights that imitate a bank of harmonics."""
-    transformation = optimiser(budget.imitation_steps, _IMITATION_LEARNING_RATE)
-    learner: Learner = run_stage(
-        folder,
-        name="vocoder_imitation",
-        initial=lambda: begin(weights, transformation),
-        update=vocoder_update(imitation_loss, graph, statistics, transformation),
-        batch=lambda index: with_harmonics(hearing(index)),
-        steps=budget.imitation_steps,
-        seed=seed,
-        progress=progress,
-    )
-    return learner.average
-
-
-def normalised_vocoder(config: VocoderConfig, mean: float, deviation: float, seed: int) -> Vocoder:
-    """A vocoder with random weights that sees mels as if they had mean 0 and deviation 1, and speaks softly."""
-    vocoder = Vocoder(config, rngs=nnx.Rngs(seed))
-    first, last = vocoder.conv_pre, vocoder.conv_post
-    first.kernel[...] = first.kernel[...] / deviation
-    first.bias[...] = -mean * first.kernel[...].sum(axis=(0, 1))
-    for upsample in vocoder.upsampler:
-        # Each output hears only one of every `rate` weights.
-        upsample.kernel[...] = upsample.kernel[...] * np.sqrt(upsample.rate)
-    last.kernel[...] = last.kernel[...] * _FIRST_LOUDNESS
-    return vocoder
-
-
-def with_harmonics(crops: Crops) -> Crops:
-    """The same log-mels with the sounds that a bank of harmonics makes from them."""
-    return Crops(crops.mel, np.stack([harmonic_sound(mel) for mel in crops.mel]))
-
-
-def imitation_loss(
-    made: Float[Array, "batch samples"], real: Float[Array, "batch samples"]
-) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """Distance of samples relative to each sound's level, and by name its square's mean, ``relative_power``."""
-    power = jnp.mean(jnp.square(made - real), axis=1) / (jnp.mean(jnp.square(real), axis=1) + _SILENT_POWER)
-    return jnp.mean(jnp.sqrt(power + 1e-4)), {"relative_power": jnp.mean(power)}
 
 
 def sound_loss(
@@ -221,23 +161,16 @@ def sound_loss(
     return _MEL_WEIGHT * figures["mel_l1"] + _SPECTRAL_WEIGHT * figures["spectral"], figures
 
 
-SoundLoss = Callable[
-    [Float[Array, "batch samples"], Float[Array, "batch samples"]],
-    tuple[Float[Array, ""], dict[str, Float[Array, ""]]],
-]
-"""Of made and real sound: their distance, and its parts by name."""
-
-
-def vocoder_update(
-    loss: SoundLoss, graph: nnx.GraphDef[Vocoder], statistics: Any, transformation: optax.GradientTransformation
+def spectral_update(
+    graph: nnx.GraphDef[Vocoder], statistics: Any, transformation: optax.GradientTransformation
 ) -> Callable[[Learner, Crops, Key[Array, ""]], tuple[Learner, dict[str, Float[Array, ""]]]]:
     """The function from a learner and its crops to the learner after one update, and the loss's parts."""
 
-    def loss_of_weights(weights: Any, crops: Crops, key: Array) -> tuple[Array, dict[str, Array]]:
+    def loss(weights: Any, crops: Crops, key: Array) -> tuple[Array, dict[str, Array]]:
         del key
-        return loss(nnx.merge(graph, weights, statistics)(crops.mel), crops.waveform)
+        return sound_loss(nnx.merge(graph, weights, statistics)(crops.mel), crops.waveform)
 
-    return update_by(loss_of_weights, transformation)
+    return update_by(loss, transformation)
 
 
 def adversarial_update(
