@@ -22,8 +22,8 @@ RESOLUTIONS = ((128, 32), (256, 64), (512, 128))
 """Transform sizes and hops in samples, down to those that time clicks.
 
 None is so long as to part lines that are 100 Hz from each other. What lies between two multiples of 100 Hz a HiFi-GAN
-with this hop can only make of both (see `examples.foley.harmonics`); to a transform that tells the difference silence is
-nearer than that, and with sizes up to 2048 the vocoder made loud sirens and birds 12 dB too soft.
+with this hop can only make of both (see `examples.foley.harmonics`). To a transform that tells the difference silence
+is nearer than that, and with sizes up to 2048 the vocoder made loud sirens and birds 12 dB too soft.
 """
 
 # What is quieter need not be right; without these, the exact depth of silence would be most of what is learnt. A tone
