@@ -30,6 +30,7 @@ is nearer than that, and with sizes up to 2048 the vocoder made loud sirens and 
 # at full scale has a magnitude of 256 for the window of 1024, and a mel of about 10: 79 and 90 dB above.
 _QUIETEST_MAGNITUDE = 3e-2
 _QUIETEST_LEARNT_MEL = 3e-4
+_MASKED_SHARE = 0.01
 
 
 def magnitudes(waveforms: Float[Array, "batch samples"], n_fft: int, hop: int) -> Float[Array, "batch frames bins"]:
@@ -74,9 +75,14 @@ def log_magnitudes(waveforms: Float[Array, "batch samples"], n_fft: int, hop: in
 
 
 def mel_distance(made: Float[Array, "batch samples"], real: Float[Array, "batch samples"]) -> Float[Array, ""]:
-    """Mean absolute difference of log-mels that bend towards a floor, in nepers (8.7 dB)."""
-    levels = [jnp.log(_mels(waveforms) + _QUIETEST_LEARNT_MEL) for waveforms in (made, real)]
-    return jnp.mean(jnp.abs(levels[0] - levels[1]))
+    """Mean absolute difference of log-mels that bend towards a floor, in nepers (8.7 dB).
+
+    The floor is 40 dB below the loudest mel of a sound: what is loud hides what is so much softer.
+    """
+    found, expected = _mels(made), _mels(real)
+    loudest = jnp.max(expected, axis=(1, 2), keepdims=True)
+    floor = jnp.maximum(_QUIETEST_LEARNT_MEL, _MASKED_SHARE * loudest)
+    return jnp.mean(jnp.abs(jnp.log(found + floor) - jnp.log(expected + floor)))
 
 
 def spectral_distance(made: Float[Array, "batch samples"], real: Float[Array, "batch samples"]) -> Float[Array, ""]:
