@@ -12,7 +12,7 @@ import typer
 from flax import nnx
 from typer.testing import CliRunner
 
-from examples.foley import clap, classifier, evaluate, evaluation, generation, long_report, pictures, report
+from examples.foley import clap, classifier, evaluate, evaluation, generation, long_report, model, pictures, report
 from examples.foley.evaluation import LENGTH_FIGURES, Evaluation, Judges
 from examples.foley.generation import EvaluationConfig, batch_size, generated
 from examples.foley.ledger import Ledger
@@ -21,6 +21,8 @@ from examples.foley.measures import Spread
 from examples.foley.reconstruction import Reconstruction
 from examples.foley.variants import ATTENTION, DENSE, LONG, SCALED, SYNTHESISED, Variant
 from litefocus_jax import LiteFocusConfig, WindowedDenoising
+from litefocus_jax.models.unet import check_levels
+from litefocus_jax.request import LatentGeometry, make_request
 from tests.test_foley_judges import SMALL_CLAP
 
 RATE = 16000
@@ -188,6 +190,30 @@ def test_the_name_of_a_scaled_variant_is_that_of_another_one():
         assert variant.litefocus is not None
         plain = LONG[name.removesuffix(SCALED)].litefocus or LiteFocusConfig(levels=(), scale_scores=True)
         assert variant.litefocus == dataclasses.replace(plain, scale_scores=True)
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_every_variant_can_be_asked_of_the_bundled_model(name):
+    geometry = LatentGeometry.from_configs(**model.CONFIGS)  # pyright: ignore
+    request = make_request(
+        geometry,
+        model.scheduler_config(),
+        prompt="rain",
+        negative_prompt=None,
+        audio_length_in_s=32 * model.TRAINING_SECONDS,
+        num_inference_steps=2,
+        guidance_scale=3.5,
+        num_waveforms_per_prompt=1,
+        eta=0.0,
+        seed=0,
+        scheduler="dpm++",
+        litefocus=LONG[name].litefocus,
+        windowed=LONG[name].windowed,
+    )
+    check_levels(model.UNET_CONFIG, request.litefocus)
+    training_frames = model.UNET_CONFIG.sample_size
+    assert request.litefocus is None or request.litefocus.window_in_frames in (None, training_frames)
+    assert request.windows is None or request.windows.window == training_frames
 
 
 @pytest.mark.parametrize(("field", "value"), [("sounds", 0), ("seeds", 0), ("batch", 0)])
