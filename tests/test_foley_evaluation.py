@@ -88,6 +88,7 @@ def test_generated_sounds_come_in_the_order_of_their_captions():
     noise = [np.random.default_rng((0, n)).standard_normal((3, 2, 1))[0, 0, 0] for n in range(5)]
     np.testing.assert_allclose(sounds[:, 1], noise, rtol=1e-6)
     assert pipeline.batches == [["a", "ab"], ["a b", "a b c"], ["a b c d", "a b c d"]]
+    assert [options["check_memory"] for options in pipeline.options] == [True, False, False]
 
 
 def test_a_variant_reaches_the_pipeline():

@@ -87,8 +87,8 @@ class Generated(NamedTuple):
 
     Attributes:
         waveforms: one for each caption.
-        seconds_per_sound: wall time, text encoders and decoding included and compilation left out: that of the fastest
-            batch after the first; None where there was one batch only.
+        seconds_per_sound: wall time, text encoders and decoding included, compilation and the check of memory left
+            out: that of the fastest batch after the first; None where there was one batch only.
     """
 
     waveforms: Float32[np.ndarray, "sounds samples"]
@@ -139,6 +139,7 @@ def generated(
             seed=zlib.crc32(repr(noise_of[numbers[0]]).encode()),
             litefocus=variant.litefocus,
             windowed=variant.windowed,
+            check_memory=start == 0,  # which takes seconds, and says the same of all batches
             progress=False,
         )
         times.append(time.perf_counter() - started)
