@@ -25,7 +25,7 @@ def draw_lengths(
     """Draw figures against the length, a line for each variant, with the deviation over seeds as bars.
 
     A variant with scaled scores is a dashed line in the colour of the one without. Where a figure was not measured
-    there is no point.
+    there is no point, and no panel where it never was.
 
     Args:
         path: of the PNG.
@@ -35,6 +35,7 @@ def draw_lengths(
     # Not pyplot, which picks a window system and keeps every figure alive.
     from matplotlib.figure import Figure
 
+    figures = [name for name in figures if any(row[name] is not None for row in rows)]
     figure = Figure(figsize=(4.0 * len(figures), 3.8), layout="constrained")
     panels = figure.subplots(1, len(figures), squeeze=False)[0]
     styles = _styles(list(dict.fromkeys(row["variant"] for row in rows)))
@@ -46,12 +47,12 @@ def draw_lengths(
             means = [row[name]["mean"] for row in measured]
             deviations = [row[name]["deviation"] or 0.0 for row in measured]
             axes.errorbar(places, means, deviations, marker="o", markersize=4, capsize=2, label=variant, **style)
-        if name == "seconds":
-            axes.set_yscale("log")
         multiples = sorted({row["multiple"] for row in rows})
         axes.set_xscale("log", base=2)
         axes.set_xticks(multiples, [f"{multiple}x" for multiple in multiples])
         axes.minorticks_off()
+        if name == "seconds":
+            axes.set_yscale("log")  # with ticks within a decade
         axes.set(xlabel="training lengths", title=_PANELS[name])
         axes.spines[["top", "right"]].set_visible(False)
     handles, labels = panels[0].get_legend_handles_labels()
