@@ -155,8 +155,8 @@ class AudioLDM2Pipeline:
             seed: of all randomness; the same seed starts every prompt from the same noise.
             latents: initial noise instead of the seed's, ``[prompts * waveforms, time, frequency, channel]``.
             scheduler: ``"ddim"``, ``"dpm++"`` or None for the checkpoint's own.
-            litefocus: ``"auto"`` follows the paper, and beyond its lengths takes linear cost
-                (`LiteFocusConfig.for_duration`); None is dense attention.
+            litefocus: ``"auto"`` goes by the length in training lengths, follows the paper, and beyond its lengths
+                takes linear cost (`LiteFocusConfig.for_duration`); None is dense attention.
             windowed: denoise long sound in overlapping windows; sound of one window's length is not changed by it.
             run_checkpoint: keep the run on disk, and go on with one that was ended.
             mesh: devices to spread the sounds over while they are denoised, of this process, with the axes ``"data"``

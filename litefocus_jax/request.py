@@ -63,6 +63,11 @@ class LatentGeometry:
         """Seconds of sound in one latent frame."""
         return self.samples_per_latent_frame / self.sampling_rate
 
+    @property
+    def training_length_in_s(self) -> float | None:
+        """Seconds of the clips the model was trained on, or None where the UNet does not tell."""
+        return None if self.training_frames is None else self.training_frames * self.shortest_in_s
+
     def samples(self, audio_length_in_s: float) -> int:
         """Samples of a clip of this length, rounded down as diffusers does."""
         return int(audio_length_in_s * self.sampling_rate)
@@ -134,8 +139,8 @@ def make_request(
     """Check the arguments of a pipeline call and fill in the defaults.
 
     A single negative prompt serves every prompt. Without ``audio_length_in_s`` the clip is as long as those the
-    model was trained on. What LiteFocus does if left to choose goes by the length of what the network sees: the sound,
-    or a window of it.
+    model was trained on. What LiteFocus does if left to choose goes by the length of what the network sees, the sound
+    or a window of it, in training lengths.
 
     Raises:
         TypeError: for an argument of a wrong type.
@@ -151,9 +156,9 @@ def make_request(
             "expected one for all, or one for each"
         )
     if audio_length_in_s is None:
-        if geometry.training_frames is None:
+        audio_length_in_s = geometry.training_length_in_s
+        if audio_length_in_s is None:
             raise ValueError("audio_length_in_s is not given, and the UNet's sample_size does not say a default")
-        audio_length_in_s = geometry.training_frames * geometry.shortest_in_s
     seconds = _number("audio_length_in_s", audio_length_in_s)
     if seconds < geometry.shortest_in_s:
         raise ValueError(
@@ -177,7 +182,7 @@ def make_request(
         if litefocus != "auto":
             raise ValueError(f"litefocus = {litefocus!r}; expected 'auto', None or a LiteFocusConfig")
         seen_in_s = seconds if windows is None else windows.window * geometry.shortest_in_s
-        litefocus = LiteFocusConfig.for_duration(seen_in_s)
+        litefocus = LiteFocusConfig.for_duration(seen_in_s, geometry.training_length_in_s)
     elif litefocus is not None and not isinstance(litefocus, LiteFocusConfig):
         raise TypeError(f"litefocus is a {type(litefocus).__name__}; expected 'auto', None or a LiteFocusConfig")
     return Request(

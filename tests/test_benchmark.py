@@ -16,8 +16,8 @@ from litefocus_jax.litefocus import LiteFocusConfig
 ROW_KEYS = ["variant", "duration_s", "seconds_per_call", "spread", "ratio_to_peer", "peak_bytes", "compile_s"]
 
 
-def _workload(variant: str, duration_s: float) -> Workload:
-    return Workload(variant, duration_s, "tiny", None, "float32")
+def _workload(variant: str, duration_s: float, config: str = "audioldm2") -> Workload:
+    return Workload(variant, duration_s, config, None, "float32")
 
 
 @pytest.mark.parametrize(("duration_s", "twin"), [(10.0, "dense"), (40.0, "litefocus"), (80.0, "same_frequency")])
@@ -33,6 +33,13 @@ def test_variants_differ_by_their_attention() -> None:
     assert _workload("same_frequency", 10.0).litefocus == LiteFocusConfig(cross_frequency=False)
     assert _workload("linear", 10.0).litefocus == LiteFocusConfig.linear().in_frames(0.04)
     assert _workload("auto", 320.0).litefocus == _workload("linear", 320.0).litefocus
+
+
+def test_auto_goes_by_the_training_length_of_the_measured_model() -> None:
+    # The tiny configuration's is 0.64 s.
+    assert _workload("auto", 0.64, "tiny").litefocus is None
+    assert _workload("auto", 1.28, "tiny").litefocus == LiteFocusConfig()
+    assert _workload("auto", 10.24, "tiny").litefocus == LiteFocusConfig.linear(0.64).in_frames(0.04)
 
 
 def test_the_measured_shape_is_that_of_the_published_model() -> None:

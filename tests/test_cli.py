@@ -151,11 +151,11 @@ def test_options_reach_the_pipeline(fake):
     ("on", LiteFocusConfig()),
     ("off", None),
     ("off --scale-scores", LiteFocusConfig(levels=(), scale_scores=True)),
-    ("linear", LiteFocusConfig.linear()),
+    ("linear", LiteFocusConfig.linear(0.64)),
     ("on --window 4 --max-cross-tokens 100", LiteFocusConfig(window_in_s=4.0, max_cross_tokens=100)),
     (
         "linear --window 4 --sparse-ratio 0.2 --scale-scores",
-        dataclasses.replace(LiteFocusConfig.linear(), window_in_s=4.0, sparse_ratio=0.2, scale_scores=True),
+        dataclasses.replace(LiteFocusConfig.linear(0.64), window_in_s=4.0, sparse_ratio=0.2, scale_scores=True),
     ),
 ])  # fmt: skip
 def test_litefocus_choices_mean_what_the_library_means(fake, options, expected):
@@ -371,8 +371,10 @@ def test_info_shows_a_checkpoint_without_reading_its_weights(monkeypatch):
         "float32",
         "DDIMScheduler (ddim)",
         "16000 Hz",
-        "80 s  same frequency",
-        "160 s  same frequency within 10 s and 10% of all tokens",
+        "trained on 0.64 s",
+        " 0.64 s  dense attention",
+        " 5.12 s  same frequency\n",
+        " 10.24 s  same frequency within 0.64 s and 10% of all tokens",
     ):
         assert part in result.stdout
 

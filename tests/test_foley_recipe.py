@@ -46,6 +46,12 @@ def test_a_corpus_is_the_same_wherever_it_is_made_and_splits_differ(tmp_path: Pa
     assert other.captions != again.captions
 
 
+def test_a_corpus_can_begin_with_any_clip(tmp_path: Path) -> None:
+    part = make_corpus(tmp_path, "training", 2, first=1, workers=1, progress=False)
+    assert np.array_equal(part.waveforms, small_corpus().waveforms[1:3])
+    assert part.captions == small_corpus().captions[1:3]
+
+
 def test_a_corpus_that_is_there_is_read_and_not_rendered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = make_corpus(tmp_path, "training", CLIPS, workers=1, progress=False)
     monkeypatch.setattr("examples.foley.corpus.render", lambda *_, **__: pytest.fail("rendered again"))

@@ -1,6 +1,7 @@
 """LiteFocus against full attention under an explicit mask, which is its definition."""
 
 import dataclasses
+import functools
 import math
 
 import jax
@@ -8,7 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from litefocus_jax.litefocus import LiteFocusConfig, litefocus_attention, sample_cross_indices, windowed
+from litefocus_jax.litefocus import (
+    PUBLISHED_TRAINING_LENGTH_IN_S,
+    LiteFocusConfig,
+    litefocus_attention,
+    sample_cross_indices,
+    windowed,
+)
 
 SHAPES = [(2, 7, 4, 3, 8), (2, 75, 2, 2, 4), (1, 5, 1, 2, 4)]  # batch, times, frequencies, heads, dim
 
@@ -223,25 +230,34 @@ def test_cross_indices_may_be_traced(overlap):
 
 
 def test_duration_chooses_what_the_paper_found():
-    assert LiteFocusConfig.for_duration(10.0) is None
-    assert LiteFocusConfig.for_duration(14.9) is None
-    assert LiteFocusConfig.for_duration(15) == LiteFocusConfig()
-    assert LiteFocusConfig.for_duration(59.9) == LiteFocusConfig()
-    assert LiteFocusConfig.for_duration(60) == LiteFocusConfig(cross_frequency=False)
-    assert LiteFocusConfig.for_duration(80) == LiteFocusConfig(cross_frequency=False)
-    for seconds in (0.0, -1.0, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match="expected a positive, finite duration"):
-            LiteFocusConfig.for_duration(seconds)
+    chosen = [LiteFocusConfig.for_duration(seconds) for seconds in (10, 20, 40, 80)]
+    assert chosen == [None, LiteFocusConfig(), LiteFocusConfig(), LiteFocusConfig(cross_frequency=False)]
+
+
+def test_duration_counts_in_training_lengths():
+    choose = functools.partial(LiteFocusConfig.for_duration, training_length_in_s=2.0)
+    assert choose(2.99) is None
+    assert choose(3.0) == choose(11.99) == LiteFocusConfig()
+    assert choose(12.0) == choose(23.99) == LiteFocusConfig(cross_frequency=False)
+    assert choose(24.0) == LiteFocusConfig.linear(2.0)
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_duration_that_is_none_is_an_error(wrong):
+    with pytest.raises(ValueError, match=f"^seconds = {wrong}; expected a positive, finite duration"):
+        LiteFocusConfig.for_duration(wrong)
+    with pytest.raises(ValueError, match=f"training_length_in_s = {wrong}; expected a positive, finite duration"):
+        LiteFocusConfig.for_duration(10.0, wrong)
 
 
 def test_beyond_the_paper_duration_chooses_linear_cost():
-    assert LiteFocusConfig.for_duration(119.9) == LiteFocusConfig(cross_frequency=False)
-    config = LiteFocusConfig.for_duration(120)
+    config = LiteFocusConfig.for_duration(160)
     assert config is not None
     assert config == LiteFocusConfig.linear()
     assert config.levels == "all"
     assert config.samples_tokens
-    assert config.window_in_s is not None
+    assert config.window_in_s == PUBLISHED_TRAINING_LENGTH_IN_S
+    assert LiteFocusConfig.linear(2.56).window_in_s == 2.56
     assert config.max_cross_tokens is not None
 
 

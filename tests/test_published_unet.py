@@ -11,8 +11,7 @@ from flax import nnx
 
 from litefocus_jax.checkpoint.modules import abstract, parameter_count
 from litefocus_jax.config import UNetConfig
-from litefocus_jax.litefocus import LiteFocusConfig
-from litefocus_jax.litefocus.config import LINEAR_WINDOW_IN_S
+from litefocus_jax.litefocus import PUBLISHED_TRAINING_LENGTH_IN_S, LiteFocusConfig
 from litefocus_jax.models import unet as unet_module
 from litefocus_jax.models.unet import UNet
 from litefocus_jax.random_model import published_config
@@ -72,7 +71,7 @@ def test_all_levels_are_those_with_attention_each_with_its_window(monkeypatch):
 
     monkeypatch.setattr(unet_module, "litefocus_attention", count)
     trace(build("audioldm2"), 1000, LiteFocusConfig.linear().in_frames(0.04))
-    frames = round(LINEAR_WINDOW_IN_S / 0.04)
+    frames = round(PUBLISHED_TRAINING_LENGTH_IN_S / 0.04)
     assert Counter(windows) == {(8, -(-frames // 2)): 20, (4, -(-frames // 4)): 20, (2, -(-frames // 8)): 24}
 
 

@@ -123,7 +123,7 @@ def denoise_arguments(frames: int) -> tuple[Any, ...]:
     return unet, context, request.schedule, state, jnp.int32(0), jnp.float32(3.0), keys
 
 
-def request_of(**changes: Any) -> Any:
+def request_of(training_frames: int | None = 16, **changes: Any) -> Any:
     arguments = {
         "prompt": "rain",
         "negative_prompt": None,
@@ -136,7 +136,8 @@ def request_of(**changes: Any) -> Any:
         "scheduler": None,
         "litefocus": "auto",
     }
-    return make_request(small_pipeline().geometry, small_pipeline().components.scheduler, **(arguments | changes))
+    geometry = dataclasses.replace(small_pipeline().geometry, training_frames=training_frames)
+    return make_request(geometry, small_pipeline().components.scheduler, **(arguments | changes))
 
 
 def test_a_single_window_equals_the_plain_path():
@@ -193,9 +194,21 @@ def test_windows_at_a_time_change_the_sound_by_rounding_alone() -> None:
 
 
 def test_litefocus_left_to_choose_goes_by_the_window() -> None:
-    assert request_of(audio_length_in_s=80.0).litefocus == LiteFocusConfig(cross_frequency=False)
-    assert request_of(audio_length_in_s=80.0, windowed=WindowedDenoising()).litefocus is None
-    assert request_of(audio_length_in_s=80.0, windowed=WindowedDenoising("swap", 20.0)).litefocus == LiteFocusConfig()
+    # The small model's training length is 0.64 s.
+    assert request_of(audio_length_in_s=5.12).litefocus == LiteFocusConfig(cross_frequency=False)
+    assert request_of(audio_length_in_s=5.12, windowed=WindowedDenoising()).litefocus is None
+    assert request_of(audio_length_in_s=5.12, windowed=WindowedDenoising("swap", 1.28)).litefocus == LiteFocusConfig()
+
+
+def test_litefocus_left_to_choose_takes_the_training_length_for_its_window() -> None:
+    expected = LiteFocusConfig.linear(0.64).in_frames(0.04)
+    assert expected.window_in_frames == 16
+    assert request_of(audio_length_in_s=10.24).litefocus == expected
+
+
+def test_without_a_training_length_litefocus_goes_by_that_of_the_published_models() -> None:
+    chosen = [request_of(training_frames=None, audio_length_in_s=seconds).litefocus for seconds in (10.24, 20.48)]
+    assert chosen == [None, LiteFocusConfig()]
 
 
 def test_the_window_is_the_training_length_and_the_overlap_a_fifth_unless_given() -> None:

@@ -64,6 +64,7 @@ def make_corpus(
     split: Split,
     clips: int,
     *,
+    first: int = 0,
     seed: int = 0,
     duration_s: float = TRAINING_SECONDS,
     held_out: bool = False,
@@ -76,6 +77,7 @@ def make_corpus(
         folder: of all corpora of a training run.
         split: enters the seed, so that splits have nothing in common.
         clips: how many.
+        first: number of the first clip, which alone, with seed and split, decides what it is.
         seed: of the training run.
         duration_s: seconds of each clip.
         held_out: whether captions hold wordings that training captions do not.
@@ -87,16 +89,18 @@ def make_corpus(
     """
     if clips < 1:
         raise ValueError(f"clips = {clips}; expected at least 1")
-    name = f"{split}-{seed}-{clips}-{duration_s:g}s" + ("-held-out" if held_out else "")
+    name = f"{split}-{seed}-{clips}-{duration_s:g}s" + (f"-from-{first}" if first else "")
+    name += "-held-out" if held_out else ""
     parts = folder / name
     parts.mkdir(parents=True, exist_ok=True)
-    ranges = [(first, min(first + _CLIPS_PER_PART, clips)) for first in range(0, clips, _CLIPS_PER_PART)]
+    end = first + clips
+    ranges = [(start, min(start + _CLIPS_PER_PART, end)) for start in range(first, end, _CLIPS_PER_PART)]
     missing = [span for span in ranges if not _part(parts, span[0], ".json").exists()]
     if missing:
         jobs = [(parts, split, seed, duration_s, held_out, *span) for span in missing]
         with progress_bar(f"Rendering {name}", len(jobs), enabled=progress) as on_progress:
             _run(jobs, workers, on_progress)
-    described = [json.loads(_part(parts, first, ".json").read_text(encoding="utf-8")) for first, _ in ranges]
+    described = [json.loads(_part(parts, start, ".json").read_text(encoding="utf-8")) for start, _ in ranges]
     return Corpus(
         waveforms=_mapped(parts, ranges, "waveforms"),
         mels=_mapped(parts, ranges, "mels"),
@@ -150,12 +154,13 @@ def _mapped(parts: Path, ranges: list[tuple[int, int]], name: str) -> np.ndarray
     """The parts' arrays as one that is mapped from disk, joined on first use."""
     whole = parts / f"{name}.npy"
     if not whole.exists():
-        first = np.load(_part(parts, 0, f".{name}.npy"), mmap_mode="r")
+        first = ranges[0][0]
+        part = np.load(_part(parts, first, f".{name}.npy"), mmap_mode="r")
         with written_beside(whole) as partial:
-            shape = (ranges[-1][1], *first.shape[1:])
-            joined = np.lib.format.open_memmap(partial, "w+", first.dtype, shape)
+            shape = (ranges[-1][1] - first, *part.shape[1:])
+            joined = np.lib.format.open_memmap(partial, "w+", part.dtype, shape)
             for start, stop in ranges:
-                joined[start:stop] = np.load(_part(parts, start, f".{name}.npy"))
+                joined[start - first : stop - first] = np.load(_part(parts, start, f".{name}.npy"))
             joined.flush()
             del joined
         for start, _ in ranges:

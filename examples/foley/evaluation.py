@@ -2,13 +2,13 @@
 
 Four questions: does the classifier know unseen synthesised sound; does it find in generated sound what held-out
 captions ask for; do pitch and speed words move sound the right way; and what becomes of all that beyond the training
-length, with dense attention and with LiteFocus.
+length, with the kinds of attention and the windows of `variants`.
 """
 
 import dataclasses
 import functools
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -35,8 +35,8 @@ from examples.foley.measures import (
 from examples.foley.model import CLAP_CONFIG, SAMPLING_RATE, TRAINING_SECONDS
 from examples.foley.reconstruction import measure_reconstruction
 from examples.foley.sounds import render
+from examples.foley.variants import ATTENTION, SYNTHESISED, Variant
 from litefocus_jax.checkpoint.modules import to_numpy
-from litefocus_jax.litefocus import LiteFocusConfig
 from litefocus_jax.pipeline import AudioLDM2Pipeline
 from litefocus_jax.progress import progress_bar
 from litefocus_jax.tokenization import load_tokenizer
@@ -44,25 +44,20 @@ from litefocus_jax.tokenization import load_tokenizer
 SHIPPED_JUDGES = Path(__file__).parent / "judges"
 """Classifier and CLAP of the run that made the bundled model."""
 
-SYNTHESISED = "synthesised"
-DENSE = "dense"
-VARIANTS: Mapping[str, LiteFocusConfig | None] = MappingProxyType(
-    {
-        DENSE: None,
-        "LiteFocus, r = 0.1": LiteFocusConfig(),
-        "same frequency only": LiteFocusConfig(cross_frequency=False),
-        "cross frequency only, r = 0.1": LiteFocusConfig(same_frequency=False),
-    }
-)
 PAIRS: Mapping[str, tuple[Callable[..., tuple[str, str]], Callable[..., float]]] = MappingProxyType(
     {"pitch": (pitch_pair, spectral_centroid), "speed": (speed_pair, onset_rate)}
 )
 """Each parameter with what makes two captions of it, and with the measure that should be higher for the second."""
 
-LENGTH_FIGURES = ("frechet", "right", "clap")
+LENGTH_FIGURES = ("frechet", "right", "clap", "seconds")
+"""What is measured at every length: the last one is how long a sound takes."""
 
 # So that no draw of one thing has to do with a draw of another.
 _PAIRS, _PAIR_NOISE, _LENGTH_NOISE = 1, 2, 3
+
+
+Work = tuple[Cell, Callable[[], Figures]]
+"""A cell of the ledger, and what measures it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,38 +114,59 @@ class Evaluation:
         self.corpus = functools.lru_cache(self._corpus)
         self.reference = functools.lru_cache(self._reference)
 
-    def run(self) -> dict[str, Any]:
+    def run(
+        self,
+        variants: Mapping[str, Variant] = ATTENTION,
+        *,
+        skipped: Collection[tuple[int, str]] = (),
+        only_lengths: bool = False,
+    ) -> dict[str, Any]:
         """Measure what is missing, and put everything together.
+
+        Args:
+            variants: to compare at every length, by name: `variants.ATTENTION` or `variants.LONG`.
+            skipped: multiples and names of what is not to be measured.
+            only_lengths: leave out all else.
 
         Returns:
             What `report` makes tables of: ``config``; the figures ``unseen`` and ``reconstruction``; under ``pairs``,
             for each parameter, the shares of pairs in the right order, ``generated`` and ``synthesised``; and under
             ``lengths`` a row for each variant and multiple with `LENGTH_FIGURES`. All but the first three are spreads
-            over seeds.
+            over seeds. A figure that some seed lacks is None: the Frechet distance of few sounds, the time where
+            nothing was generated, or a batch only.
+
+        Raises:
+            ValueError: when something is to be skipped that is not measured anyway.
         """
-        work = self._work()
+        for multiple, name in skipped:
+            if multiple not in self.config.multiples or name not in (SYNTHESISED, *variants):
+                raise ValueError(
+                    f"{name!r} at {multiple} training lengths is not measured and cannot be skipped; expected one of "
+                    f"{', '.join(map(repr, (SYNTHESISED, *variants)))} at one of {self.config.multiples}"
+                )
+        work = [] if only_lengths else self._work_at_training_length()
+        work += self._work_on_lengths(variants, skipped)
         with progress_bar("Measuring", len(work), enabled=self.progress) as on_progress:
             found = []
             for done, (cell, measure) in enumerate(work, 1):
                 found.append((cell, self.ledger.figures(cell, measure)))
                 on_progress(done)
         of = {name: [(cell, figures) for cell, figures in found if cell["measure"] == name] for name in _MEASURES}
-        return {
-            "config": dataclasses.asdict(self.config),
-            "unseen": of["unseen"][0][1],
-            "reconstruction": of["reconstruction"][0][1],
-            "pairs": {parameter: _pairs_summary(of["pairs"], parameter) for parameter in PAIRS},
-            "lengths": _length_rows(of["length"]),
-        }
+        results: dict[str, Any] = {"config": dataclasses.asdict(self.config), "lengths": _length_rows(of["length"])}
+        if not only_lengths:
+            results |= {
+                "unseen": of["unseen"][0][1],
+                "reconstruction": of["reconstruction"][0][1],
+                "pairs": {parameter: _pairs_summary(of["pairs"], parameter) for parameter in PAIRS},
+            }
+        return results
 
-    def _work(self) -> list[tuple[Cell, Callable[[], Figures]]]:
-        """Every cell and what measures it, quick ones first, and lengths from short to long."""
+    def _work_at_training_length(self) -> list[Work]:
+        """Every cell and what measures it, quick ones first."""
         config = self.config
-        heard_by = {"judges": self._judges}
-        made_by = {"model": self._model, **config.sampling}
         part = functools.partial
-        work: list[tuple[Cell, Callable[[], Figures]]] = [
-            ({"measure": "unseen", "sounds": config.unseen, **heard_by}, self._unseen),
+        work: list[Work] = [
+            ({"measure": "unseen", "sounds": config.unseen, "judges": self._judges}, self._unseen),
             (
                 {"measure": "reconstruction", "sounds": config.reconstructed, "model": self._model},
                 self._reconstruction,
@@ -160,38 +176,52 @@ class Evaluation:
             cell = {"measure": "pairs", "parameter": parameter, "pairs": config.pairs}
             for seed in range(config.seeds):
                 work.append(({**cell, "of": SYNTHESISED, "seed": seed}, part(self._synthesised_pairs, parameter, seed)))
-                work.append(({**cell, "of": "generated", "seed": seed, **made_by}, part(self._pairs, parameter, seed)))
-        sizes = {"sounds": config.sounds, "seeds": config.seeds, "reference": config.reference}
-        for multiple in config.multiples:
-            for seed in range(config.seeds):
-                for variant in (SYNTHESISED, *VARIANTS):
-                    cell = {"measure": "length", "multiple": multiple, "variant": variant, "seed": seed}
-                    cell |= {**sizes, **heard_by, **({} if variant == SYNTHESISED else made_by)}
-                    work.append((cell, part(self._length, multiple, variant, seed)))
+                made = {**cell, "of": "generated", "seed": seed, "model": self._model, **config.sampling}
+                work.append((made, part(self._pairs, parameter, seed)))
         return work
 
-    def _corpus(self, multiple: int) -> Corpus:
-        """Unseen clips of a length. A number stands for the same scene at every length, with held-out captions."""
+    def _work_on_lengths(self, variants: Mapping[str, Variant], skipped: Collection[tuple[int, str]]) -> list[Work]:
+        """The same for lengths, from short to long, and seed by seed.
+
+        How many seeds there are is not in the cells: more of them can be measured later.
+        """
         config = self.config
-        clips = config.reference + config.seeds * config.sounds
-        if multiple == 1:
-            clips = max(clips, config.unseen, config.reconstructed)
+        made_by = {"model": self._model, **config.sampling}
+        compared: dict[str, Variant | None] = {SYNTHESISED: None, **variants}
+        work: list[Work] = []
+        for multiple in sorted(config.multiples):
+            sizes = {"sounds": config.sounds_at(multiple), "reference": config.reference, "judges": self._judges}
+            for seed in range(config.seeds):
+                for name, variant in compared.items():
+                    if (multiple, name) in skipped:
+                        continue
+                    cell = {"measure": "length", "multiple": multiple, "variant": name, "seed": seed, **sizes}
+                    cell |= {} if variant is None else made_by
+                    work.append((cell, functools.partial(self._length, multiple, variant, seed)))
+        return work
+
+    def _corpus(self, clips: int, *, first: int = 0, multiple: int = 1) -> Corpus:
+        """Unseen clips of a length. A number stands for the same scene at every length, with held-out captions."""
         return make_corpus(
             self.folder / "clips",
             "test",
             clips,
+            first=first,
             duration_s=multiple * TRAINING_SECONDS,
             held_out=True,
             progress=self.progress,
         )
 
+    def _first_clips(self) -> Corpus:
+        return self.corpus(max(self.config.unseen, self.config.reconstructed))
+
     def _reference(self, multiple: int) -> Gaussian:
         """How the classifier describes synthesised sounds of a length."""
-        mels = self.corpus(multiple).mels[: self.config.reference]
+        mels = self.corpus(self.config.reference, multiple=multiple).mels
         return Gaussian.of(hear(self.judges.classifier, mels).embeddings)
 
     def _unseen(self) -> Figures:
-        corpus, count = self.corpus(1), self.config.unseen
+        corpus, count = self._first_clips(), self.config.unseen
         logits, kinds = hear(self.judges.classifier, corpus.mels[:count]).logits, corpus.kinds[:count]
         right, single = all_named(logits, kinds), np.array([len(asked) == 1 for asked in kinds])
         return {
@@ -203,7 +233,7 @@ class Evaluation:
 
     def _reconstruction(self) -> Figures:
         components = self.pipeline.components
-        mels = np.asarray(self.corpus(1).mels[: self.config.reconstructed], np.float32)
+        mels = np.asarray(self._first_clips().mels[: self.config.reconstructed], np.float32)
         return dataclasses.asdict(measure_reconstruction(components.vae, components.vocoder, mels))
 
     def _pairs(self, parameter: str, seed: int) -> Figures:
@@ -211,7 +241,7 @@ class Evaluation:
         generator = np.random.default_rng([_PAIRS, seed, zlib.crc32(parameter.encode())])
         captions = [text for _ in range(self.config.pairs) for text in captions_of(generator)]
         noise_of = [(_PAIR_NOISE, seed, number // 2) for number in range(len(captions))]
-        sounds = generated(self.pipeline, captions, noise_of, self.config)
+        sounds = generated(self.pipeline, captions, noise_of, self.config).waveforms
         return {"right": _in_order([measure(sound, SAMPLING_RATE) for sound in sounds])}
 
     def _synthesised_pairs(self, parameter: str, seed: int) -> Figures:
@@ -222,29 +252,31 @@ class Evaluation:
         sounds = [render(scene, generator, duration_s=TRAINING_SECONDS) for scene in scenes]
         return {"right": _in_order([measure(sound, SAMPLING_RATE) for sound in sounds])}
 
-    def _length(self, multiple: int, variant: str, seed: int) -> Figures:
-        start = self.config.reference + seed * self.config.sounds
-        chosen = slice(start, start + self.config.sounds)
+    def _length(self, multiple: int, variant: Variant | None, seed: int) -> Figures:
+        """What the judges say of the sounds of a variant, or of synthesised ones where it is None."""
+        count = self.config.sounds_at(multiple)
+        first = self.config.reference + seed * count
         # A caption is drawn after the sound is, and so differs from length to length: take those of one length.
-        captions, kinds = [texts[0] for texts in self.corpus(1).captions[chosen]], self.corpus(1).kinds[chosen]
-        if variant == SYNTHESISED:
-            mels = np.asarray(self.corpus(multiple).mels[chosen], np.float32)
+        short = self.corpus(count, first=first)
+        captions, kinds = [texts[0] for texts in short.captions], short.kinds
+        seconds = None
+        if variant is None:
+            mels = np.asarray(self.corpus(count, first=first, multiple=multiple).mels, np.float32)
         else:
-            sounds = generated(
-                self.pipeline,
-                captions,
-                [(_LENGTH_NOISE, seed, number) for number in range(len(captions))],
-                self.config,
-                seconds=multiple * TRAINING_SECONDS,
-                litefocus=VARIANTS[variant],
-            )
-            mels = log_mels(sounds)
+            noise_of = [(_LENGTH_NOISE, seed, number) for number in range(count)]
+            length = multiple * TRAINING_SECONDS
+            made = generated(self.pipeline, captions, noise_of, self.config, seconds=length, variant=variant)
+            mels, seconds = log_mels(made.waveforms), made.seconds_per_sound
         heard = hear(self.judges.classifier, mels)
+        distance = None
+        if self.config.measures_distance(multiple):
+            distance = frechet_distance(Gaussian.of(heard.embeddings), self.reference(multiple))
         return {
-            "frechet": frechet_distance(Gaussian.of(heard.embeddings), self.reference(multiple)),
+            "frechet": distance,
             "right": float(all_named(heard.logits, kinds).mean()),
             "kinds": share_named(heard.logits, kinds),
             "clap": float(clap_scores(self.judges.clap, self.judges.tokenizer, captions, mels).mean()),
+            "seconds": seconds,
         }
 
 
@@ -260,10 +292,15 @@ def _length_rows(found: Sequence[tuple[Cell, Figures]]) -> list[dict[str, Any]]:
         {
             "variant": variant,
             "multiple": multiple,
-            **{name: dataclasses.asdict(Spread.of([figures[name] for figures in seeds])) for name in LENGTH_FIGURES},
+            **{name: _spread([figures[name] for figures in seeds]) for name in LENGTH_FIGURES},
         }
         for (variant, multiple), seeds in grouped.items()
     ]
+
+
+def _spread(values: Sequence[float | None]) -> dict[str, Any] | None:
+    known = [value for value in values if value is not None]
+    return dataclasses.asdict(Spread.of(known)) if len(known) == len(values) else None
 
 
 def _pairs_summary(found: Sequence[tuple[Cell, Figures]], parameter: str) -> dict[str, Any]:

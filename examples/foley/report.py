@@ -14,16 +14,15 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from examples.foley.evaluation import LENGTH_FIGURES, SYNTHESISED
 from examples.foley.kinds import KINDS
-from examples.foley.measures import Spread
 from examples.foley.model import CONFIGS, SAMPLING_RATE, TRAINING_SECONDS
 from examples.foley.pictures import draw_losses
+from examples.foley.tables import NOT_MEASURED, Results, circumstances, lengths_table, spread_text, table
+from examples.foley.variants import DENSE, SYNTHESISED
 from litefocus_jax.checkpoint.modules import abstract, parameter_count
 from litefocus_jax.checkpoint.sub_models import SUB_MODELS
 from litefocus_jax.files import written_beside
 
-NOT_MEASURED = "not measured"
 CARD = "MODEL_CARD.md"
 NOTES = "notes.md"
 LOSSES, LENGTHS = "losses.png", "lengths.png"
@@ -39,11 +38,9 @@ STAGES = {
 }
 """Every stage of training with its log in the folder of the run."""
 
-_FORMS = dict(zip(LENGTH_FIGURES, (".2f", ".0%", ".3f"), strict=True))
 _GOALS = {"unseen": 0.95, "held out": 0.8, "pairs": 0.8}
 
 Entries = Sequence[Mapping[str, float]]
-Results = Mapping[str, Any]
 
 
 def write_card(run: Path, folder: Path, *, evaluation: Path | None = None) -> Path:
@@ -108,7 +105,7 @@ def card(
         "## Size\n\n" + sizes_table(stored),
         "## What the training took\n\n" + cost_table(logs) + (f"\n{notes}" if notes else ""),
         f"![loss of every stage]({LOSSES})" if LOSSES in pictures else "",
-        "## Quality\n\n" + _circumstances(results) + quality_table(results) + _HOW_QUALITY,
+        "## Quality\n\n" + circumstances(results) + quality_table(results) + _HOW_QUALITY,
         "## Beyond the training length\n" + _HOW_LENGTHS + "\n" + lengths_table(results.get("lengths", ())),
         f"![quality against length]({LENGTHS})" if LENGTHS in pictures else "",
         _LIMITS,
@@ -142,7 +139,7 @@ def quality_table(results: Results) -> str:
     """What the classifier and the measures say, beside the goals."""
     unseen, pairs = results.get("unseen"), results.get("pairs", {})
     first = [row for row in results.get("lengths", ()) if row["multiple"] == 1]
-    dense = next((row for row in first if row["variant"] == "dense"), None)
+    dense = next((row for row in first if row["variant"] == DENSE), None)
     real = next((row for row in first if row["variant"] == SYNTHESISED), None)
     rows = [
         [
@@ -155,16 +152,18 @@ def quality_table(results: Results) -> str:
         ["share of all kinds found in them", _share(unseen, "kinds"), ""],
         [
             "classifier right on sounds generated from held-out captions",
-            _spread(dense, "right", ".1%"),
+            spread_text(dense, "right", ".1%"),
             f"at least {_GOALS['held out']:.0%}",
         ],
-        ["the same captions, synthesised", _spread(real, "right", ".1%"), ""],
+        ["the same captions, synthesised", spread_text(real, "right", ".1%"), ""],
     ]
     for parameter, measure in (("pitch", "spectral centroid"), ("speed", "onset rate")):
         spreads = pairs.get(parameter)
         goal = f"at least {_GOALS['pairs']:.0%}"
-        rows.append([f"{parameter} words move the {measure} the right way", _spread(spreads, "generated", ".1%"), goal])
-        rows.append(["the same, synthesised", _spread(spreads, SYNTHESISED, ".1%"), ""])
+        rows.append(
+            [f"{parameter} words move the {measure} the right way", spread_text(spreads, "generated", ".1%"), goal]
+        )
+        rows.append(["the same, synthesised", spread_text(spreads, SYNTHESISED, ".1%"), ""])
     rows += _reconstruction_rows(results.get("reconstruction"))
     return table(["measure", "found", "goal"], rows)
 
@@ -180,27 +179,6 @@ def _reconstruction_rows(found: Mapping[str, float] | None) -> list[list[str]]:
         [label, NOT_MEASURED if found is None or found.get(name) is None else f"{found[name]:.1f} dB", ""]
         for name, label in names.items()
     ]
-
-
-def lengths_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A row for each length and variant: mean and deviation over seeds of every figure."""
-    if not rows:
-        return f"{NOT_MEASURED.capitalize()}.\n"
-    lines = [
-        [
-            f"{row['multiple']}x ({row['multiple'] * TRAINING_SECONDS:g} s)",
-            row["variant"],
-            *(_spread(row, name, form) for name, form in _FORMS.items()),
-        ]
-        for row in sorted(rows, key=lambda row: row["multiple"])
-    ]
-    return table(["length", "attention", "Frechet distance", "classifier right", "CLAP similarity"], lines)
-
-
-def table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [names, ["---"] * len(names), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
@@ -244,10 +222,6 @@ def _share(figures: Mapping[str, Any] | None, name: str) -> str:
     return NOT_MEASURED if figures is None or figures.get(name) is None else f"{figures[name]:.1%}"
 
 
-def _spread(figures: Mapping[str, Any] | None, name: str, form: str) -> str:
-    return NOT_MEASURED if figures is None or figures.get(name) is None else Spread(**figures[name]).text(form)
-
-
 def _data(clips: int | None) -> str:
     count = NOT_MEASURED if clips is None else f"{clips:,}"
     hours = "" if clips is None else f" ({clips * TRAINING_SECONDS / 3600:.1f} h)"
@@ -257,17 +231,6 @@ def _data(clips: int | None) -> str:
         "signal processing (`sounds.py`). "
         f"Nothing was recorded.\n\nKinds of sound: {names}."
     )
-
-
-def _circumstances(results: Results) -> str:
-    machine, config = results.get("machine"), results.get("config")
-    where = f"Measured on {machine['processor']}, {machine['cores']} cores. " if machine else ""
-    if config:
-        where += (
-            f"{config['sounds']} sounds for each of {config['seeds']} seeds, {config['pairs']} pairs; "
-            f"{config['steps']} steps of {config['scheduler']}, guidance {config['guidance_scale']:g}."
-        )
-    return f"{where.strip()}\n\n" if where else ""
 
 
 _HEAD = """

@@ -56,16 +56,19 @@ class Workload:
     @property
     def litefocus(self) -> LiteFocusConfig | None:
         """The sparse attention of the variant with its window in latent frames, or None for dense."""
-        choices = {
-            "auto": LiteFocusConfig.for_duration(self.duration_s),
-            "litefocus": LiteFocusConfig(),
-            "same_frequency": LiteFocusConfig(cross_frequency=False),
-            "linear": LiteFocusConfig.linear(),
-        }
-        chosen = choices.get(self.variant)
-        if chosen is None or chosen.window_in_s is None:
-            return chosen
-        return chosen.in_frames(self.geometry().shortest_in_s)
+        if self.variant == "litefocus":
+            return LiteFocusConfig()
+        if self.variant == "same_frequency":
+            return LiteFocusConfig(cross_frequency=False)
+        if self.variant not in ("auto", "linear"):
+            return None
+        geometry = self.geometry()
+        training_length = geometry.training_length_in_s
+        if self.variant == "linear":
+            chosen = LiteFocusConfig.linear(training_length)
+        else:
+            chosen = LiteFocusConfig.for_duration(self.duration_s, training_length)
+        return None if chosen is None else chosen.in_frames(geometry.shortest_in_s)
 
     def configs(self) -> dict[str, Any]:
         """The configurations that decide the shapes, by sub-model."""

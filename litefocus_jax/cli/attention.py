@@ -40,8 +40,11 @@ def litefocus_config(
     max_cross_tokens: int | None = None,
     window: float | None = None,
     scale_scores: bool = False,
+    training_length_in_s: float | None = None,
 ) -> "LiteFocusConfig | None":
     """The attention that the options name, None being dense.
+
+    ``training_length_in_s`` is the model's, for `LiteFocusConfig.linear`; None where it is not known.
 
     Raises:
         ValueError: when a value is out of range.
@@ -52,7 +55,7 @@ def litefocus_config(
 
     if choice == "off":
         return LiteFocusConfig(levels=(), scale_scores=True)
-    start = LiteFocusConfig() if choice == "on" else LiteFocusConfig.linear()
+    start = LiteFocusConfig() if choice == "on" else LiteFocusConfig.linear(training_length_in_s)
     changes = {"sparse_ratio": sparse_ratio, "max_cross_tokens": max_cross_tokens, "window_in_s": window}
     given = {name: value for name, value in changes.items() if value is not None}
     return dataclasses.replace(start, **given, scale_scores=scale_scores)

@@ -104,7 +104,7 @@ def generate(
     litefocus: Annotated[
         AttentionChoice,
         typer.Option(
-            help="Sparse attention; auto follows the paper by duration, and linear costs in proportion to it.",
+            help="Sparse attention; auto goes by the length in training lengths, and linear costs in proportion to it.",
             rich_help_panel=_ATTENTION,
         ),
     ] = "auto",
@@ -224,6 +224,8 @@ def generate(
             # A line and not a spinner, which would fight with the bars of a download.
             messages.print(_BUNDLED_NOTICE if model is None else f"Loading {model}", markup=False)
         checkpoint = open_checkpoint(BUNDLED_MODEL if model is None else model)
+        geometry = LatentGeometry.from_configs(**checkpoint.configs)
+        attention["training_length_in_s"] = geometry.training_length_in_s
         settings: dict[str, Any] = {
             "negative_prompt": negative,
             "audio_length_in_s": duration,
@@ -237,7 +239,6 @@ def generate(
             "windowed": _windowed_denoising(windowed, windowed_length, windowed_overlap),
         }
         # What the model cannot honour is found before its weights are read.
-        geometry = LatentGeometry.from_configs(**checkpoint.configs)
         make_request(geometry, checkpoint.scheduler, prompt=prompts, **settings)
         pipe = AudioLDM2Pipeline.from_checkpoint(checkpoint, dtype=dtype)
         if dry_run:

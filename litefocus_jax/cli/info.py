@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from litefocus_jax.litefocus import LiteFocusConfig
     from litefocus_jax.request import LatentGeometry
 
-_DURATIONS_IN_S = (10, 20, 40, 80, 160)  # those of the paper's tables, and one beyond
+_TRAINING_LENGTHS = (1, 2, 4, 8, 16)  # about those of the paper's tables, and one beyond
 
 
 def info(
@@ -26,7 +26,7 @@ def info(
     """
     with reporting_errors():
         from litefocus_jax.checkpoint.store import open_checkpoint
-        from litefocus_jax.litefocus import LiteFocusConfig
+        from litefocus_jax.litefocus import PUBLISHED_TRAINING_LENGTH_IN_S, LiteFocusConfig
         from litefocus_jax.request import LatentGeometry
 
         checkpoint = open_checkpoint(model)
@@ -38,8 +38,11 @@ def info(
         output.print(f"Scheduler  {_describe_scheduler(checkpoint.scheduler)}\n")
         output.print(_attention(checkpoint.configs["unet"], geometry), "")
         output.print("LiteFocus by duration, if left to choose:")
-        for seconds in _DURATIONS_IN_S:
-            output.print(f" {seconds} s  {_describe_litefocus(LiteFocusConfig.for_duration(seconds))}")
+        training_length = geometry.training_length_in_s or PUBLISHED_TRAINING_LENGTH_IN_S
+        for multiple in _TRAINING_LENGTHS:
+            seconds = multiple * training_length
+            chosen = LiteFocusConfig.for_duration(seconds, training_length)
+            output.print(f" {seconds:g} s  {_describe_litefocus(chosen)}")
 
 
 def _sub_models(checkpoint: "Checkpoint") -> "Table":
@@ -98,7 +101,7 @@ def _size(count: float) -> str:
 
 def _describe_sound(geometry: "LatentGeometry") -> str:
     frame = geometry.samples_per_latent_frame
-    length = geometry.training_frames and f", trained on {geometry.training_frames * geometry.shortest_in_s:g} s"
+    length = geometry.training_length_in_s and f", trained on {geometry.training_length_in_s:g} s"
     return f"{geometry.sampling_rate} Hz, latent frames of {frame} samples{length or ''}"
 
 

@@ -1,7 +1,13 @@
 """LiteFocus sparse attention (arXiv 2407.10468) on plain JAX arrays."""
 
 from litefocus_jax.litefocus.attention import litefocus_attention, sample_cross_indices
-from litefocus_jax.litefocus.config import LiteFocusConfig
+from litefocus_jax.litefocus.config import PUBLISHED_TRAINING_LENGTH_IN_S, LiteFocusConfig
 from litefocus_jax.litefocus.scores import scale_queries
 
-__all__ = ["LiteFocusConfig", "litefocus_attention", "sample_cross_indices", "scale_queries"]
+__all__ = [
+    "PUBLISHED_TRAINING_LENGTH_IN_S",
+    "LiteFocusConfig",
+    "litefocus_attention",
+    "sample_cross_indices",
+    "scale_queries",
+]

@@ -7,15 +7,16 @@ from typing import Literal, get_args
 Overlap = Literal["concat", "union"]
 Resample = Literal["call", "step", "once"]
 
-# What `LiteFocusConfig.for_duration` goes by. From the paper's tables: at 10 s, the length of training clips, dense
-# attention is better; at 20 s and 40 s both focus sets together are; at 80 s same-frequency focus alone is.
-SPARSE_FROM_SECONDS = 15.0
-SAME_FREQUENCY_ALONE_FROM_SECONDS = 60.0
+# Of the published models, which the paper measured: what a length is compared with where no other is known.
+PUBLISHED_TRAINING_LENGTH_IN_S = 10.24
+# What `LiteFocusConfig.for_duration` goes by, in training lengths. From the paper's tables: at 10 s, one training
+# length, dense attention is better; at 20 s and 40 s both focus sets together are; at 80 s same-frequency focus alone.
+SPARSE_FROM_TRAINING_LENGTHS = 1.5
+SAME_FREQUENCY_ALONE_FROM_TRAINING_LENGTHS = 6.0
 # The paper ends at 80 s. Beyond this length the setting is `LiteFocusConfig.linear`.
-LINEAR_FROM_SECONDS = 120.0
-# The window is the length of the published models' training clips, so that a query sees all that it saw in training to
-# either side; the cap is about what a tenth of all tokens is at 50 s in the published shape's second resolution.
-LINEAR_WINDOW_IN_S = 10.0
+LINEAR_FROM_TRAINING_LENGTHS = 12.0
+# Its window is a training length, so that a query sees all that it saw in training to either side; the cap is about
+# what a tenth of all tokens is at 50 s in the published shape's second resolution.
 LINEAR_MAX_CROSS_TOKENS = 512
 
 
@@ -97,31 +98,45 @@ class LiteFocusConfig:
                 raise ValueError(f"levels = {self.levels!r}; expected distinct whole numbers from 0")
 
     @classmethod
-    def for_duration(cls, seconds: float) -> "LiteFocusConfig | None":
+    def for_duration(cls, seconds: float, training_length_in_s: float | None = None) -> "LiteFocusConfig | None":
         """The setting for sound of this length, which is what ``"auto"`` means: as far as it goes, the paper's.
 
         Args:
             seconds: length of the sound.
+            training_length_in_s: seconds of the clips that the model was trained on
+                (`LatentGeometry.training_length_in_s`); 10.24, as of the published models, unless given.
 
         Returns:
-            ``None`` (dense attention) under 15 s, both focus sets from 15 s, same-frequency focus alone from 60 s, and
-            `linear` from 120 s.
+            ``None`` (dense attention) under 1.5 training lengths, both focus sets from there, same-frequency focus
+            alone from 6 training lengths, and `linear` from 12.
 
         Raises:
-            ValueError: when ``seconds`` is not a positive, finite number.
+            ValueError: when one of the two is not a positive, finite number.
         """
-        if not (math.isfinite(seconds) and seconds > 0):
-            raise ValueError(f"seconds = {seconds}; expected a positive, finite duration")
-        if seconds < SPARSE_FROM_SECONDS:
+        if training_length_in_s is None:
+            training_length_in_s = PUBLISHED_TRAINING_LENGTH_IN_S
+        for name, value in (("seconds", seconds), ("training_length_in_s", training_length_in_s)):
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} = {value}; expected a positive, finite duration")
+        training_lengths = seconds / training_length_in_s
+        if training_lengths < SPARSE_FROM_TRAINING_LENGTHS:
             return None
-        if seconds < LINEAR_FROM_SECONDS:
-            return cls(cross_frequency=seconds < SAME_FREQUENCY_ALONE_FROM_SECONDS)
-        return cls.linear()
+        if training_lengths < LINEAR_FROM_TRAINING_LENGTHS:
+            return cls(cross_frequency=training_lengths < SAME_FREQUENCY_ALONE_FROM_TRAINING_LENGTHS)
+        return cls.linear(training_length_in_s)
 
     @classmethod
-    def linear(cls) -> "LiteFocusConfig":
-        """Both focus sets with a window and a cap, at all levels: cost and memory in proportion to the length."""
-        return cls(levels="all", window_in_s=LINEAR_WINDOW_IN_S, max_cross_tokens=LINEAR_MAX_CROSS_TOKENS)
+    def linear(cls, training_length_in_s: float | None = None) -> "LiteFocusConfig":
+        """Both focus sets with a window and a cap, at all levels: cost and memory in proportion to the length.
+
+        Args:
+            training_length_in_s: the window, as for `for_duration`.
+
+        Raises:
+            ValueError: when it is not a positive, finite number.
+        """
+        window = PUBLISHED_TRAINING_LENGTH_IN_S if training_length_in_s is None else training_length_in_s
+        return cls(levels="all", window_in_s=window, max_cross_tokens=LINEAR_MAX_CROSS_TOKENS)
 
     @property
     def samples_tokens(self) -> bool:
