@@ -33,7 +33,7 @@ _BATCH_SIZE = 32
 _LEARNING_RATE = 2e-3
 _GAIN_IN_NEPERS = 1.4  # 12 dB: no kind is known by its loudness
 _HIGHEST_FLOOR = -7.0
-_MIXED_SHARE = 0.4  # of the draws in which two clips of one kind meet
+_MIXED_SHARE = 0.6  # of the draws in which two clips of one kind meet
 _SOFTEST_IN_NEPERS = 0.9  # 8 dB; in scenes the second sound is 4 dB softer than the first
 _AUDIBLE_IN_NEPERS = 4.6  # 40 dB
 

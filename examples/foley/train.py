@@ -91,7 +91,7 @@ BUDGETS = {
             vocoder_batch=4,
         ),
         clap_steps=700,
-        classifier_steps=1_500,
+        classifier_steps=3_500,
         diffusion_steps=3_500,
     ),
 }
