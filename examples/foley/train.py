@@ -86,13 +86,13 @@ BUDGETS = {
         decoders=DecoderBudget(
             autoencoder_steps=3_000,
             autoencoder_batch=8,
-            vocoder_steps=6_000,
+            vocoder_steps=9_500,
             adversarial_steps=0,
             vocoder_batch=4,
         ),
         clap_steps=700,
         classifier_steps=3_500,
-        diffusion_steps=3_500,
+        diffusion_steps=6_000,
     ),
 }
 
