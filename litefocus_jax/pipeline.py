@@ -173,7 +173,6 @@ class AudioLDM2Pipeline:
             FileExistsError: when ``run_checkpoint`` exists and is not to be resumed.
             NonFiniteError: when a stage returns NaN or infinity; the message names the stage.
         """
-        mesh = mesh if mesh is None else check_mesh(mesh)
         request = make_request(
             self.geometry,
             self.components.scheduler,
@@ -189,6 +188,7 @@ class AudioLDM2Pipeline:
             litefocus=litefocus,
             windowed=windowed,
         )
+        mesh = mesh if mesh is None else check_mesh(mesh, windowed=request.windows is not None)
         if output_type not in ("audio", "latent"):
             raise ValueError(f"output_type = {output_type!r}; expected 'audio' or 'latent'")
         keys, latents, tokens = inputs = self.inputs(request, latents)

@@ -1,0 +1,117 @@
+"""One sound over several devices: each holds a run of its frames.
+
+Within `devices.denoise_shares` the mesh's axis ``"time"`` is left to XLA's partitioner, which gives convolutions the
+frames next to a device's own and adds up the sums of normalisations. What it needs to be told is told here:
+
+- It spreads a number of frames evenly or, if it is to do so by itself, over fewer devices. `split_time` asks for all of
+  them; the last ones then hold fewer frames.
+- It cannot cut through loops over tiles. `map_frames` hands each device its own frames, for all that treats a frame
+  without looking at others.
+- Attention does look at others. `attend_across_time` exchanges time for pairs of batch entry and head, which do not:
+  each device gets all frames of its share of them (as in DeepSpeed-Ulysses, Jacobs et al., arXiv 2309.14509).
+
+Letters in shape comments: B batch, N tokens of all frames, M tokens of a device's frames, H heads, P pairs of batch
+entry and head, D head_dim.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AxisType, PartitionSpec
+from jaxtyping import Array, Float
+
+TIME_AXIS = "time"
+"""Name of the mesh's axis that the frames of a sound are spread along."""
+
+_SPLIT = PartitionSpec(None, TIME_AXIS)
+
+
+def is_time_split() -> bool:
+    """Whether what JAX is tracing is for several devices that share the frames of a sound."""
+    mesh = jax.sharding.get_abstract_mesh()
+    split = (TIME_AXIS, AxisType.Auto) in zip(mesh.axis_names, mesh.axis_types, strict=True)
+    return split and mesh.shape[TIME_AXIS] > 1
+
+
+def even_axis(frames: int, devices: int) -> str | None:
+    """The axis to spread frames along where a program begins or ends, and JAX wants even shares; None for copies."""
+    return TIME_AXIS if devices > 1 and frames % devices == 0 else None
+
+
+def split_time(x: Float[Array, "batch time *axes"], *, evenly: bool = False) -> Float[Array, "batch time *axes"]:
+    """Have the devices share the frames of an array; without several devices along time, do nothing.
+
+    ``evenly`` gives each device a copy instead where the frames do not divide evenly, as `even_axis`.
+    """
+    if not is_time_split():
+        return x
+    axis = even_axis(x.shape[1], jax.sharding.get_abstract_mesh().shape[TIME_AXIS]) if evenly else TIME_AXIS
+    return jax.lax.with_sharding_constraint(x, PartitionSpec(None, axis))
+
+
+def map_frames(
+    function: Callable[..., Array], x: Float[Array, "batch time *axes"], *shared: Any
+) -> Float[Array, "batch time *axes"]:
+    """Run a function on each device's own frames.
+
+    Args:
+        function: called with a device's frames ``[batch, own_time, ...]`` and ``shared``; returns an array of the same
+            shape. The last devices' frames are zeros beyond the end.
+        x: the frames, split over the devices.
+        shared: pytrees that every device sees whole. ``function`` may see no other traced values.
+    """
+    frames, devices = x.shape[1], jax.sharding.get_abstract_mesh().shape[TIME_AXIS]
+    padding = -frames % devices
+    mapped = jax.shard_map(
+        function,
+        in_specs=(_SPLIT, *[PartitionSpec()] * len(shared)),
+        out_specs=_SPLIT,
+        axis_names={TIME_AXIS},
+        # As in `devices.denoise_shares`.
+        check_vma=False,
+    )(_pad(x, padding), *shared)
+    return split_time(mapped[:, :frames])
+
+
+def attend_across_time(
+    attend: Callable[..., Array],
+    query: Float[Array, "batch own_tokens heads head_dim"],
+    key: Float[Array, "batch own_tokens heads head_dim"],
+    value: Float[Array, "batch own_tokens heads head_dim"],
+    *,
+    num_frequencies: int,
+    frames: int,
+) -> Float[Array, "batch own_tokens heads head_dim"]:
+    """Attention between the frames of all devices, within `map_frames`.
+
+    Where the pairs of batch entry and head do not divide evenly among the devices, some get pairs of zeros.
+
+    Args:
+        attend: a `litefocus_jax.models.transformer.SelfAttend`, run with single heads.
+        query: of a device's own frames.
+        key: likewise.
+        value: likewise.
+        num_frequencies: as ``attend`` takes it.
+        frames: of all devices, padding not counted.
+    """
+    batch, own_tokens, heads, head_dim = query.shape
+    devices = jax.lax.axis_size(TIME_AXIS)
+    tokens, pairs = frames * num_frequencies, batch * heads
+
+    def collect(array: Array) -> Array:  # [B, M, H, D] -> [P / devices, N, 1, D]
+        array = array.swapaxes(1, 2).reshape(pairs, own_tokens, head_dim)
+        array = jnp.pad(array, ((0, -pairs % devices), (0, 0), (0, 0)))
+        array = jax.lax.all_to_all(array, TIME_AXIS, split_axis=0, concat_axis=1, tiled=True)
+        return array[:, :tokens, None]
+
+    mixed = attend(collect(query), collect(key), collect(value), num_frequencies=num_frequencies)
+    mixed = _pad(mixed[:, :, 0], own_tokens * devices - tokens)
+    mixed = jax.lax.all_to_all(mixed, TIME_AXIS, split_axis=1, concat_axis=0, tiled=True)[:pairs]
+    return mixed.reshape(batch, heads, own_tokens, head_dim).swapaxes(1, 2)
+
+
+def _pad(x: Array, count: int) -> Array:
+    """Zeros after the end of the second axis."""
+    return jnp.pad(x, ((0, 0), (0, count), *[(0, 0)] * (x.ndim - 2))) if count else x
