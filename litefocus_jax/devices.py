@@ -5,7 +5,6 @@ weights, and nothing passes between devices. Devices along the time axis share t
 each other is in `litefocus_jax.time_axis`.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from litefocus_jax.time_axis import TIME_AXIS, even_axis, split_time
+from litefocus_jax.time_axis import TIME_AXIS, argument_axis, lay_out_result, split_time
 
 DATA_AXIS = "data"
 """Name of the mesh's axis that sounds, or the clips of a batch, are spread along."""
@@ -82,7 +81,7 @@ def spread_arguments(
     """
     latents, steps = _spread(mesh, (keys.latents, keys.steps))
     keys = keys._replace(latents=latents, steps=steps, litefocus=replicate(mesh, keys.litefocus))
-    state = _spread(mesh, state, time_axis=even_axis(state.latents.shape[1], mesh.shape[TIME_AXIS]))
+    state = _spread(mesh, state, time_axis=argument_axis(state.latents.shape[1], mesh.shape[TIME_AXIS]))
     return replicate(mesh, unet), _spread(mesh, context, in_pairs=guided), state, keys
 
 
@@ -110,7 +109,7 @@ def denoise_shares(
         if guided:
             context = jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:]), context)
         state = denoise(unet, context, schedule, jax.tree.map(split_time, state), *others)
-        return jax.tree.map(functools.partial(split_time, evenly=True), state)
+        return jax.tree.map(lay_out_result, state)
 
     per_sound = _sounds_at(0)
     spread_denoise = jax.shard_map(
@@ -149,7 +148,9 @@ def _spread(mesh: Mesh, tree: Any, *, in_pairs: bool = False, time_axis: str | N
         return array[:, places] if in_pairs else array[places]
 
     layout = _sounds_at(int(in_pairs))
-    return _placed(tree, NamedSharding(mesh, layout if time_axis is None else PartitionSpec(*layout, time_axis)), arrange)
+    if time_axis is not None:
+        layout = PartitionSpec(*layout, time_axis)
+    return _placed(tree, NamedSharding(mesh, layout), arrange)
 
 
 def _sounds_at(axis: int) -> PartitionSpec:

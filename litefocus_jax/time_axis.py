@@ -1,14 +1,15 @@
 """One sound over several devices: each holds a run of its frames.
 
 Within `devices.denoise_shares` the mesh's axis ``"time"`` is left to XLA's partitioner, which gives convolutions the
-frames next to a device's own and adds up the sums of normalisations. What it needs to be told is told here:
+frames next to a device's own and adds up the sums of normalisations. What it does not find by itself is here:
 
-- It spreads a number of frames evenly or, if it is to do so by itself, over fewer devices. `split_time` asks for all of
-  them; the last ones then hold fewer frames.
-- It cannot cut through loops over tiles. `map_frames` hands each device its own frames, for all that treats a frame
-  without looking at others.
-- Attention does look at others. `attend_across_time` exchanges time for pairs of batch entry and head, which do not:
-  each device gets all frames of its share of them (as in DeepSpeed-Ulysses, Jacobs et al., arXiv 2309.14509).
+- Left to itself it spreads frames evenly, and over fewer devices where they do not divide. `split_time` asks for all
+  devices; the last one then holds fewer frames.
+- It cannot cut through loops over tiles. `map_frames` hands each device its own frames, for what treats every frame by
+  itself.
+- In attention every frame sees the others. `attend_across_time` exchanges time for pairs of batch entry and head, which
+  do not see each other: a device gets all frames of its share of the pairs (DeepSpeed-Ulysses, arXiv 2309.14509), and
+  any attention runs on them as it does on one device.
 
 Letters in shape comments: B batch, N tokens of all frames, M tokens of a device's frames, H heads, P pairs of batch
 entry and head, D head_dim.
@@ -35,20 +36,37 @@ def is_time_split() -> bool:
     return split and mesh.shape[TIME_AXIS] > 1
 
 
-def even_axis(frames: int, devices: int) -> str | None:
-    """The axis to spread frames along where a program begins or ends, and JAX wants even shares; None for copies."""
-    return TIME_AXIS if devices > 1 and frames % devices == 0 else None
-
-
-def split_time(x: Float[Array, "batch time *axes"], *, evenly: bool = False) -> Float[Array, "batch time *axes"]:
+def split_time(x: Float[Array, "batch time *axes"]) -> Float[Array, "batch time *axes"]:
     """Have the devices share the frames of an array; without several devices along time, do nothing.
 
-    ``evenly`` gives each device a copy instead where the frames do not divide evenly, as `even_axis`.
+    Where a device would be left without frames, all of them have the whole array: so few are little work.
     """
     if not is_time_split():
         return x
-    axis = even_axis(x.shape[1], jax.sharding.get_abstract_mesh().shape[TIME_AXIS]) if evenly else TIME_AXIS
-    return jax.lax.with_sharding_constraint(x, PartitionSpec(None, axis))
+    frames, devices = x.shape[1], _devices()
+    share = -(-frames // devices)
+    is_empty = share * (devices - 1) >= frames
+    return jax.lax.with_sharding_constraint(x, PartitionSpec() if is_empty else _SPLIT)
+
+
+def lay_out_result(x: Float[Array, "batch time *axes"]) -> Float[Array, "batch time *axes"]:
+    """Lay an array as `argument_axis` says, for the next program to take it."""
+    if not is_time_split():
+        return x
+    return jax.lax.with_sharding_constraint(x, PartitionSpec(None, argument_axis(x.shape[1], _devices())))
+
+
+def argument_axis(frames: int, devices: int) -> str | None:
+    """The axis of the mesh that frames are spread along between programs, where JAX knows even shares alone.
+
+    None where they do not divide evenly, and every device has them all.
+    """
+    return TIME_AXIS if devices > 1 and frames % devices == 0 else None
+
+
+def _devices() -> int:
+    """How many share the frames."""
+    return jax.sharding.get_abstract_mesh().shape[TIME_AXIS]
 
 
 def map_frames(
@@ -58,12 +76,11 @@ def map_frames(
 
     Args:
         function: called with a device's frames ``[batch, own_time, ...]`` and ``shared``; returns an array of the same
-            shape. The last devices' frames are zeros beyond the end.
+            shape. Beyond the last frame there are zeros.
         x: the frames, split over the devices.
         shared: pytrees that every device sees whole. ``function`` may see no other traced values.
     """
-    frames, devices = x.shape[1], jax.sharding.get_abstract_mesh().shape[TIME_AXIS]
-    padding = -frames % devices
+    frames = x.shape[1]
     mapped = jax.shard_map(
         function,
         in_specs=(_SPLIT, *[PartitionSpec()] * len(shared)),
@@ -71,7 +88,7 @@ def map_frames(
         axis_names={TIME_AXIS},
         # As in `devices.denoise_shares`.
         check_vma=False,
-    )(_pad(x, padding), *shared)
+    )(_pad(x, -frames % _devices()), *shared)
     return split_time(mapped[:, :frames])
 
 
