@@ -86,8 +86,7 @@ def map_frames(
         in_specs=(_SPLIT, *[PartitionSpec()] * len(shared)),
         out_specs=_SPLIT,
         axis_names={TIME_AXIS},
-        # As in `devices.denoise_shares`.
-        check_vma=False,
+        check_vma=False,  # for the same reason as in `devices.denoise_shares`
     )(_pad(x, -frames % _devices()), *shared)
     return split_time(mapped[:, :frames])
 

@@ -1,5 +1,6 @@
 """Sounds made on one device and on several, in a process of eight virtual devices, for test_devices.py."""
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from jax.sharding import Mesh
 from litefocus_jax import AudioLDM2Pipeline, LiteFocusConfig, RunCheckpoint, WindowedDenoising
 from litefocus_jax.devices import DATA_AXIS, TIME_AXIS
 from litefocus_jax.generate import PartialRun
+from litefocus_jax.models.unet import UNet
+from litefocus_jax.random_model import random_model
 from litefocus_jax.request import make_request
 from litefocus_jax.resume import ResumableRun
-from tests.checkpoints import small_pipeline
+from tests.checkpoints import small_components, small_pipeline
 from tests.training import quick_compilation
 
 GUIDED: dict[str, Any] = {
@@ -50,12 +53,19 @@ def mesh_of(data: int, time: int = 1) -> Mesh:
     return Mesh(np.array(jax.devices()[: data * time]).reshape(data, time), (DATA_AXIS, TIME_AXIS))
 
 
+def wide_pipeline() -> AudioLDM2Pipeline:
+    """`small_pipeline` with the published number of heads, and enough channels to outweigh one tile of scores."""
+    components = small_components()
+    config = dataclasses.replace(components.unet.config, block_out_channels=(64, 128), attention_head_dim=8)
+    return AudioLDM2Pipeline(dataclasses.replace(components, unet=random_model(UNet, config)))
+
+
 def denoising_memory(pipe: AudioLDM2Pipeline, litefocus: LiteFocusConfig | None, mesh: Mesh | None) -> int:
-    """Bytes of the temporary arrays on each device, for two long sounds under guidance."""
+    """Bytes of the temporary arrays on each device, for one long sound under guidance."""
     request = make_request(
         pipe.geometry,
         pipe.components.scheduler,
-        prompt=["rain", "dogs"],
+        prompt="rain",
         negative_prompt=None,
         audio_length_in_s=LONG_IN_S,
         num_inference_steps=1,
@@ -108,7 +118,7 @@ def refusal_of_windows() -> str:
 
 def measure_memory() -> dict[str, np.ndarray]:
     """Bytes on one device, and on each of eight along time."""
-    pipe, modes = small_pipeline(), {"dense": None, "sparse": LiteFocusConfig.linear()}
+    pipe, modes = wide_pipeline(), {"dense": None, "sparse": LiteFocusConfig.linear()}
     return {
         f"{name}_memory": np.array([denoising_memory(pipe, mode, mesh) for mesh in (None, mesh_of(1, 8))])
         for name, mode in modes.items()
