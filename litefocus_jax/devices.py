@@ -1,7 +1,8 @@
 """Several devices, as a mesh of `jax.sharding` with axes called ``"data"`` and ``"time"``.
 
 Sounds do not depend on one another, so that each device of the data axis makes its own share of them with a copy of the
-weights, and nothing passes between devices.
+weights, and nothing passes between devices. Devices along the time axis share the frames of each sound; what they tell
+each other is in `litefocus_jax.time_axis`.
 """
 
 from collections.abc import Callable
@@ -11,25 +12,28 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from litefocus_jax.time_axis import TIME_AXIS, argument_axis, lay_out_result, split_time
+
 DATA_AXIS = "data"
 """Name of the mesh's axis that sounds, or the clips of a batch, are spread along."""
-
-TIME_AXIS = "time"
-"""Name of the mesh's axis for the time of one sound."""
 
 EVERYWHERE = PartitionSpec()
 
 
-def check_mesh(mesh: Mesh) -> Mesh:
+def check_mesh(mesh: Mesh, *, windowed: bool = False) -> Mesh:
     """Check that sounds can be spread over a mesh.
+
+    Args:
+        mesh: the devices.
+        windowed: whether the sounds are denoised in windows.
 
     Returns:
         The same devices, in a mesh whose axes are all left to the compiler.
 
     Raises:
         TypeError: when it is no mesh.
-        ValueError: when it lacks one of the axes, has others, has several devices along time, or holds devices of
-            other processes.
+        ValueError: when it lacks one of the axes, has others, holds devices of other processes, or has several along
+            time for windows.
     """
     if not isinstance(mesh, Mesh):
         raise TypeError(f"mesh is a {type(mesh).__name__}; expected None or a jax.sharding.Mesh")
@@ -38,10 +42,10 @@ def check_mesh(mesh: Mesh) -> Mesh:
             f"mesh has the axes {mesh.axis_names}; expected {(DATA_AXIS, TIME_AXIS)}, as in "
             f"jax.sharding.Mesh(np.array(jax.devices()).reshape(-1, 1), {(DATA_AXIS, TIME_AXIS)})"
         )
-    if mesh.shape[TIME_AXIS] != 1:
+    if windowed and mesh.shape[TIME_AXIS] != 1:
         raise ValueError(
-            f"mesh has {mesh.shape[TIME_AXIS]} devices along {TIME_AXIS!r}; one sound is not split over devices, "
-            f"expected 1, and all devices along {DATA_AXIS!r}"
+            f"mesh has {mesh.shape[TIME_AXIS]} devices along {TIME_AXIS!r}, and windowed denoising sees little of a "
+            f"sound at a time; expected 1, and all devices along {DATA_AXIS!r}, or windowed = None"
         )
     if foreign := sorted({device.process_index for device in mesh.devices.flat} - {jax.process_index()}):
         raise ValueError(
@@ -61,7 +65,8 @@ def spread_arguments(
 ) -> tuple[Any, Any, Any, Any]:
     """Lay the arguments of `generate.denoise` where `denoise_shares` wants them.
 
-    Each device gets its share of the sounds; the last sound is repeated until all shares are equal.
+    Each device gets its share of the sounds; the last sound is repeated until all shares are equal. Along the time
+    axis it gets its share of the frames, or all of them where they do not divide evenly.
 
     Args:
         mesh: the devices.
@@ -76,7 +81,8 @@ def spread_arguments(
     """
     latents, steps = _spread(mesh, (keys.latents, keys.steps))
     keys = keys._replace(latents=latents, steps=steps, litefocus=replicate(mesh, keys.litefocus))
-    return replicate(mesh, unet), _spread(mesh, context, in_pairs=guided), _spread(mesh, state), keys
+    state = _spread(mesh, state, time_axis=argument_axis(state.latents.shape[1], mesh.shape[TIME_AXIS]))
+    return replicate(mesh, unet), _spread(mesh, context, in_pairs=guided), state, keys
 
 
 def denoise_shares(
@@ -94,13 +100,16 @@ def denoise_shares(
 ) -> Any:
     """Let every device denoise its share of the sounds, by ``denoise`` for one device.
 
+    Where there are several along time, they share the frames of these sounds between them.
+
     The other arguments are those of `generate.denoise`, laid out by `spread_arguments`.
     """
 
-    def denoise_share(unet: Any, context: Any, *others: Any) -> Any:
+    def denoise_share(unet: Any, context: Any, schedule: Any, state: Any, *others: Any) -> Any:
         if guided:
             context = jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:]), context)
-        return denoise(unet, context, *others)
+        state = denoise(unet, context, schedule, jax.tree.map(split_time, state), *others)
+        return jax.tree.map(lay_out_result, state)
 
     per_sound = _sounds_at(0)
     spread_denoise = jax.shard_map(
@@ -116,14 +125,18 @@ def denoise_shares(
             keys._replace(latents=per_sound, steps=per_sound, litefocus=EVERYWHERE),
         ),
         out_specs=per_sound,
+        axis_names={DATA_AXIS} if mesh.shape[TIME_AXIS] > 1 else set(mesh.axis_names),
         # The models' loops begin with zeros, which the check takes for values that all devices share.
         check_vma=False,
     )
     return spread_denoise(unet, context, schedule, state, first_step, guidance_scale, keys)
 
 
-def _spread(mesh: Mesh, tree: Any, *, in_pairs: bool = False) -> Any:
-    """Arrays [sounds, ...] or, in pairs, [2 * sounds, ...] to [2, sounds, ...]; sounds are added to fill the shares."""
+def _spread(mesh: Mesh, tree: Any, *, in_pairs: bool = False, time_axis: str | None = None) -> Any:
+    """Arrays [sounds, ...] or, in pairs, [2 * sounds, ...] to [2, sounds, ...]; sounds are added to fill the shares.
+
+    The axis after the sounds is spread along ``time_axis``.
+    """
 
     def arrange(array: jax.Array) -> jax.Array:
         if in_pairs:
@@ -134,7 +147,10 @@ def _spread(mesh: Mesh, tree: Any, *, in_pairs: bool = False) -> Any:
         places = np.minimum(np.arange(-(-sounds // shares) * shares), sounds - 1)
         return array[:, places] if in_pairs else array[places]
 
-    return _placed(tree, NamedSharding(mesh, _sounds_at(int(in_pairs))), arrange)
+    layout = _sounds_at(int(in_pairs))
+    if time_axis is not None:
+        layout = PartitionSpec(*layout, time_axis)
+    return _placed(tree, NamedSharding(mesh, layout), arrange)
 
 
 def _sounds_at(axis: int) -> PartitionSpec:

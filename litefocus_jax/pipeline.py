@@ -159,8 +159,8 @@ class AudioLDM2Pipeline:
                 takes linear cost (`LiteFocusConfig.for_duration`); None is dense attention.
             windowed: denoise long sound in overlapping windows; sound of one window's length is not changed by it.
             run_checkpoint: keep the run on disk, and go on with one that was ended.
-            mesh: devices to spread the sounds over while they are denoised, of this process, with the axes ``"data"``
-                and ``"time"``; see docs/long_audio.md. The number of devices changes the sound by rounding alone.
+            mesh: devices of this process that share the denoising: the sounds along its axis ``"data"``, the frames of
+                each sound along ``"time"``; see docs/long_audio.md. It changes the sound by rounding alone.
             check_memory: find out before sampling whether it can fit in memory.
             output_type: ``"latent"`` returns the latents, for `decode_blocks` to make sound of.
             progress: draw progress bars, where there is a terminal.
@@ -173,7 +173,6 @@ class AudioLDM2Pipeline:
             FileExistsError: when ``run_checkpoint`` exists and is not to be resumed.
             NonFiniteError: when a stage returns NaN or infinity; the message names the stage.
         """
-        mesh = mesh if mesh is None else check_mesh(mesh)
         request = make_request(
             self.geometry,
             self.components.scheduler,
@@ -189,6 +188,7 @@ class AudioLDM2Pipeline:
             litefocus=litefocus,
             windowed=windowed,
         )
+        mesh = mesh if mesh is None else check_mesh(mesh, windowed=request.windows is not None)
         if output_type not in ("audio", "latent"):
             raise ValueError(f"output_type = {output_type!r}; expected 'audio' or 'latent'")
         keys, latents, tokens = inputs = self.inputs(request, latents)

@@ -1,5 +1,6 @@
 """Sounds made on one device and on several, in a process of eight virtual devices, for test_devices.py."""
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,14 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
-from litefocus_jax import LiteFocusConfig, RunCheckpoint
+from litefocus_jax import AudioLDM2Pipeline, LiteFocusConfig, RunCheckpoint, WindowedDenoising
 from litefocus_jax.devices import DATA_AXIS, TIME_AXIS
 from litefocus_jax.generate import PartialRun
+from litefocus_jax.models.unet import UNet
+from litefocus_jax.random_model import random_model
+from litefocus_jax.request import make_request
 from litefocus_jax.resume import ResumableRun
-from tests.checkpoints import small_pipeline
+from tests.checkpoints import small_components, small_pipeline
 from tests.training import quick_compilation
 
 GUIDED: dict[str, Any] = {
@@ -32,11 +36,47 @@ UNGUIDED: dict[str, Any] = {
     "guidance_scale": 1.0,
     "scheduler": "dpm++",
 }
+# 61 frames and, a level below, 31: neither is a multiple of the devices, and doubling 31 makes one too many.
+UNEVEN: dict[str, Any] = {
+    "prompt": "rain",
+    "audio_length_in_s": 2.44,
+    "num_inference_steps": 2,
+    "scheduler": "dpm++",
+    "litefocus": LiteFocusConfig(levels="all", window_in_frames=8, max_cross_tokens=16, scale_scores=True),
+}
+LONG_IN_S = 163.84
+"""Enough for activations to outweigh all else in the denoising loop."""
 
 
-def mesh_of(count: int) -> Mesh:
-    """The first devices, along the data axis."""
-    return Mesh(np.array(jax.devices()[:count]).reshape(-1, 1), (DATA_AXIS, TIME_AXIS))
+def mesh_of(data: int, time: int = 1) -> Mesh:
+    """The first devices, along both axes."""
+    return Mesh(np.array(jax.devices()[: data * time]).reshape(data, time), (DATA_AXIS, TIME_AXIS))
+
+
+def wide_pipeline() -> AudioLDM2Pipeline:
+    """`small_pipeline` with the published number of heads, and enough channels to outweigh one tile of scores."""
+    components = small_components()
+    config = dataclasses.replace(components.unet.config, block_out_channels=(64, 128), attention_head_dim=8)
+    return AudioLDM2Pipeline(dataclasses.replace(components, unet=random_model(UNet, config)))
+
+
+def denoising_memory(pipe: AudioLDM2Pipeline, litefocus: LiteFocusConfig | None, mesh: Mesh | None) -> int:
+    """Bytes of the temporary arrays on each device, for one long sound under guidance."""
+    request = make_request(
+        pipe.geometry,
+        pipe.components.scheduler,
+        prompt="rain",
+        negative_prompt=None,
+        audio_length_in_s=LONG_IN_S,
+        num_inference_steps=1,
+        guidance_scale=3.5,
+        num_waveforms_per_prompt=1,
+        eta=0.0,
+        seed=0,
+        scheduler=None,
+        litefocus=litefocus,
+    )
+    return pipe.compile_ahead(request, pipe.inputs(request), mesh=mesh).result().memory_analysis().temp_size_in_bytes
 
 
 after_call = ResumableRun.after_call
@@ -50,7 +90,7 @@ def write_and_interrupt(self: ResumableRun, run: PartialRun) -> None:
 
 
 def make_sounds(folder: Path) -> dict[str, np.ndarray]:
-    """Six sounds with guidance on one device and on four, whole and resumed; and two without guidance on eight."""
+    """Sounds on one device and on several, along either axis and along both; one run is interrupted and resumed."""
     pipe, path = small_pipeline(), folder / "run.safetensors"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ResumableRun, "after_call", write_and_interrupt)
@@ -62,10 +102,35 @@ def make_sounds(folder: Path) -> dict[str, np.ndarray]:
         "resumed_on_4": pipe(**GUIDED, mesh=mesh_of(4), run_checkpoint=RunCheckpoint(path, resume=True)).audios,
         "unguided_on_1": pipe(**UNGUIDED).audios,
         "unguided_on_8": pipe(**UNGUIDED, mesh=mesh_of(8)).audios,
+        "guided_on_2x4": pipe(**GUIDED, mesh=mesh_of(2, 4)).audios,
+        "unguided_on_1x8": pipe(**UNGUIDED, mesh=mesh_of(1, 8)).audios,
+        "uneven_on_1": pipe(**UNEVEN).audios,
+        "uneven_on_1x8": pipe(**UNEVEN, mesh=mesh_of(1, 8)).audios,
+    }
+
+
+def refusal_of_windows() -> str:
+    """What is said to windows and several devices along time."""
+    with pytest.raises(ValueError, match="mesh") as refusal:
+        small_pipeline()("rain", audio_length_in_s=1.28, windowed=WindowedDenoising(), mesh=mesh_of(1, 2))
+    return str(refusal.value)
+
+
+def measure_memory() -> dict[str, np.ndarray]:
+    """Bytes on one device, and on each of eight along time."""
+    pipe, modes = wide_pipeline(), {"dense": None, "sparse": LiteFocusConfig.linear()}
+    return {
+        f"{name}_memory": np.array([denoising_memory(pipe, mode, mesh) for mesh in (None, mesh_of(1, 8))])
+        for name, mode in modes.items()
     }
 
 
 if __name__ == "__main__":
     with quick_compilation():
         sounds = make_sounds(Path(sys.argv[1]))
-        np.savez(Path(sys.argv[1]) / "sounds.npz", **sounds)  # pyright: ignore[reportArgumentType]
+    np.savez(
+        Path(sys.argv[1]) / "sounds.npz",
+        refusal_of_windows=np.array(refusal_of_windows()),
+        **sounds,  # pyright: ignore[reportArgumentType]
+        **measure_memory(),  # pyright: ignore[reportArgumentType]
+    )

@@ -9,7 +9,8 @@ import litefocus_jax
 ROOT = Path(litefocus_jax.__file__).parent
 # From the bottom up, as in CONTRIBUTING.md; a module imports from its own part and from those before it.
 PARTS = (
-    {"block_loop", "config", "devices", "memory"},
+    {"block_loop", "config", "memory", "time_axis"},
+    {"devices"},
     {"attention"},
     {"litefocus"},
     {"models"},

@@ -48,6 +48,30 @@ def test_a_run_that_was_ended_on_several_devices_goes_on_to_the_same_bytes(sound
     np.testing.assert_array_equal(sounds["resumed_on_4"], sounds["guided_on_4"])
 
 
+def test_devices_along_both_axes_equal_one_device(sounds: dict[str, np.ndarray]) -> None:
+    np.testing.assert_allclose(sounds["guided_on_2x4"], sounds["guided_on_1"], atol=1e-4)
+
+
+def test_dense_attention_over_time_equals_one_device(sounds: dict[str, np.ndarray]) -> None:
+    np.testing.assert_allclose(sounds["unguided_on_1x8"], sounds["unguided_on_1"], atol=1e-4)
+
+
+def test_frames_that_do_not_divide_evenly_equal_one_device_in_linear_attention(sounds: dict[str, np.ndarray]) -> None:
+    np.testing.assert_allclose(sounds["uneven_on_1x8"], sounds["uneven_on_1"], atol=1e-4)
+
+
+@pytest.mark.parametrize("attention", ["dense", "sparse"])
+def test_each_of_eight_devices_along_time_holds_at_most_a_sixth_of_the_activations(
+    sounds: dict[str, np.ndarray], attention: str
+) -> None:
+    on_one, on_each_of_eight = sounds[f"{attention}_memory"]
+    assert on_each_of_eight <= on_one / 6
+
+
+def test_windows_along_time_are_refused_with_what_to_do(sounds: dict[str, np.ndarray]) -> None:
+    assert "all devices along 'data', or windowed = None" in str(sounds["refusal_of_windows"])
+
+
 def test_a_mesh_of_other_axes_is_refused_with_one_that_fits() -> None:
     with pytest.raises(ValueError, match=r"mesh has the axes \('data',\); expected \('data', 'time'\)"):
         small_pipeline()("rain", mesh=mesh((1,), "data"))

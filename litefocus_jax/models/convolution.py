@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from litefocus_jax.block_loop import map_in_place
+from litefocus_jax.time_axis import is_time_split, split_time
 
 # Measured on two Zen 4 cores at the VAE's shapes: 1.4x from 256 channels up. Fewer channels gain little over the time
 # it takes to compile, and with few positions the kernel's own transform costs more than the saved products.
@@ -20,22 +21,30 @@ _WINOGRAD_POSITIONS = 1024
 _WINOGRAD_BLOCK_POSITIONS = 4096
 
 
+def convolve(
+    x: Float[Array, "batch *axes channels"], *arguments: Any, **keywords: Any
+) -> Float[Array, "batch *new_axes out_channels"]:
+    """`jax.lax.conv_general_dilated`, whose result is split over time where its input is."""
+    return split_time(jax.lax.conv_general_dilated(x, *arguments, **keywords))
+
+
 def convolve_3x3(
     x: Float[Array, "batch time frequency channels"],
     kernel: Float[Array, "3 3 channels out_channels"],
     *arguments: Any,
     **keywords: Any,
 ) -> Float[Array, "batch time frequency out_channels"]:
-    """Stands in for `jax.lax.conv_general_dilated` in an ``nnx.Conv`` of 3x3 with stride 1 and padding 1.
+    """Stands in for `convolve` in an ``nnx.Conv`` of 3x3 with stride 1 and padding 1.
 
-    Large float32 convolutions on a CPU go to `convolve_winograd`; all others to `jax.lax`, with the remaining
-    arguments.
+    Large float32 convolutions on a CPU go to `convolve_winograd`, unless several devices share the frames; all others
+    go to `convolve`, with the remaining arguments.
     """
     batch, time, frequency, _ = x.shape
     is_large = min(kernel.shape[2:]) >= _WINOGRAD_CHANNELS and batch * time * frequency >= _WINOGRAD_POSITIONS
-    if is_large and jax.default_backend() == "cpu" and x.dtype == kernel.dtype == jnp.float32:
+    is_fast = jax.default_backend() == "cpu" and x.dtype == kernel.dtype == jnp.float32
+    if is_large and is_fast and not is_time_split():  # its loop runs along time
         return convolve_winograd(x, kernel)
-    return jax.lax.conv_general_dilated(x, kernel, *arguments, **keywords)
+    return convolve(x, kernel, *arguments, **keywords)
 
 
 def convolve_winograd(
@@ -119,7 +128,7 @@ def convolve_doubled(
     """
     batch, time, frequency, _ = x.shape
     phases = [
-        jax.lax.conv_general_dilated(
+        convolve(
             x,
             _add_weights_of_equal_neighbours(_add_weights_of_equal_neighbours(kernel, odd_time, 0), odd_frequency, 1),
             window_strides=(1, 1),
@@ -130,7 +139,7 @@ def convolve_doubled(
         for odd_frequency in (0, 1)
     ]
     stacked = jnp.stack(phases, axis=3).reshape(batch, time, frequency, 2, 2, -1)  # [B, T, F, time phase, F phase, O]
-    return stacked.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * time, 2 * frequency, -1)
+    return split_time(stacked.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * time, 2 * frequency, -1))
 
 
 def _add_weights_of_equal_neighbours(kernel: Array, odd: int, axis: int) -> Array:

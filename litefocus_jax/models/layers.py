@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from litefocus_jax.block_loop import map_in_place
 from litefocus_jax.models import parameters
 from litefocus_jax.models.convolution import convolve_3x3, convolve_doubled
+from litefocus_jax.time_axis import is_time_split, split_time
 
 
 class GroupNorm(nnx.Module):
@@ -41,17 +42,20 @@ class GroupNorm(nnx.Module):
         batch, *axes, channels = x.shape
         tokens = math.prod(axes)
         group_size = channels // self.num_groups
-        x_float = x.reshape(batch, tokens, channels).astype(jnp.float32)  # [B, N, C]
+        # [B, N, C], unless devices share the frames: their tokens need not be even shares of N.
+        x_float = (x if is_time_split() else x.reshape(batch, tokens, channels)).astype(jnp.float32)
+        between = tuple(range(1, x_float.ndim - 1))
 
         def group_mean(channel_sums: Array) -> Array:
             grouped = channel_sums.reshape(batch, self.num_groups, group_size).sum(axis=-1) / (tokens * group_size)
-            return jnp.repeat(grouped, group_size, axis=-1)[:, None, :]  # [B, 1, C]
+            return jnp.expand_dims(jnp.repeat(grouped, group_size, axis=-1), between)  # [B, 1, C]
 
         # Squares are taken after centring: E[x^2] - E[x]^2 loses every digit when the mean outweighs the deviation.
-        mean = group_mean(x_float.sum(axis=1))
-        variance = group_mean(jnp.square(x_float - mean).sum(axis=1))
-        scale = self.scale[...].astype(jnp.float32)[None, None, :] * jax.lax.rsqrt(variance + self.epsilon)
-        shift = self.bias[...].astype(jnp.float32)[None, None, :] - mean * scale
+        mean = group_mean(x_float.sum(axis=between))
+        variance = group_mean(jnp.square(x_float - mean).sum(axis=between))
+        parameter_shape = (1,) * (x_float.ndim - 1) + (channels,)
+        scale = self.scale[...].astype(jnp.float32).reshape(parameter_shape) * jax.lax.rsqrt(variance + self.epsilon)
+        shift = self.bias[...].astype(jnp.float32).reshape(parameter_shape) - mean * scale
         return (x_float * scale + shift).astype(x.dtype).reshape(x.shape)
 
 
@@ -193,6 +197,8 @@ class Upsample(nnx.Module):
 def _resize_nearest(x: Array, size: int, axis: int) -> Array:
     """Nearest neighbour along one axis: output position i shows input position floor(i * old / new)."""
     old = x.shape[axis]
+    if is_time_split() and (size + 1) // 2 == old:  # the same by a doubling, which each device does for itself
+        return split_time(jax.lax.slice_in_dim(jnp.repeat(x, 2, axis=axis), 0, size, axis=axis))
     return jnp.take(x, np.arange(size) * old // size, axis=axis)
 
 

@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from litefocus_jax.models.convolution import convolve
+
 _LECUN_NORMAL = jax.nn.initializers.lecun_normal()
 
 
@@ -43,7 +45,7 @@ _unit_rows = _initialiser(lambda key, shape, dtype: jax.random.normal(key, shape
 linear = functools.partial(nnx.Linear, kernel_init=_kernel, bias_init=_zeros)
 """An `nnx.Linear`."""
 
-conv = functools.partial(nnx.Conv, kernel_init=_kernel, bias_init=_zeros)
+conv = functools.partial(nnx.Conv, kernel_init=_kernel, bias_init=_zeros, conv_general_dilated=convolve)
 """An `nnx.Conv`."""
 
 

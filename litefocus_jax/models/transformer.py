@@ -4,6 +4,7 @@ Letters in shape comments: B batch, T time, F frequency, N = T * F tokens, C cha
 D channels per head.
 """
 
+import functools
 from typing import NamedTuple, Protocol
 
 from flax import nnx
@@ -12,6 +13,7 @@ from jaxtyping import Array, Bool, Float
 from litefocus_jax.attention import dot_product_attention
 from litefocus_jax.models import parameters
 from litefocus_jax.models.layers import FeedForward, GroupNorm, LayerNorm
+from litefocus_jax.time_axis import attend_across_time, is_time_split, map_frames
 
 # Fixed in the architecture, whatever the configuration says about the resnet blocks.
 _GROUP_NORM_EPSILON = 1e-6
@@ -19,7 +21,10 @@ _LAYER_NORM_EPSILON = 1e-5
 
 
 class SelfAttend(Protocol):
-    """How the tokens of a latent attend to each other: densely, or sparsely as in LiteFocus."""
+    """How the tokens of a latent attend to each other: densely, or sparsely as in LiteFocus.
+
+    It is a pytree, such as a `jax.tree_util.Partial`, of the arrays that it knows beside its arguments.
+    """
 
     def __call__(
         self,
@@ -195,8 +200,25 @@ class Transformer(nnx.Module):
         attend: SelfAttend,
     ) -> Float[Array, "batch time frequency channels"]:
         """``keys`` come from `project_prompt`."""
-        batch, time, frequency, channels = x.shape
-        tokens = self.proj_in(self.norm(x)).reshape(batch, time * frequency, channels)
-        for block, block_keys in zip(self.transformer_blocks, keys, strict=True):
-            tokens = block(tokens, block_keys, attend, num_frequencies=frequency)
-        return x + self.proj_out(tokens.reshape(x.shape))
+        hidden = self.proj_in(self.norm(x))
+        if is_time_split():
+            run = functools.partial(_run_blocks_across_time, frames=x.shape[1])
+            hidden = map_frames(run, hidden, self.transformer_blocks, keys, attend)
+        else:
+            hidden = _run_blocks(hidden, self.transformer_blocks, keys, attend)
+        return x + self.proj_out(hidden)
+
+
+def _run_blocks(x: Array, blocks: nnx.List, keys: tuple[PromptKeys | None, ...], attend: SelfAttend) -> Array:
+    batch, time, frequency, channels = x.shape
+    tokens = x.reshape(batch, time * frequency, channels)
+    for block, block_keys in zip(blocks, keys, strict=True):
+        tokens = block(tokens, block_keys, attend, num_frequencies=frequency)
+    return tokens.reshape(x.shape)
+
+
+def _run_blocks_across_time(
+    x: Array, blocks: nnx.List, keys: tuple[PromptKeys | None, ...], attend: SelfAttend, *, frames: int
+) -> Array:
+    """`_run_blocks` on a device's own of all frames."""
+    return _run_blocks(x, blocks, keys, functools.partial(attend_across_time, attend, frames=frames))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float, Key
 
 from litefocus_jax.config import UNetConfig
@@ -187,11 +188,13 @@ def self_attention_by_level(
         ValueError: when LiteFocus does not fit the network, see `check_levels`.
     """
     if litefocus is None:
-        return lambda level: attend_densely
+        return lambda level: Partial(attend_densely)
     check_levels(config, litefocus)
     calls = itertools.count()
 
-    def attend(level: int, query: Array, key: Array, value: Array, *, num_frequencies: int) -> Array:
+    def attend(
+        level: int, key_rng: Array | None, query: Array, key: Array, value: Array, *, num_frequencies: int
+    ) -> Array:
         training_keys = None
         if litefocus.scale_scores:
             training_keys = _training_frames(config, level) * num_frequencies
@@ -214,7 +217,7 @@ def self_attention_by_level(
             training_keys=training_keys,
         )
 
-    return lambda level: functools.partial(attend, level)
+    return lambda level: Partial(functools.partial(attend, level), key_rng)
 
 
 def _training_frames(config: UNetConfig, level: int) -> int:
