@@ -76,7 +76,9 @@ def denoising_memory(pipe: AudioLDM2Pipeline, litefocus: LiteFocusConfig | None,
         scheduler=None,
         litefocus=litefocus,
     )
-    return pipe.compile_ahead(request, pipe.inputs(request), mesh=mesh).result().memory_analysis().temp_size_in_bytes
+    account = pipe.compile_ahead(request, pipe.inputs(request), mesh=mesh).result().memory_analysis()
+    assert account is not None
+    return account.temp_size_in_bytes
 
 
 after_call = ResumableRun.after_call
