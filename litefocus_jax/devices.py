@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from litefocus_jax.time_axis import TIME_AXIS, argument_axis, lay_out_result, split_time
+from litefocus_jax.time_axis import TIME_AXIS, cut_shares, fill_shares
 
 DATA_AXIS = "data"
 """Name of the mesh's axis that sounds, or the clips of a batch, are spread along."""
@@ -65,8 +66,8 @@ def spread_arguments(
 ) -> tuple[Any, Any, Any, Any]:
     """Lay the arguments of `generate.denoise` where `denoise_shares` wants them.
 
-    Each device gets its share of the sounds; the last sound is repeated until all shares are equal. Along the time
-    axis it gets its share of the frames, or all of them where they do not divide evenly.
+    Each device gets its share of the sounds and of their frames; the last sound, and each sound's last frame, is
+    repeated until all shares are equal.
 
     Args:
         mesh: the devices.
@@ -79,10 +80,12 @@ def spread_arguments(
     Returns:
         The four arguments. Under guidance the context's arrays are ``[2, sounds, ...]``, the negative prompts first.
     """
-    latents, steps = _spread(mesh, (keys.latents, keys.steps))
+    per_sound = _sounds_at(0)
+    latents, steps = _spread(mesh, (keys.latents, keys.steps), per_sound)
     keys = keys._replace(latents=latents, steps=steps, litefocus=replicate(mesh, keys.litefocus))
-    state = _spread(mesh, state, time_axis=argument_axis(state.latents.shape[1], mesh.shape[TIME_AXIS]))
-    return replicate(mesh, unet), _spread(mesh, context, in_pairs=guided), state, keys
+    context = _spread(mesh, context, _sounds_at(int(guided)), in_pairs=guided)
+    per_frame = PartitionSpec(DATA_AXIS, TIME_AXIS) if mesh.shape[TIME_AXIS] > 1 else per_sound
+    return replicate(mesh, unet), context, _spread(mesh, state, per_frame), keys
 
 
 def denoise_shares(
@@ -97,19 +100,19 @@ def denoise_shares(
     keys: Any,
     *,
     guided: bool,
+    frames: int,
 ) -> Any:
     """Let every device denoise its share of the sounds, by ``denoise`` for one device.
 
-    Where there are several along time, they share the frames of these sounds between them.
-
-    The other arguments are those of `generate.denoise`, laid out by `spread_arguments`.
+    Where there are several along time, they share the ``frames`` of these sounds between them. The other arguments are
+    those of `generate.denoise`, laid out by `spread_arguments`.
     """
 
     def denoise_share(unet: Any, context: Any, schedule: Any, state: Any, *others: Any) -> Any:
         if guided:
             context = jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:]), context)
-        state = denoise(unet, context, schedule, jax.tree.map(split_time, state), *others)
-        return jax.tree.map(lay_out_result, state)
+        state = jax.tree.map(lambda array: cut_shares(array, frames), state)
+        return jax.tree.map(fill_shares, denoise(unet, context, schedule, state, *others))
 
     per_sound = _sounds_at(0)
     spread_denoise = jax.shard_map(
@@ -132,24 +135,22 @@ def denoise_shares(
     return spread_denoise(unet, context, schedule, state, first_step, guidance_scale, keys)
 
 
-def _spread(mesh: Mesh, tree: Any, *, in_pairs: bool = False, time_axis: str | None = None) -> Any:
-    """Arrays [sounds, ...] or, in pairs, [2 * sounds, ...] to [2, sounds, ...]; sounds are added to fill the shares.
+def _spread(mesh: Mesh, tree: Any, layout: PartitionSpec, *, in_pairs: bool = False) -> Any:
+    """Arrays laid out over a mesh; in pairs, [2 * sounds, ...] become [2, sounds, ...].
 
-    The axis after the sounds is spread along ``time_axis``.
+    Along the axes that are spread, the last entry is repeated to fill the shares.
     """
 
     def arrange(array: jax.Array) -> jax.Array:
         if in_pairs:
             array = array.reshape(2, -1, *array.shape[1:])
-        sounds, shares = array.shape[int(in_pairs)], mesh.shape[DATA_AXIS]
-        if sounds % shares == 0:
-            return array
-        places = np.minimum(np.arange(-(-sounds // shares) * shares), sounds - 1)
-        return array[:, places] if in_pairs else array[places]
+        for axis, name in enumerate(layout):
+            size, shares = array.shape[axis], 1 if name is None else mesh.shape[name]
+            if size % shares:
+                places = np.minimum(np.arange(-(-size // shares) * shares), size - 1)
+                array = jnp.take(array, places, axis=axis)
+        return array
 
-    layout = _sounds_at(int(in_pairs))
-    if time_axis is not None:
-        layout = PartitionSpec(*layout, time_axis)
     return _placed(tree, NamedSharding(mesh, layout), arrange)
 
 

@@ -92,7 +92,7 @@ def project_context(unet: UNet, conditioning: TextConditioning, num_waveforms_pe
     )
 
 
-@functools.partial(LowMemoryJit, static_argnames=("guided", "litefocus", "windows", "mesh"))
+@functools.partial(LowMemoryJit, static_argnames=("guided", "litefocus", "windows", "mesh", "frames"))
 def denoise(
     unet: UNet,
     context: Context,
@@ -106,6 +106,7 @@ def denoise(
     litefocus: LiteFocusConfig | None,
     windows: WindowLayout | None = None,
     mesh: Mesh | None = None,
+    frames: int | None = None,
 ) -> SchedulerState:
     """Run the steps of a schedule in one ``lax.scan``.
 
@@ -125,11 +126,13 @@ def denoise(
         windows: where the network sees windows of the latents, their layout; all windows of a step share what
             LiteFocus draws.
         mesh: devices over which the arguments are spread by `spread_arguments`.
+        frames: of the latents, given with ``mesh``, which adds some.
     """
     if mesh is not None:
+        assert frames is not None, "a mesh comes with the number of frames"
         run = functools.partial(denoise, guided=guided, litefocus=litefocus, windows=windows)
         arguments = (unet, context, schedule, state, first_step, guidance_scale, keys)
-        return denoise_shares(run, mesh, *arguments, guided=guided)
+        return denoise_shares(run, mesh, *arguments, guided=guided, frames=frames)
     time_embeddings = unet.embed_time(jnp.asarray(schedule.steps.timestep))  # [S, D]
     if windows is not None:
         context = jax.tree.map(lambda array: jnp.repeat(array, windows.call_size, axis=0), context)
@@ -213,7 +216,7 @@ def sample(
     queued_ahead = 0 if jax.default_backend() == "cpu" else 1
     scale = jnp.float32(guidance_scale)
     first, state = (0, initial_state(schedule, latents)) if resumed is None else (resumed.steps_done, resumed.state)
-    sounds = latents.shape[0]
+    sounds, frames = latents.shape[:2]
     if mesh is not None:
         unet, context, state, keys = spread_arguments(mesh, unet, context, state, keys, guided=guided)
     running: collections.deque[PartialRun] = collections.deque()
@@ -231,6 +234,7 @@ def sample(
             litefocus=litefocus,
             windows=windows,
             mesh=mesh,
+            frames=None if mesh is None else frames,
         )
         running.append(PartialRun(start + length, length, state))
         is_last = start + length == schedule.num_steps
@@ -242,8 +246,8 @@ def sample(
             if on_progress is not None:
                 on_progress(finished.steps_done)
             if on_call is not None:
-                on_call(finished._replace(state=jax.tree.map(lambda array: array[:sounds], finished.state)))
-    return state.latents if mesh is None else jax.device_put(state.latents[:sounds], latents.sharding)
+                on_call(finished._replace(state=jax.tree.map(lambda array: array[:sounds, :frames], finished.state)))
+    return state.latents if mesh is None else jax.device_put(state.latents[:sounds, :frames], latents.sharding)
 
 
 def compile_ahead(
@@ -289,7 +293,9 @@ def compile_ahead(
         if mesh is not None:
             models, context, state, random = spread_arguments(mesh, unet, context, state, keys, guided=guided)
         arguments = (models, context, part, state, jnp.int32(0), jnp.float32(1), random)
-        return denoise.lower(*arguments, guided=guided, litefocus=litefocus, windows=windows, mesh=mesh).compile()
+        frames = None if mesh is None else latents.shape[1]
+        options = {"guided": guided, "litefocus": litefocus, "windows": windows, "mesh": mesh, "frames": frames}
+        return denoise.lower(*arguments, **options).compile()
 
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compile")
     future = executor.submit(compile_denoise)

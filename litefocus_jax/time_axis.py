@@ -49,19 +49,14 @@ def split_time(x: Float[Array, "batch time *axes"]) -> Float[Array, "batch time 
     return jax.lax.with_sharding_constraint(x, PartitionSpec() if is_empty else _SPLIT)
 
 
-def lay_out_result(x: Float[Array, "batch time *axes"]) -> Float[Array, "batch time *axes"]:
-    """Lay an array as `argument_axis` says, for the next program to take it."""
-    if not is_time_split():
-        return x
-    return jax.lax.with_sharding_constraint(x, PartitionSpec(None, argument_axis(x.shape[1], _devices())))
+def fill_shares(x: Float[Array, "batch time *axes"]) -> Float[Array, "batch padded_time *axes"]:
+    """Add frames of zeros until all devices have the same number, which is how JAX hands arrays between programs."""
+    return split_time(_pad(x, -x.shape[1] % _devices())) if is_time_split() else x
 
 
-def argument_axis(frames: int, devices: int) -> str | None:
-    """The axis of the mesh that frames are spread along between programs, where JAX knows even shares alone.
-
-    None where they do not divide evenly, and every device has them all.
-    """
-    return TIME_AXIS if devices > 1 and frames % devices == 0 else None
+def cut_shares(x: Float[Array, "batch padded_time *axes"], frames: int) -> Float[Array, "batch time *axes"]:
+    """Drop the frames that were added to fill the devices' shares."""
+    return split_time(x[:, :frames]) if is_time_split() else x
 
 
 def _devices() -> int:
