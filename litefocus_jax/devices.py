@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
 from litefocus_jax.time_axis import TIME_AXIS, cut_shares, fill_shares
 
@@ -54,6 +54,25 @@ def check_mesh(mesh: Mesh, *, windowed: bool = False) -> Mesh:
             "jax.local_devices() alone. Let each process make its own share of the prompts, as examples/many_prompts.py"
         )
     return Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,) * 2)
+
+
+def check_frames(mesh: Mesh | AbstractMesh, frames: int) -> None:
+    """Check that the devices along time all have frames of a sound.
+
+    Args:
+        mesh: the devices.
+        frames: of the sound at the network's last level.
+
+    Raises:
+        ValueError: when there are fewer of them than devices along time.
+    """
+    # With fewer, XLA's partitioner gives wrong results (jax 0.10.2, on CPUs; seen with 4 frames for 8 devices).
+    if frames < mesh.shape[TIME_AXIS]:
+        raise ValueError(
+            f"mesh has {mesh.shape[TIME_AXIS]} devices along {TIME_AXIS!r}, and at its last level the network has "
+            f"{frames} frames of this sound; expected at least as many frames: make it longer, or lay devices along "
+            f"{DATA_AXIS!r}"
+        )
 
 
 def replicate(mesh: Mesh, tree: Any) -> Any:

@@ -16,12 +16,12 @@ from litefocus_jax import generate
 from litefocus_jax.checkpoint.store import Checkpoint, Components, open_checkpoint, save_native
 from litefocus_jax.compilation_cache import use_compilation_cache
 from litefocus_jax.decoding import DecodingPlan, TilingConfig, plan_decoding, sound_blocks
-from litefocus_jax.devices import check_mesh, replicate
+from litefocus_jax.devices import check_frames, check_mesh, replicate
 from litefocus_jax.finite import require_finite
 from litefocus_jax.litefocus import LiteFocusConfig
 from litefocus_jax.memory import release_unused_memory
 from litefocus_jax.memory_needs import estimate_memory, require_memory
-from litefocus_jax.models.unet import UNet, check_levels
+from litefocus_jax.models.unet import UNet, check_levels, frames_at_last_level
 from litefocus_jax.output import AudioPipelineOutput
 from litefocus_jax.progress import progress_bar
 from litefocus_jax.request import LatentGeometry, Request, make_request
@@ -193,6 +193,8 @@ class AudioLDM2Pipeline:
             raise ValueError(f"output_type = {output_type!r}; expected 'audio' or 'latent'")
         keys, latents, tokens = inputs = self.inputs(request, latents)
         models = self.components
+        if mesh is not None:
+            check_frames(mesh, frames_at_last_level(models.unet.config, latents.shape[1]))
         run = None if run_checkpoint is None else ResumableRun(run_checkpoint, request, models, latents, mesh=mesh)
 
         compiled = self.compile_ahead(request, inputs, length=run and run.length, mesh=mesh)

@@ -7,9 +7,9 @@ import sys
 import jax
 import numpy as np
 import pytest
-from jax.sharding import Mesh
+from jax.sharding import AbstractMesh, Mesh
 
-from litefocus_jax.devices import check_mesh
+from litefocus_jax.devices import check_frames, check_mesh
 from tests.checkpoints import small_pipeline
 
 EIGHT_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
@@ -85,3 +85,10 @@ def test_what_is_no_mesh_is_refused() -> None:
 def test_an_explicit_mesh_is_left_to_the_compiler() -> None:
     explicit = jax.make_mesh((1, 1), ("data", "time"))
     assert check_mesh(explicit) == mesh((1, 1), "data", "time")
+
+
+def test_a_sound_with_fewer_frames_than_devices_is_an_error() -> None:
+    eight = AbstractMesh((1, 8), ("data", "time"))
+    check_frames(eight, 8)
+    with pytest.raises(ValueError, match=r"mesh has 8 devices along 'time', and .* 7 frames of this sound"):
+        check_frames(eight, 7)

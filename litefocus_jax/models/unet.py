@@ -220,10 +220,19 @@ def self_attention_by_level(
     return lambda level: Partial(functools.partial(attend, level), key_rng)
 
 
-def _training_frames(config: UNetConfig, level: int) -> int:
-    """Frames of a level at the training length."""
-    assert config.sample_size is not None, "check_levels refuses it"
-    frames = config.sample_size
+def frames_at_last_level(config: UNetConfig, frames: int) -> int:
+    """Frames that a latent of ``frames`` has where there are fewest."""
+    return frames_at_level(config, frames, len(config.block_out_channels) - 1)
+
+
+def frames_at_level(config: UNetConfig, frames: int, level: int) -> int:
+    """Frames that a latent of ``frames`` has at a level."""
     for _ in range(level):
         frames = (frames + bool(config.downsample_padding)) // 2
     return frames
+
+
+def _training_frames(config: UNetConfig, level: int) -> int:
+    """Frames of a level at the training length."""
+    assert config.sample_size is not None, "check_levels refuses it"
+    return frames_at_level(config, config.sample_size, level)
