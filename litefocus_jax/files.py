@@ -19,3 +19,9 @@ def written_beside(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all."""
+    with written_beside(path) as partial:
+        partial.write_text(text, encoding="utf-8")

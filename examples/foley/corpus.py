@@ -20,7 +20,7 @@ from examples.foley.kinds import KINDS
 from examples.foley.model import HOP_LENGTH, SAMPLING_RATE, TRAINING_SECONDS
 from examples.foley.sounds import random_scene, render
 from litefocus_jax.audio import log_mel_spectrogram
-from litefocus_jax.files import written_beside
+from litefocus_jax.files import write_text, written_beside
 from litefocus_jax.progress import progress_bar
 
 Split = Literal["training", "validation", "test"]
@@ -142,8 +142,7 @@ def _render_part(folder: Path, split: str, seed: int, duration_s: float, held_ou
     for name, array in (("waveforms", waveforms), ("mels", mels)):
         with written_beside(_part(folder, first, f".{name}.npy")) as partial, partial.open("wb") as file:
             np.save(file, array)
-    with written_beside(_part(folder, first, ".json")) as partial:
-        partial.write_text(json.dumps({"captions": captions, "kinds": kinds}), encoding="utf-8")
+    write_text(_part(folder, first, ".json"), json.dumps({"captions": captions, "kinds": kinds}))
 
 
 def _part(folder: Path, first: int, suffix: str) -> Path:

@@ -21,7 +21,7 @@ from examples.foley.report import LENGTHS, RESULTS, quality_table
 from examples.foley.tables import lengths_table
 from examples.foley.variants import ATTENTION, LONG
 from litefocus_jax.benchmark.report import machine
-from litefocus_jax.files import written_beside
+from litefocus_jax.files import write_text
 from litefocus_jax.pipeline import AudioLDM2Pipeline
 
 Table = Literal["attention", "long"]
@@ -123,21 +123,16 @@ def variant_at_length(text: str) -> tuple[int, str]:
 def write_card_results(folder: Path, results: dict[str, Any]) -> str:
     """Write what the model card is made of; returns its tables."""
     tables = f"{quality_table(results)}\n{lengths_table(results['lengths'])}"
-    _write(folder / RESULTS, json.dumps(results, indent=2) + "\n")
-    _write(folder / "evaluation.md", tables)
+    write_text(folder / RESULTS, json.dumps(results, indent=2) + "\n")
+    write_text(folder / "evaluation.md", tables)
     draw_lengths(folder / LENGTHS, results["lengths"])
     return tables
 
 
 def write_long(folder: Path, results: dict[str, Any]) -> str:
     """Write what docs/long_audio.md shows; returns its table."""
-    _write(folder / long_report.RESULTS, json.dumps(results, indent=2) + "\n")
+    write_text(folder / long_report.RESULTS, json.dumps(results, indent=2) + "\n")
     return long_report.write_long(results, folder)
-
-
-def _write(path: Path, text: str) -> None:
-    with written_beside(path) as partial:
-        partial.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from litefocus_jax.files import written_beside
+from litefocus_jax.files import write_text
 
 Cell = dict[str, Any]
 Figures = dict[str, Any]
@@ -36,8 +36,7 @@ class Ledger:
                 ) from error
         if lines[-1]:
             # What was cut short would spoil the line that follows it.
-            with written_beside(path) as partial:
-                partial.write_text("".join(line + "\n" for line in lines[:-1]), encoding="utf-8")
+            write_text(path, "".join(line + "\n" for line in lines[:-1]))
 
     def __contains__(self, cell: Cell) -> bool:
         return _key(cell) in self._figures

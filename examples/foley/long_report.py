@@ -15,7 +15,7 @@ import typer
 from examples.foley.evaluation import LENGTH_FIGURES
 from examples.foley.pictures import draw_lengths
 from examples.foley.tables import circumstances, lengths_table
-from litefocus_jax.files import written_beside
+from litefocus_jax.files import write_text
 
 RESULTS = "long_audio.json"
 TABLE = "long_audio.md"
@@ -33,9 +33,7 @@ def write_long(results: Mapping[str, Any], folder: Path) -> str:
         The text of the table, with what it was measured on.
     """
     text = circumstances(results) + lengths_table(results["lengths"], figures=LENGTH_FIGURES, compared="variant")
-    folder.mkdir(parents=True, exist_ok=True)
-    with written_beside(folder / TABLE) as partial:
-        partial.write_text(text, encoding="utf-8")
+    write_text(folder / TABLE, text)
     draw_lengths(folder / PICTURE, results["lengths"], figures=LENGTH_FIGURES)
     return text
 

@@ -21,7 +21,7 @@ from examples.foley.tables import NOT_MEASURED, Results, circumstances, lengths_
 from examples.foley.variants import DENSE, SYNTHESISED
 from litefocus_jax.checkpoint.modules import abstract, parameter_count
 from litefocus_jax.checkpoint.sub_models import SUB_MODELS
-from litefocus_jax.files import written_beside
+from litefocus_jax.files import write_text
 
 CARD = "MODEL_CARD.md"
 NOTES = "notes.md"
@@ -75,8 +75,7 @@ def write_card(run: Path, folder: Path, *, evaluation: Path | None = None) -> Pa
         pictures=pictures,
         notes=notes.read_text(encoding="utf-8") if notes.exists() else "",
     )
-    with written_beside(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+    write_text(path, text)
     return path
 
 

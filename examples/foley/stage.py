@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from litefocus_jax.checkpoint import safetensors_files
-from litefocus_jax.files import written_beside
+from litefocus_jax.files import write_text, written_beside
 from litefocus_jax.progress import progress_bar
 from litefocus_jax.training.journal import read_journal
 
@@ -102,8 +102,7 @@ def training_cost_s(folder: Path, name: str) -> float:
 
 def _save(stored: Path, log: Path, step: int, state: Any, entries: list[dict[str, float]]) -> None:
     arrays = {str(number): np.asarray(leaf) for number, leaf in enumerate(jax.tree.leaves(state))}
-    with written_beside(log) as partial:
-        partial.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
+    write_text(log, "".join(json.dumps(entry) + "\n" for entry in entries))
     with written_beside(stored) as partial:
         safetensors_files.write_file(partial, arrays | {_STEP: np.asarray(step)})
 

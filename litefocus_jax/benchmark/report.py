@@ -14,7 +14,7 @@ from litefocus_jax.benchmark.measure import Row
 from litefocus_jax.benchmark.stages import StageTimes
 from litefocus_jax.benchmark.start import PHASES, StartTimes
 from litefocus_jax.benchmark.workload import DECODER_VARIANT, TILES_VARIANT
-from litefocus_jax.files import written_beside
+from litefocus_jax.files import write_text, written_beside
 
 STEPS = 200  # of a whole generation, the published default
 
@@ -47,9 +47,9 @@ def _processor() -> str:
 def write_rows(folder: Path, rows: Sequence[Row], facts: dict[str, Any]) -> None:
     """Write ``bench.json`` (a list of rows), ``bench.md`` (a table) and ``machine.json``."""
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "bench.json", json.dumps([dataclasses.asdict(row) for row in rows], indent=2) + "\n")
-    _write(folder / "machine.json", json.dumps(facts, indent=2) + "\n")
-    _write(folder / "bench.md", rows_table(rows))
+    write_text(folder / "bench.json", json.dumps([dataclasses.asdict(row) for row in rows], indent=2) + "\n")
+    write_text(folder / "machine.json", json.dumps(facts, indent=2) + "\n")
+    write_text(folder / "bench.md", rows_table(rows))
 
 
 def rows_table(rows: Sequence[Row]) -> str:
@@ -79,8 +79,8 @@ def _table_line(cells: Sequence[str]) -> str:
 def write_start(folder: Path, starts: Sequence[StartTimes]) -> None:
     """Write ``start.json`` and ``start.md``."""
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "start.json", json.dumps([dataclasses.asdict(start) for start in starts], indent=2) + "\n")
-    _write(folder / "start.md", start_table(starts))
+    write_text(folder / "start.json", json.dumps([dataclasses.asdict(start) for start in starts], indent=2) + "\n")
+    write_text(folder / "start.md", start_table(starts))
 
 
 def start_table(starts: Sequence[StartTimes]) -> str:
@@ -96,8 +96,8 @@ def start_table(starts: Sequence[StartTimes]) -> str:
 def write_stages(folder: Path, stages: Sequence[StageTimes]) -> None:
     """Write ``stages.json``, ``stages.md`` and ``stages.png``, after Figure 1 of the LiteFocus paper."""
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "stages.json", json.dumps([dataclasses.asdict(stage) for stage in stages], indent=2) + "\n")
-    _write(folder / "stages.md", stages_table(stages))
+    write_text(folder / "stages.json", json.dumps([dataclasses.asdict(stage) for stage in stages], indent=2) + "\n")
+    write_text(folder / "stages.md", stages_table(stages))
     _draw_stages(folder / "stages.png", stages)
 
 
@@ -143,8 +143,3 @@ def _duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def _write(path: Path, text: str) -> None:
-    with written_beside(path) as partial:
-        partial.write_text(text, encoding="utf-8")

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from litefocus_jax.files import written_beside
+from litefocus_jax.files import write_text
 
 
 class Journal:
@@ -21,8 +21,7 @@ class Journal:
 
     def __init__(self, path: Path, *, after: int) -> None:
         kept = [json.dumps(entry) + "\n" for entry in read_journal(path) if entry["step"] <= after]
-        with written_beside(path) as partial:
-            partial.write_text("".join(kept), encoding="utf-8")
+        write_text(path, "".join(kept))
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, **entry: Any) -> None:
