@@ -133,7 +133,7 @@ def log_mel_spectrogram(
     # A single sample has nothing to reflect.
     padded = np.pad(waveform, padding, mode="reflect" if waveform.size > 1 else "edge")
     frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop_length]  # [frames, n_fft]
-    window = (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(n_fft) / n_fft)).astype(np.float32)
+    window = hann_window(n_fft)
     filters = mel_filters(sampling_rate, n_fft=n_fft, num_mels=num_mels, fmin=fmin, fmax=fmax)
     logarithms = np.empty((len(frames), num_mels), np.float32)
     for start in range(0, len(frames), _FRAMES_AT_A_TIME):
@@ -144,6 +144,11 @@ def log_mel_spectrogram(
 
 
 @functools.lru_cache(maxsize=8)
+def hann_window(n_fft: int) -> Float[np.ndarray, " n_fft"]:
+    """A periodic Hann window, float32."""
+    return (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(n_fft) / n_fft)).astype(np.float32)
+
+
 def mel_filters(
     sampling_rate: int, *, n_fft: int, num_mels: int, fmin: float, fmax: float
 ) -> Float[np.ndarray, "bins mels"]:

@@ -18,12 +18,11 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float, Float32
 
-from examples.foley.spectra import HOP_LENGTH, NUM_MELS, SAMPLING_RATE
-from litefocus_jax.audio import mel_filters
+from examples.foley.spectra import HOP_LENGTH, N_FFT, NUM_MELS, SAMPLING_RATE, filters
+from litefocus_jax.audio import hann_window
 from litefocus_jax.config import VocoderConfig
-from litefocus_jax.models.vocoder import EDGE_KERNEL_SIZE, TransposedConv1d, Vocoder
+from litefocus_jax.models.vocoder import EDGE_KERNEL_SIZE, FINAL_LEAKY_RELU_SLOPE, TransposedConv1d, Vocoder
 
-_N_FFT = 1024
 _FUNDAMENTAL_IN_HZ = SAMPLING_RATE / HOP_LENGTH
 _HARMONICS = np.arange(1, HOP_LENGTH // 2)
 _ITERATIONS = 60
@@ -36,7 +35,6 @@ _CLIPS = 400
 _EVERY_NTH_FRAME = 4
 _RIDGE = 1e-3  # share of the features' mean power
 _SILENT_POWER = 1e-5  # 50 dB below full scale: softer clips count less
-_LAST_SLOPE = 0.01  # of the leaky rectifier before a vocoder's last convolution
 
 
 def harmonic_vocoder(config: VocoderConfig, mels: Float[np.ndarray, "clips frames mels"], seed: int) -> Vocoder:
@@ -69,15 +67,15 @@ def harmonic_vocoder(config: VocoderConfig, mels: Float[np.ndarray, "clips frame
     slope = config.leaky_relu_slope
     samples = HOP_LENGTH
     for number, upsample in enumerate(vocoder.upsampler):
-        samples //= upsample.rate
         if number == 0:
             weights = _least_squares(mels, hinges, slope, seed)  # [X, H]
             share = np.arange(HOP_LENGTH, dtype=np.float32) / HOP_LENGTH
             _set_phases(upsample, [(1.0 - share) * weights, share * weights])
         else:
-            _set_phases(upsample, [_joined_signs(samples * upsample.rate, slope)])
+            _set_phases(upsample, [_joined_signs(samples, slope)])
+        samples //= upsample.rate
     last = np.zeros(vocoder.conv_post.kernel.shape, np.float32)
-    last[EDGE_KERNEL_SIZE // 2, :2] = _joined_signs(1, _LAST_SLOPE)
+    last[EDGE_KERNEL_SIZE // 2, :2] = _joined_signs(1, FINAL_LEAKY_RELU_SLOPE)
     vocoder.conv_post.kernel[...] = jnp.asarray(last)
     return vocoder
 
@@ -108,13 +106,11 @@ def harmonic_waves(mel: Float[np.ndarray, "frames mels"]) -> Float32[np.ndarray,
 @functools.cache
 def _response() -> Float32[np.ndarray, "harmonics mels"]:
     """The mels of each harmonic at amplitude 1."""
-    times = np.arange(_N_FFT) / SAMPLING_RATE
-    window = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(_N_FFT) / _N_FFT)
+    times = np.arange(N_FFT) / SAMPLING_RATE
     waves = np.exp(2j * np.pi * _FUNDAMENTAL_IN_HZ * _HARMONICS[:, None] * times)
     # The half of the spectrum with positive frequencies; a real wave has half its amplitude there.
-    spectrum = 0.5 * np.abs(np.fft.fft(window * waves, axis=1))[:, : _N_FFT // 2 + 1]
-    filters = mel_filters(SAMPLING_RATE, n_fft=_N_FFT, num_mels=NUM_MELS, fmin=0.0, fmax=SAMPLING_RATE / 2)
-    return (spectrum @ filters).astype(np.float32)
+    spectrum = 0.5 * np.abs(np.fft.fft(hann_window(N_FFT) * waves, axis=1))[:, : N_FFT // 2 + 1]
+    return (spectrum @ filters()).astype(np.float32)
 
 
 @functools.cache

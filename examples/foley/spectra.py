@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from litefocus_jax.audio import mel_filters
+from litefocus_jax.audio import hann_window, mel_filters
 
 SAMPLING_RATE = 16000
 HOP_LENGTH = 160
 NUM_MELS = 64
-_N_FFT = 1024
+N_FFT = 1024
 _QUIETEST_MEL = 1e-5  # as in litefocus_jax.audio
 _TINIEST_POWER = 1e-14  # keeps the slope of the square root finite in digital silence
 
@@ -53,8 +53,7 @@ def magnitudes(waveforms: Float[Array, "batch samples"], n_fft: int, hop: int) -
     # where the gradient of gathered indices would be a scatter, which is slow on a CPU.
     blocks = padded[:, : (frames - 1 + taps) * hop].reshape(batch, -1, hop)  # [B, N, hop]
     framed = jnp.concatenate([blocks[:, tap : tap + frames] for tap in range(taps)], axis=-1)  # [B, F, W * hop]
-    window = (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(n_fft) / n_fft)).astype(np.float32)
-    spectrum = jnp.fft.rfft(framed[..., :n_fft] * window)
+    spectrum = jnp.fft.rfft(framed[..., :n_fft] * hann_window(n_fft))
     return jnp.sqrt(jnp.square(spectrum.real) + jnp.square(spectrum.imag) + _TINIEST_POWER)
 
 
@@ -64,13 +63,17 @@ def log_mel(waveforms: Float[Array, "batch samples"]) -> Float[Array, "batch fra
 
 
 def _mels(waveforms: Float[Array, "batch samples"]) -> Float[Array, "batch frames mels"]:
-    filters = mel_filters(SAMPLING_RATE, n_fft=_N_FFT, num_mels=NUM_MELS, fmin=0.0, fmax=SAMPLING_RATE / 2)
-    return magnitudes(waveforms, _N_FFT, HOP_LENGTH) @ filters
+    return magnitudes(waveforms, N_FFT, HOP_LENGTH) @ filters()
+
+
+def filters() -> Float[np.ndarray, "bins mels"]:
+    """The mel filters of `log_mel`, for magnitudes of transforms of `N_FFT` samples."""
+    return mel_filters(SAMPLING_RATE, n_fft=N_FFT, num_mels=NUM_MELS, fmin=0.0, fmax=SAMPLING_RATE / 2)
 
 
 def log_magnitudes(waveforms: Float[Array, "batch samples"], n_fft: int, hop: int) -> Float[Array, "batch frames bins"]:
     """Natural logarithm of `magnitudes`, which bends towards a floor 79 dB below full scale."""
-    scale = n_fft / _N_FFT  # so that a noise floor is as deep at every resolution
+    scale = n_fft / N_FFT  # so that a noise floor is as deep at every resolution
     return jnp.log(magnitudes(waveforms, n_fft, hop) / scale + _QUIETEST_MAGNITUDE)
 
 
@@ -96,7 +99,7 @@ def spectral_distance(made: Float[Array, "batch samples"], real: Float[Array, "b
         found, expected = magnitudes(made, n_fft, hop), magnitudes(real, n_fft, hop)
         error = jnp.sqrt(jnp.sum(jnp.square(found - expected), axis=(1, 2)) + 1e-8)
         size = jnp.sqrt(jnp.sum(jnp.square(expected), axis=(1, 2))) + 1e-1
-        floor = _QUIETEST_MAGNITUDE * n_fft / _N_FFT
+        floor = _QUIETEST_MAGNITUDE * n_fft / N_FFT
         logarithms = jnp.abs(jnp.log(found + floor) - jnp.log(expected + floor))
         # Silence against a loud mistake would be an unbounded ratio.
         total += jnp.mean(jnp.minimum(error / size, 2.0)) + jnp.mean(logarithms)

@@ -18,7 +18,8 @@ from litefocus_jax.models import parameters
 EDGE_KERNEL_SIZE = 7
 """Width of the first and of the last convolution."""
 
-_FINAL_LEAKY_RELU_SLOPE = 0.01  # the reference falls back to PyTorch's default here, whatever the configuration says
+FINAL_LEAKY_RELU_SLOPE = 0.01
+"""Before the last convolution. The reference falls back to PyTorch's default here, whatever the configuration says."""
 
 
 def _correlate(
@@ -171,5 +172,5 @@ class Vocoder(nnx.Module):
             blocks = self.resblocks[level * blocks_per_rate : (level + 1) * blocks_per_rate]
             outputs = [block(hidden) for block in blocks]
             hidden = sum(outputs[1:], outputs[0]) / blocks_per_rate
-        hidden = self.conv_post(jax.nn.leaky_relu(hidden, _FINAL_LEAKY_RELU_SLOPE))  # [B, samples, 1]
+        hidden = self.conv_post(jax.nn.leaky_relu(hidden, FINAL_LEAKY_RELU_SLOPE))  # [B, samples, 1]
         return jnp.tanh(hidden[..., 0].astype(jnp.float32))
