@@ -15,9 +15,9 @@ from litefocus_jax.devices import DATA_AXIS, TIME_AXIS
 from litefocus_jax.generate import PartialRun
 from litefocus_jax.models.unet import UNet
 from litefocus_jax.random_model import random_model
-from litefocus_jax.request import make_request
 from litefocus_jax.resume import ResumableRun
 from tests.checkpoints import small_components, small_pipeline
+from tests.requests import request_for
 from tests.training import quick_compilation
 
 GUIDED: dict[str, Any] = {
@@ -62,20 +62,7 @@ def wide_pipeline() -> AudioLDM2Pipeline:
 
 def denoising_memory(pipe: AudioLDM2Pipeline, litefocus: LiteFocusConfig | None, mesh: Mesh | None) -> int:
     """Bytes of the temporary arrays on each device, for one long sound under guidance."""
-    request = make_request(
-        pipe.geometry,
-        pipe.components.scheduler,
-        prompt="rain",
-        negative_prompt=None,
-        audio_length_in_s=LONG_IN_S,
-        num_inference_steps=1,
-        guidance_scale=3.5,
-        num_waveforms_per_prompt=1,
-        eta=0.0,
-        seed=0,
-        scheduler=None,
-        litefocus=litefocus,
-    )
+    request = request_for(pipe, audio_length_in_s=LONG_IN_S, num_inference_steps=1, litefocus=litefocus)
     account = pipe.compile_ahead(request, pipe.inputs(request), mesh=mesh).result().memory_analysis()
     assert account is not None
     return account.temp_size_in_bytes

@@ -11,25 +11,13 @@ from litefocus_jax import LiteFocusConfig, WindowedDenoising, generate, memory, 
 from litefocus_jax.checkpoint.modules import leaves
 from litefocus_jax.estimate import TimeEstimate, estimate_memory, estimate_time
 from litefocus_jax.memory_needs import InsufficientMemoryError, MemoryEstimate, require_memory
-from litefocus_jax.request import Request, make_request
+from litefocus_jax.request import Request
 from tests.checkpoints import small_pipeline
-
-ARGUMENTS: dict[str, Any] = {
-    "negative_prompt": None,
-    "audio_length_in_s": 0.4,
-    "num_inference_steps": 4,
-    "guidance_scale": 3.5,
-    "num_waveforms_per_prompt": 1,
-    "eta": 0.0,
-    "seed": 0,
-    "scheduler": None,
-    "litefocus": None,
-}
+from tests.requests import request_for
 
 
 def request_of(prompt: Any = "rain", **changes: Any) -> Request:
-    pipe = small_pipeline()
-    return make_request(pipe.geometry, pipe.components.scheduler, prompt=prompt, **(ARGUMENTS | changes))
+    return request_for(small_pipeline(), prompt=prompt, **changes)
 
 
 def test_memory_is_the_weights_and_the_largest_stage() -> None:

@@ -22,7 +22,8 @@ from examples.foley.reconstruction import Reconstruction
 from examples.foley.variants import ATTENTION, DENSE, LONG, SCALED, SYNTHESISED, Variant
 from litefocus_jax import LiteFocusConfig, WindowedDenoising
 from litefocus_jax.models.unet import check_levels
-from litefocus_jax.request import LatentGeometry, make_request
+from litefocus_jax.request import LatentGeometry
+from tests.requests import request_with
 from tests.test_foley_judges import SMALL_CLAP
 
 RATE = 16000
@@ -196,17 +197,10 @@ def test_the_name_of_a_scaled_variant_is_that_of_another_one():
 @pytest.mark.parametrize("name", LONG)
 def test_every_variant_can_be_asked_of_the_bundled_model(name):
     geometry = LatentGeometry.from_configs(**model.CONFIGS)  # pyright: ignore
-    request = make_request(
+    request = request_with(
         geometry,
         model.scheduler_config(),
-        prompt="rain",
-        negative_prompt=None,
         audio_length_in_s=32 * model.TRAINING_SECONDS,
-        num_inference_steps=2,
-        guidance_scale=3.5,
-        num_waveforms_per_prompt=1,
-        eta=0.0,
-        seed=0,
         scheduler="dpm++",
         litefocus=LONG[name].litefocus,
         windowed=LONG[name].windowed,

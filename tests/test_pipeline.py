@@ -18,6 +18,7 @@ from litefocus_jax.decoding import TilingConfig
 from litefocus_jax.finite import NonFiniteError
 from litefocus_jax.schedulers import make_schedule
 from tests.checkpoints import tiny_checkpoint, tiny_pipeline
+from tests.requests import request_for
 from tests.tolerance import deviation
 
 # Programs of other batch sizes or loop lengths sum in another order; in standard deviations, as the parity tests.
@@ -47,7 +48,7 @@ def test_windows_in_seconds_that_see_everything_else_by_other_ways_change_nothin
 
 
 def test_a_request_gives_its_window_in_latent_frames() -> None:
-    assert _request(tiny_pipeline(), LiteFocusConfig(window_in_s=1.0)).litefocus.window_in_frames == 25
+    assert request_for(tiny_pipeline(), litefocus=LiteFocusConfig(window_in_s=1.0)).litefocus.window_in_frames == 25
 
 
 def test_a_prompt_sounds_the_same_alone_and_among_prompts_of_its_length() -> None:
@@ -106,7 +107,7 @@ def test_progress_counts_every_step() -> None:
     pipe = tiny_pipeline()
     latents = jnp.zeros((1, 4, pipe.geometry.frequencies, pipe.geometry.channels))
     schedule = make_schedule(pipe.components.scheduler, 5)
-    conditioning = generate.encode(*pipe._encode_arguments(_request(pipe)))
+    conditioning = generate.encode(*pipe._encode_arguments(request_for(pipe, guidance_scale=1.0)))
     context = generate.project_context(pipe.components.unet, conditioning, 1)
     generate.sample(
         pipe.components.unet,
@@ -292,22 +293,3 @@ def test_generation_neither_imports_torch_nor_speaks_of_it() -> None:
     command = [sys.executable, "-c", textwrap.dedent(script), str(tiny_checkpoint())]
     result = subprocess.run(command, check=True, capture_output=True, text=True)
     assert result.stderr == ""
-
-
-def _request(pipe: AudioLDM2Pipeline, litefocus: LiteFocusConfig | None = None) -> Any:
-    from litefocus_jax.request import make_request
-
-    return make_request(
-        pipe.geometry,
-        pipe.components.scheduler,
-        prompt="rain",
-        negative_prompt=None,
-        audio_length_in_s=0.2,
-        num_inference_steps=5,
-        guidance_scale=1.0,
-        num_waveforms_per_prompt=1,
-        eta=0.0,
-        seed=0,
-        scheduler=None,
-        litefocus=litefocus,
-    )

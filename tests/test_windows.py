@@ -12,10 +12,10 @@ import pytest
 
 from litefocus_jax import LiteFocusConfig, WindowedDenoising, generate
 from litefocus_jax.config import SchedulerConfig
-from litefocus_jax.request import make_request
 from litefocus_jax.schedulers import SchedulerState, initial_state, make_schedule, step
 from litefocus_jax.windows import WindowLayout, merge_windows
 from tests.checkpoints import small_pipeline
+from tests.requests import request_with
 from tests.tolerance import deviation
 
 BOTH = pytest.mark.parametrize("method", ["average", "swap"])
@@ -124,20 +124,9 @@ def denoise_arguments(frames: int) -> tuple[Any, ...]:
 
 
 def request_of(training_frames: int | None = 16, **changes: Any) -> Any:
-    arguments = {
-        "prompt": "rain",
-        "negative_prompt": None,
-        "audio_length_in_s": 0.64,
-        "num_inference_steps": 2,
-        "guidance_scale": 1.0,
-        "num_waveforms_per_prompt": 1,
-        "eta": 0.0,
-        "seed": 0,
-        "scheduler": None,
-        "litefocus": "auto",
-    }
+    arguments = {"audio_length_in_s": 0.64, "num_inference_steps": 2, "guidance_scale": 1.0, "litefocus": "auto"}
     geometry = dataclasses.replace(small_pipeline().geometry, training_frames=training_frames)
-    return make_request(geometry, small_pipeline().components.scheduler, **(arguments | changes))
+    return request_with(geometry, small_pipeline().components.scheduler, **(arguments | changes))
 
 
 def test_a_single_window_equals_the_plain_path():
