@@ -10,8 +10,10 @@ from typer.testing import CliRunner
 import litefocus_jax.training.loop
 from litefocus_jax.checkpoint.store import load_components
 from litefocus_jax.cli import app
+from litefocus_jax.cli.finetune import TrainablePart
 from litefocus_jax.litefocus import LiteFocusConfig
 from litefocus_jax.training.batches import AudioBatches
+from litefocus_jax.training.config import LOSS_MODELS
 from litefocus_jax.training.extras import import_extra
 from tests.checkpoints import small_checkpoint
 from tests.sounds import sound_folder, tone, write_metadata, write_sound
@@ -98,8 +100,9 @@ def test_options_reach_the_training(trained, data, tmp_path):
     options = "--steps 40 --batch-size 6 --gradient-accumulation 3 --learning-rate 0.5 --warmup-steps 7 -d 0.4"
     options += " --caption-dropout 0.3 --ema-decay 0.9 --clip-norm 2 --weight-decay 0.2 --dtype bfloat16 --remat"
     result = finetune(
-        data, tmp_path / "run", *options.split(), "--save-every", 9, "--seed", 5, "--litefocus", "--sparse-ratio", 0.2
-    )
+        data, tmp_path / "run", *options.split(), "--save-every", 9, "--seed", 5, "--litefocus", "--sparse-ratio", 0.2,
+        "--peak", 0.5, "--train", "unet", "--train", "language_model",
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     [config] = trained
     expected = {
@@ -108,6 +111,7 @@ def test_options_reach_the_training(trained, data, tmp_path):
         "gradient_accumulation": 3,
         "learning_rate": 0.5,
         "warmup_steps": 7,
+        "trainable": ("unet", "language_model"),
         "caption_dropout": 0.3,
         "ema_decay": 0.9,
         "clip_norm": 2.0,
@@ -119,8 +123,12 @@ def test_options_reach_the_training(trained, data, tmp_path):
         "litefocus": LiteFocusConfig(sparse_ratio=0.2),
     }
     assert {name: getattr(config, name) for name in expected} == expected
-    assert config.data.endswith("in clips of 0.4 s")
+    assert config.data.endswith("in clips of 0.4 s with a peak of 0.5")
     assert "-d 0.4 --litefocus on --sparse-ratio 0.2" in result.stderr
+
+
+def test_every_part_that_the_loss_runs_through_can_be_trained():
+    assert tuple(TrainablePart) == LOSS_MODELS
 
 
 def test_what_is_skipped_is_named_and_counted_unless_quiet(trained, tmp_path):
@@ -139,6 +147,8 @@ def test_what_is_skipped_is_named_and_counted_unless_quiet(trained, tmp_path):
     (["--learning-rate", "nan"], 1, "learning_rate = nan"),
     (["--warmup-steps", "7", "--steps", "5"], 1, "warmup_steps = 7 is more than steps = 5"),
     (["--gradient-accumulation", "3"], 1, "not a multiple of gradient_accumulation = 3"),
+    (["--train", "vae"], 2, "is not one of 'unet', 'text_encoder'"),
+    (["--peak", "2"], 2, "--peak"),
     (["-d", "0.01"], 1, "at least one latent frame, 0.04 s"),
 ])  # fmt: skip
 def test_bad_options_are_named(trained, data, tmp_path, arguments, code, message):

@@ -148,6 +148,18 @@ def test_a_short_sound_is_followed_by_silence(dataset):
     assert not clip[6400:].any()
 
 
+def test_a_clip_is_brought_to_a_peak_without_its_mean_unless_it_is_silent(tmp_path):
+    waveform = np.concatenate([0.2 + 0.1 * np.sign(tone(0.1)), np.full(1600, 1e-4)]).astype(np.float32)
+    write_sound(tmp_path / "square.wav", waveform)
+    write_metadata(tmp_path, square="a square wave")
+    [sound] = open_dataset(tmp_path).sounds
+    read = functools.partial(read_clip, sound, samples=1600, sampling_rate=RATE, peak=0.5)
+    loud, soft = read(0.0), read(0.9999)
+    assert np.abs(loud).max() == pytest.approx(0.5)
+    assert loud.mean() == pytest.approx(0.0, abs=1e-6)
+    np.testing.assert_array_equal(soft, waveform[1600:])
+
+
 def test_resampling_keeps_pitch_level_and_length(dataset):
     clip = read_clip(dataset.sounds[2], 0.5, samples=RATE, sampling_rate=RATE)
     spectrum = np.abs(np.fft.rfft(clip * np.hanning(RATE)))

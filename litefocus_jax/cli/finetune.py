@@ -1,6 +1,7 @@
 """``litefocus-jax finetune``: a folder of captioned sounds in, a model out."""
 
 import dataclasses
+import enum
 import logging
 import shlex
 from pathlib import Path
@@ -26,6 +27,16 @@ _DEFAULT_WARMUP_STEPS = 100
 _SKIPPED_SHOWN = 20
 
 
+class TrainablePart(enum.StrEnum):
+    """`litefocus_jax.training.config.LOSS_MODELS`, which takes longer to import than the help may take."""
+
+    UNET = "unet"
+    TEXT_ENCODER = "text_encoder"
+    TEXT_ENCODER_2 = "text_encoder_2"
+    PROJECTION_MODEL = "projection_model"
+    LANGUAGE_MODEL = "language_model"
+
+
 def finetune(
     data: Annotated[
         Path,
@@ -34,6 +45,10 @@ def finetune(
     *,
     model: Annotated[str, typer.Option("--model", "-m", help="Folder of the checkpoint to begin with, or a hub id.")],
     out: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Folder of the run, and of its model.")],
+    trainable: Annotated[
+        list[TrainablePart] | None,
+        typer.Option("--train", help="What is trained, the UNet unless given; may come more than once."),
+    ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Updates in all.")] = 1000,
     batch_size: Annotated[int, typer.Option(min=1, help="Clips in an update, over all devices and parts.")] = 8,
     resume: Annotated[
@@ -45,6 +60,16 @@ def finetune(
             "--duration",
             "-d",
             help="Seconds of each clip; the model's training length unless given.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    peak: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            max=1.0,
+            help="Bring every clip to this peak, without its mean; the published models learnt at 0.5. Levels are left "
+            "alone unless given.",
             rich_help_panel=_DATA,
         ),
     ] = None,
@@ -101,7 +126,7 @@ def finetune(
         bool, typer.Option("--quiet", "-q", help="Print nothing but the model's folder.", rich_help_panel=_RUN)
     ] = False,
 ) -> None:
-    """Train a model's UNet on sounds with captions.
+    """Train a model's UNet, or what --train names, on sounds with captions.
 
     OUT gets the model, a log with a line for each update, and checkpoints. Ctrl-C saves one and stops; the same command
     with --resume goes on, to the weights that an uninterrupted run ends with. All devices of this machine are used. The
@@ -126,6 +151,7 @@ def finetune(
             clip_norm=clip_norm,
             ema_decay=ema_decay,
             caption_dropout=caption_dropout,
+            trainable=tuple(dict.fromkeys(part.value for part in trainable or (TrainablePart.UNET,))),
             litefocus=litefocus_config("on" if litefocus else "off", sparse_ratio=sparse_ratio),
             dtype=dtype,
             rematerialise=remat,
@@ -142,7 +168,7 @@ def finetune(
         if not quiet:
             _print_skipped(dataset)
             messages.print(f"Loading {model}", markup=False)
-        batches, components = _load(model, dataset, config, duration)
+        batches, components = _load(model, dataset, config, duration, peak)
         config = dataclasses.replace(config, data=batches.description)
         mesh = _mesh()
         if not quiet:
@@ -162,7 +188,7 @@ def finetune(
 
 
 def _load(
-    model: str, dataset: "Dataset", config: "TrainingConfig", audio_length_in_s: float | None
+    model: str, dataset: "Dataset", config: "TrainingConfig", audio_length_in_s: float | None, peak: float | None
 ) -> "tuple[AudioBatches, Components]":
     """Open the model and the batches; what does not fit is found before weights are read."""
     from litefocus_jax.checkpoint.store import open_checkpoint
@@ -183,6 +209,7 @@ def _load(
         audio_length_in_s=audio_length_in_s,
         caption_dropout=config.caption_dropout,
         seed=config.seed,
+        peak=peak,
     )
     return batches, components
 

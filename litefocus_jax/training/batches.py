@@ -54,10 +54,12 @@ class AudioBatches:
         audio_length_in_s: of each clip, rounded up to whole latent frames; what the model was trained on unless given.
         caption_dropout: share of the clips whose caption is replaced by ``""``.
         seed: of all that is drawn.
+        peak: what the greatest sample of every clip becomes, as `read_clip` does it. AudioLDM2 was trained at 0.5
+            (``normalize_wav`` of its authors' code). None leaves levels alone, for captions that speak of them.
 
     Raises:
-        ValueError: when the length is missing or shorter than a latent frame, or models or tokenizers do not belong
-            together.
+        ValueError: when the length is missing or shorter than a latent frame, the peak is not between 0 and 1, or
+            models or tokenizers do not belong together.
         MissingExtraError: when sounds have to be resampled, and soxr is not installed.
     """
 
@@ -70,7 +72,10 @@ class AudioBatches:
         audio_length_in_s: float | None = None,
         caption_dropout: float = 0.1,
         seed: int = 0,
+        peak: float | None = None,
     ) -> None:
+        if peak is not None and not 0.0 < peak <= 1.0:
+            raise ValueError(f"peak = {peak}; expected more than 0 and at most 1, which is full scale, or None")
         geometry = LatentGeometry.from_configs(
             unet=components.unet.config, vae=components.vae.config, vocoder=components.vocoder.config
         )
@@ -82,6 +87,7 @@ class AudioBatches:
         self.batch_size = batch_size
         self.caption_dropout = caption_dropout
         self.seed = seed
+        self.peak = peak
         self._vae = components.vae
         self._vocoder_config = components.vocoder.config
         # The last row is the dropped caption's. All are padded to one length, so that one program serves all batches.
@@ -99,7 +105,9 @@ class AudioBatches:
     @property
     def description(self) -> str:
         """What decides the batches besides their size, the dropout and the seed, in a few words."""
-        return f"{len(self.dataset.sounds)} sounds ({self.dataset.digest}) in clips of {self.audio_length_in_s:g} s"
+        level = "" if self.peak is None else f" with a peak of {self.peak:g}"
+        clips = f"clips of {self.audio_length_in_s:g} s{level}"
+        return f"{len(self.dataset.sounds)} sounds ({self.dataset.digest}) in {clips}"
 
     def draw(self, index: int) -> list[DrawnClip]:
         """What chance decides about a batch, counted from 0."""
@@ -128,7 +136,7 @@ class AudioBatches:
     def mel(self, sound: Sound, place: float) -> Float[np.ndarray, "frames mel_bins"]:
         """The log-mel spectrogram of a clip, as many frames as the VAE makes latents from."""
         vocoder = self._vocoder_config
-        waveform = read_clip(sound, place, samples=self.samples, sampling_rate=self.sampling_rate)
+        waveform = read_clip(sound, place, samples=self.samples, sampling_rate=self.sampling_rate, peak=self.peak)
         mel = log_mel_spectrogram(
             waveform,
             self.sampling_rate,

@@ -140,7 +140,9 @@ def open_dataset(folder: str | Path, *, progress: bool = False) -> Dataset:
     return dataset
 
 
-def read_clip(sound: Sound, place: float, *, samples: int, sampling_rate: int) -> Float[np.ndarray, " samples"]:
+def read_clip(
+    sound: Sound, place: float, *, samples: int, sampling_rate: int, peak: float | None = None
+) -> Float[np.ndarray, " samples"]:
     """Read a part of a sound: the mean of its channels, resampled, followed by silence where the sound is shorter.
 
     Only the part is decoded, where the format can be entered in the middle.
@@ -150,6 +152,8 @@ def read_clip(sound: Sound, place: float, *, samples: int, sampling_rate: int) -
         place: where the part begins, from 0 for the sound's beginning to just below 1 for as late as it still fits.
         samples: length of the result.
         sampling_rate: of the result, in hertz.
+        peak: what the part's greatest sample becomes, after its mean is taken away; parts that are silent stay as they
+            are. None leaves the level alone.
 
     Returns:
         float32; full scale is 1.
@@ -174,9 +178,18 @@ def read_clip(sound: Sound, place: float, *, samples: int, sampling_rate: int) -
         raise ValueError(f"{sound.path} holds NaN or infinity between samples {start} and {start + wanted}")
     if sound.sampling_rate != sampling_rate:
         waveform = import_extra("soxr").resample(waveform, sound.sampling_rate, sampling_rate)
+    waveform = waveform[:samples]
+    if peak is not None:
+        waveform = _bring_to_peak(waveform, peak)
     clip = np.zeros(samples, np.float32)
-    clip[: len(waveform)] = waveform[:samples]
+    clip[: len(waveform)] = waveform
     return clip
+
+
+def _bring_to_peak(waveform: Float[np.ndarray, " samples"], peak: float) -> Float[np.ndarray, " samples"]:
+    centred = waveform - waveform.mean()
+    loudest = np.abs(centred).max()
+    return centred * (peak / loudest) if loudest >= _SILENCE else waveform
 
 
 def _check_inside(folder: Path, metadata: Path, entry: Entry) -> None:
