@@ -86,6 +86,14 @@ def test_log_mels_of_silence_have_a_finite_slope():
     assert np.isfinite(slope).all()
 
 
+def test_leaving_a_tone_out_costs_more_than_noise_beside_it():
+    chirp = jnp.zeros((1, 8000)).at[0, 2000:3600].set(tone(4500.0, 0.1))
+    assert (
+        vocoder.sound_loss(chirp + noise(1, 8000, level=0.01), chirp)[0]
+        < 0.5 * vocoder.sound_loss(jnp.zeros((1, 8000)), chirp)[0]
+    )
+
+
 def test_sound_too_short_to_reflect_is_an_error():
     with pytest.raises(ValueError, match=r"waveforms has 512 samples; expected more than 512"):
         spectra.log_mel(jnp.zeros((1, 512)))
@@ -162,9 +170,8 @@ def test_every_other_crop_has_been_through_the_autoencoder():
 def sounding():
     """A small vocoder taken apart, and crops for it."""
     waveforms, mels = clips()
-    return nnx.split(Vocoder(SMALL_VOCODER, rngs=nnx.Rngs(0)), nnx.Param, ...), vocoder.Hearing(
-        waveforms, mels, mels, BUDGET, seed=0
-    )(0)
+    crops = vocoder.Hearing(waveforms, mels, mels, BUDGET, seed=0)(0)
+    return nnx.split(Vocoder(SMALL_VOCODER, rngs=nnx.Rngs(0)), nnx.Param, ...), crops
 
 
 def test_amplitudes_of_harmonics_are_those_of_a_chord():

@@ -32,8 +32,9 @@ from litefocus_jax.models.vocoder import Vocoder
 
 _RECONSTRUCTED_CLIPS = 1500
 
-_SPECTRAL_LEARNING_RATE = 5e-4
-_ADVERSARIAL_LEARNING_RATE = 3e-4
+# Ten times as much makes the bank of harmonics forget its tones within a hundred updates.
+_SPECTRAL_LEARNING_RATE = 5e-5
+_ADVERSARIAL_LEARNING_RATE = 3e-5
 _ADVERSARIAL_BETAS = (0.8, 0.99)  # HiFi-GAN's
 _MEL_WEIGHT = 3.0
 _SPECTRAL_WEIGHT = 1.0
