@@ -50,7 +50,8 @@ PAIRS: Mapping[str, tuple[Callable[..., tuple[str, str]], Callable[..., float]]]
 """Each parameter with what makes two captions of it, and with the measure that should be higher for the second."""
 
 LENGTH_FIGURES = ("frechet", "right", "clap", "seconds")
-"""What is measured at every length: the last one is how long a sound takes."""
+"""What is compared at every length: the last one is how long a sound takes."""
+_RIGHT_OF = ("right_of_one", "right_of_two")
 
 # So that no draw of one thing has to do with a draw of another.
 _PAIRS, _PAIR_NOISE, _LENGTH_NOISE = 1, 2, 3
@@ -131,7 +132,8 @@ class Evaluation:
         Returns:
             What `report` makes tables of: ``config``; the figures ``unseen`` and ``reconstruction``; under ``pairs``,
             for each parameter, the shares of pairs in the right order, ``generated`` and ``synthesised``; and under
-            ``lengths`` a row for each variant and multiple with `LENGTH_FIGURES`. All but the first three are spreads
+            ``lengths`` a row for each variant and multiple with `LENGTH_FIGURES`, and with ``right`` split by
+            captions of one kind and of two. All but the first three are spreads
             over seeds. A figure that some seed lacks is None: the Frechet distance of few sounds, the time where
             nothing was generated, or a batch only.
 
@@ -222,14 +224,7 @@ class Evaluation:
 
     def _unseen(self) -> Figures:
         corpus, count = self._first_clips(), self.config.unseen
-        logits, kinds = hear(self.judges.classifier, corpus.mels[:count]).logits, corpus.kinds[:count]
-        right, single = all_named(logits, kinds), np.array([len(asked) == 1 for asked in kinds])
-        return {
-            "right": float(right.mean()),
-            "right_of_one": _mean(right[single]),
-            "right_of_two": _mean(right[~single]),
-            "kinds": share_named(logits, kinds),
-        }
+        return _found(hear(self.judges.classifier, corpus.mels[:count]).logits, corpus.kinds[:count])
 
     def _reconstruction(self) -> Figures:
         components = self.pipeline.components
@@ -273,8 +268,7 @@ class Evaluation:
             distance = frechet_distance(Gaussian.of(heard.embeddings), self.reference(multiple))
         return {
             "frechet": distance,
-            "right": float(all_named(heard.logits, kinds).mean()),
-            "kinds": share_named(heard.logits, kinds),
+            **_found(heard.logits, kinds),
             "clap": float(clap_scores(self.judges.clap, self.judges.tokenizer, captions, mels).mean()),
             "seconds": seconds,
         }
@@ -292,7 +286,7 @@ def _length_rows(found: Sequence[tuple[Cell, Figures]]) -> list[dict[str, Any]]:
         {
             "variant": variant,
             "multiple": multiple,
-            **{name: _spread([figures[name] for figures in seeds]) for name in LENGTH_FIGURES},
+            **{name: _spread([figures.get(name) for figures in seeds]) for name in (*LENGTH_FIGURES, *_RIGHT_OF)},
         }
         for (variant, multiple), seeds in grouped.items()
     ]
@@ -309,6 +303,17 @@ def _pairs_summary(found: Sequence[tuple[Cell, Figures]], parameter: str) -> dic
         return dataclasses.asdict(Spread.of(values))
 
     return {of: spread(of) for of in ("generated", SYNTHESISED)}
+
+
+def _found(logits: Float[np.ndarray, "sounds kinds"], kinds: Sequence[Sequence[int]]) -> Figures:
+    """How often the classifier finds what was asked for: everything, and the kinds one by one."""
+    right, single = all_named(logits, kinds), np.array([len(asked) == 1 for asked in kinds])
+    return {
+        "right": float(right.mean()),
+        "right_of_one": _mean(right[single]),
+        "right_of_two": _mean(right[~single]),
+        "kinds": share_named(logits, kinds),
+    }
 
 
 def _in_order(values: Sequence[float]) -> float:

@@ -154,6 +154,8 @@ def quality_table(results: Results) -> str:
             spread_text(dense, "right", ".1%"),
             f"at least {_GOALS['held out']:.0%}",
         ],
+        ["the same, captions of one kind", spread_text(dense, "right_of_one", ".1%"), ""],
+        ["the same, captions of two kinds (both found)", spread_text(dense, "right_of_two", ".1%"), ""],
         ["the same captions, synthesised", spread_text(real, "right", ".1%"), ""],
     ]
     for parameter, measure in (("pitch", "spectral centroid"), ("speed", "onset rate")):
