@@ -28,10 +28,10 @@ is nearer than that.
 """
 
 # What is quieter need not be right; without these, the exact depth of silence would be most of what is learnt. A tone
-# at full scale has a magnitude of 256 for the window of 1024, and a mel of about 10: 68 and 74 dB above.
-_QUIETEST_MAGNITUDE = 1e-1
-_QUIETEST_LEARNT_MEL = 2e-3
-_MASKED_SHARE = 0.01
+# at full scale has a magnitude of 256 for the window of 1024, and a mel of about 10: 74 and 80 dB above.
+_QUIETEST_MAGNITUDE = 5e-2
+_QUIETEST_LEARNT_MEL = 1e-3
+_MASKED_SHARE = 0.003
 
 
 def magnitudes(waveforms: Float[Array, "batch samples"], n_fft: int, hop: int) -> Float[Array, "batch frames bins"]:
@@ -73,7 +73,7 @@ def filters() -> Float[np.ndarray, "bins mels"]:
 
 
 def log_magnitudes(waveforms: Float[Array, "batch samples"], n_fft: int, hop: int) -> Float[Array, "batch frames bins"]:
-    """Natural logarithm of `magnitudes`, which bends towards a floor 68 dB below full scale."""
+    """Natural logarithm of `magnitudes`, which bends towards a floor 74 dB below full scale."""
     scale = n_fft / N_FFT  # so that a noise floor is as deep at every resolution
     return jnp.log(magnitudes(waveforms, n_fft, hop) / scale + _QUIETEST_MAGNITUDE)
 
@@ -88,7 +88,7 @@ def log_distance(
 ) -> Float[Array, ""]:
     """Absolute difference of logarithms in nepers (8.7 dB): its mean, plus its mean weighted by magnitude.
 
-    The logarithms bend towards a floor 40 dB below the loudest of a sound: what is loud hides what is so much softer.
+    The logarithms bend towards a floor 50 dB below the loudest of a sound: what is loud hides what is so much softer.
     A tone fills few bins and silence the rest. By the plain mean alone it is cheaper to leave the tone out than to make
     it with a little noise around; weighted by the greater of the two magnitudes, what can be heard counts.
 

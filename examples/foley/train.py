@@ -86,7 +86,7 @@ BUDGETS = {
         decoders=DecoderBudget(
             autoencoder_steps=3_000,
             autoencoder_batch=8,
-            vocoder_steps=11_000,
+            vocoder_steps=12_000,
             adversarial_steps=0,
             vocoder_batch=4,
         ),

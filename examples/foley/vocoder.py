@@ -32,9 +32,10 @@ from litefocus_jax.models.vocoder import Vocoder
 
 _RECONSTRUCTED_CLIPS = 1500
 
-# Ten times as much makes the bank of harmonics forget its tones within a hundred updates.
-_SPECTRAL_LEARNING_RATE = 5e-5
-_ADVERSARIAL_LEARNING_RATE = 3e-5
+# A sixth of it keeps the tones of the bank of harmonics, and the noise around them. At this rate both go within a hundred
+# updates, and the tones come back.
+_SPECTRAL_LEARNING_RATE = 3e-4
+_ADVERSARIAL_LEARNING_RATE = 1e-4
 _ADVERSARIAL_BETAS = (0.8, 0.99)  # HiFi-GAN's
 _MEL_WEIGHT = 3.0
 _SPECTRAL_WEIGHT = 1.0
