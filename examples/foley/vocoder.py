@@ -32,8 +32,8 @@ from litefocus_jax.models.vocoder import Vocoder
 
 _RECONSTRUCTED_CLIPS = 1500
 
-# A sixth of it keeps the tones of the bank of harmonics, and the noise around them. At this rate both go within a hundred
-# updates, and the tones come back.
+# A sixth of it keeps the tones of the bank of harmonics, and with them the noise that it makes. From half of it up, the
+# distances rise for a hundred updates before they fall.
 _SPECTRAL_LEARNING_RATE = 3e-4
 _ADVERSARIAL_LEARNING_RATE = 1e-4
 _ADVERSARIAL_BETAS = (0.8, 0.99)  # HiFi-GAN's
