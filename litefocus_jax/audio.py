@@ -143,12 +143,12 @@ def log_mel_spectrogram(
     return logarithms
 
 
-@functools.lru_cache(maxsize=8)
 def hann_window(n_fft: int) -> Float[np.ndarray, " n_fft"]:
     """A periodic Hann window, float32."""
     return (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(n_fft) / n_fft)).astype(np.float32)
 
 
+@functools.lru_cache(maxsize=8)
 def mel_filters(
     sampling_rate: int, *, n_fft: int, num_mels: int, fmin: float, fmax: float
 ) -> Float[np.ndarray, "bins mels"]:

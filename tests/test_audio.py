@@ -163,6 +163,11 @@ def test_log_mel_has_a_frame_for_every_hop_of_any_sound(samples):
     np.testing.assert_allclose(mel, np.log(1e-5), rtol=1e-6)
 
 
+def test_mel_filters_are_computed_once_for_all_clips():
+    settings = {"n_fft": 1024, "num_mels": 64, "fmin": 0.0, "fmax": 8000.0}
+    assert audio.mel_filters(16000, **settings) is audio.mel_filters(16000, **settings)
+
+
 def test_mel_filters_refuse_frequencies_past_half_the_sampling_rate():
     with pytest.raises(ValueError, match="fmax = 8000; expected 0 <= fmin < fmax <= 4000 Hz"):
         audio.log_mel_spectrogram(SOUND, 8000)
