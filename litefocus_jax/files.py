@@ -22,6 +22,6 @@ def written_beside(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all."""
+    """Write a text file in UTF-8, whole or not at all; folders on the way are made."""
     with written_beside(path) as partial:
         partial.write_text(text, encoding="utf-8")

@@ -51,7 +51,7 @@ PAIRS: Mapping[str, tuple[Callable[..., tuple[str, str]], Callable[..., float]]]
 
 LENGTH_FIGURES = ("frechet", "right", "clap", "seconds")
 """What is compared at every length: the last one is how long a sound takes."""
-_RIGHT_OF = ("right_of_one", "right_of_two")
+_PARTS_OF_RIGHT = ("right_of_one", "right_of_two")  # which the card shows of one length alone
 
 # So that no draw of one thing has to do with a draw of another.
 _PAIRS, _PAIR_NOISE, _LENGTH_NOISE = 1, 2, 3
@@ -133,9 +133,8 @@ class Evaluation:
             What `report` makes tables of: ``config``; the figures ``unseen`` and ``reconstruction``; under ``pairs``,
             for each parameter, the shares of pairs in the right order, ``generated`` and ``synthesised``; and under
             ``lengths`` a row for each variant and multiple with `LENGTH_FIGURES`, and with ``right`` split by
-            captions of one kind and of two. All but the first three are spreads
-            over seeds. A figure that some seed lacks is None: the Frechet distance of few sounds, the time where
-            nothing was generated, or a batch only.
+            captions of one kind and of two. All but the first three are spreads over seeds. A figure that some seed
+            lacks is None: the Frechet distance of few sounds, the time where nothing was generated, or a batch only.
 
         Raises:
             ValueError: when something is to be skipped that is not measured anyway.
@@ -286,7 +285,7 @@ def _length_rows(found: Sequence[tuple[Cell, Figures]]) -> list[dict[str, Any]]:
         {
             "variant": variant,
             "multiple": multiple,
-            **{name: _spread([figures.get(name) for figures in seeds]) for name in (*LENGTH_FIGURES, *_RIGHT_OF)},
+            **{name: _spread([figures.get(name) for figures in seeds]) for name in (*LENGTH_FIGURES, *_PARTS_OF_RIGHT)},
         }
         for (variant, multiple), seeds in grouped.items()
     ]

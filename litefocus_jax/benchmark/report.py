@@ -46,7 +46,6 @@ def _processor() -> str:
 
 def write_rows(folder: Path, rows: Sequence[Row], facts: dict[str, Any]) -> None:
     """Write ``bench.json`` (a list of rows), ``bench.md`` (a table) and ``machine.json``."""
-    folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "bench.json", json.dumps([dataclasses.asdict(row) for row in rows], indent=2) + "\n")
     write_text(folder / "machine.json", json.dumps(facts, indent=2) + "\n")
     write_text(folder / "bench.md", rows_table(rows))
@@ -78,7 +77,6 @@ def _table_line(cells: Sequence[str]) -> str:
 
 def write_start(folder: Path, starts: Sequence[StartTimes]) -> None:
     """Write ``start.json`` and ``start.md``."""
-    folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "start.json", json.dumps([dataclasses.asdict(start) for start in starts], indent=2) + "\n")
     write_text(folder / "start.md", start_table(starts))
 
@@ -95,7 +93,6 @@ def start_table(starts: Sequence[StartTimes]) -> str:
 
 def write_stages(folder: Path, stages: Sequence[StageTimes]) -> None:
     """Write ``stages.json``, ``stages.md`` and ``stages.png``, after Figure 1 of the LiteFocus paper."""
-    folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "stages.json", json.dumps([dataclasses.asdict(stage) for stage in stages], indent=2) + "\n")
     write_text(folder / "stages.md", stages_table(stages))
     _draw_stages(folder / "stages.png", stages)
