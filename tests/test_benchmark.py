@@ -4,14 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from litefocus_jax.benchmark.measure import Plan, Row, units_of_progress
 from litefocus_jax.benchmark.report import rows_table, stages_table, write_rows, write_stages
 from litefocus_jax.benchmark.stages import StageTimes
 from litefocus_jax.benchmark.workload import Workload
-from litefocus_jax.cli import app
 from litefocus_jax.litefocus import LiteFocusConfig
+from tests.command_line import run
 
 ROW_KEYS = ["variant", "duration_s", "seconds_per_call", "spread", "ratio_to_peer", "peak_bytes", "compile_s"]
 
@@ -79,7 +78,7 @@ def test_stages_are_drawn_and_tabled(tmp_path: Path) -> None:
 
 def test_bench_measures_a_tiny_model_and_its_stages(tmp_path: Path) -> None:
     arguments = ["--config=tiny", "--durations=0.4", "--variants=linear", "--rounds=2", "--stages"]
-    result = CliRunner().invoke(app, ["bench", *arguments, "-o", str(tmp_path / "report")])
+    result = run("bench", *arguments, "-o", tmp_path / "report")
     assert result.exit_code == 0, result.output
     (row,) = json.loads((tmp_path / "report" / "bench.json").read_text())
     assert row["variant"] == "linear"
@@ -99,7 +98,7 @@ def test_bench_measures_a_tiny_model_and_its_stages(tmp_path: Path) -> None:
     ],
 )
 def test_bad_options_are_refused(arguments: list[str], message: str) -> None:
-    result = CliRunner().invoke(app, ["bench", *arguments])
+    result = run("bench", *arguments)
     assert result.exit_code == 2
     assert message in " ".join(result.output.replace("│", "").split())
 
@@ -107,7 +106,7 @@ def test_bad_options_are_refused(arguments: list[str], message: str) -> None:
 def test_bench_measures_the_decoder_against_diffusers(tmp_path: Path) -> None:
     pytest.importorskip("diffusers")
     arguments = ["--config=tiny", "--durations=0.4", "--part=decoder", "--against=diffusers", "--rounds=1"]
-    result = CliRunner().invoke(app, ["bench", *arguments, "-o", str(tmp_path / "report")])
+    result = run("bench", *arguments, "-o", tmp_path / "report")
     assert result.exit_code == 0, result.output
     rows = json.loads((tmp_path / "report" / "bench.json").read_text())
     assert [row["variant"] for row in rows] == ["decoder", "diffusers"]
@@ -116,7 +115,7 @@ def test_bench_measures_the_decoder_against_diffusers(tmp_path: Path) -> None:
 
 def test_bench_measures_decoding_in_tiles_to_a_file(tmp_path: Path) -> None:
     arguments = ["--config=tiny", "--durations=0.4", "--part=tiles", "--rounds=1"]
-    result = CliRunner().invoke(app, ["bench", *arguments, "-o", str(tmp_path / "report")])
+    result = run("bench", *arguments, "-o", tmp_path / "report")
     assert result.exit_code == 0, result.output
     (row,) = json.loads((tmp_path / "report" / "bench.json").read_text())
     assert row["variant"] == "tiles"
@@ -127,7 +126,7 @@ def test_bench_measures_decoding_in_tiles_to_a_file(tmp_path: Path) -> None:
 
 def test_bench_times_the_start_of_new_processes(tmp_path: Path) -> None:
     arguments = ["--config=tiny", "--durations=0.4", "--rounds=1", "--start"]
-    result = CliRunner().invoke(app, ["bench", *arguments, "-o", str(tmp_path / "report")])
+    result = run("bench", *arguments, "-o", tmp_path / "report")
     assert result.exit_code == 0, result.output
     (start,) = json.loads((tmp_path / "report" / "start.json").read_text())
     assert list(start["seconds"]) == ["imported", "loaded", "sampling starts", "first step done"]

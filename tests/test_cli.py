@@ -1,93 +1,28 @@
 """The command line, with a small fake in place of the pipeline; `test_pipeline` makes real sound."""
 
 import dataclasses
-import functools
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import get_args
 
-import numpy as np
 import pytest
 import soundfile
-from typer.testing import CliRunner
 
-import litefocus_jax.checkpoint.store
 import litefocus_jax.cli
 import litefocus_jax.pipeline
-from litefocus_jax.checkpoint.rules import CheckpointError
-from litefocus_jax.checkpoint.store import open_checkpoint
-from litefocus_jax.cli import app
 from litefocus_jax.cli.console import logger
 from litefocus_jax.cli.destinations import file_names, slug
-from litefocus_jax.cli.init import init
-from litefocus_jax.config import UNetConfig
 from litefocus_jax.decoding import TilingConfig
 from litefocus_jax.litefocus import LiteFocusConfig
-from litefocus_jax.pipeline import AudioPipelineOutput
-from litefocus_jax.random_model import SIZES, published_config
 from tests.checkpoints import tiny_checkpoint
-
-
-class FakePipeline:
-    """Remembers how it was called, and makes a tenth of a second of a quiet tone for every sound."""
-
-    def __init__(self):
-        self.opened = []
-        self.loaded = []
-        self.calls = []
-        self.decoded = []
-
-    def open_checkpoint(self, model):
-        if model == "broken":
-            raise CheckpointError("2 tensors are missing:\n  unet.conv_in.weight [8, 8, 3, 3]")
-        self.opened.append(model)
-        return open_tiny()
-
-    def from_checkpoint(self, checkpoint, *, dtype=None):
-        self.loaded.append(dtype)
-        return self
-
-    def __call__(self, prompts, **arguments):
-        self.calls.append((prompts, arguments))
-        if "interrupt" in prompts[0]:
-            raise KeyboardInterrupt
-        if "explode" in prompts[0]:
-            raise RuntimeError(prompts[0])
-        count = len(prompts) * arguments["num_waveforms_per_prompt"]
-        return AudioPipelineOutput(np.zeros((count, 3, 8, 4), np.float32), 16000)
-
-    def decode_blocks(self, latents, audio_length_in_s=None, *, progress=True):
-        self.decoded.append((audio_length_in_s, progress))
-        yield from np.full((4, 400), 0.1, np.float32)
-
-
-@functools.cache
-def open_tiny():
-    return open_checkpoint(tiny_checkpoint())
+from tests.command_line import FakePipeline, generate, run, written
 
 
 @pytest.fixture
 def fake(monkeypatch, tmp_path):
-    pipeline = FakePipeline()
-    monkeypatch.setattr(litefocus_jax.pipeline, "AudioLDM2Pipeline", pipeline)
-    monkeypatch.setattr(litefocus_jax.checkpoint.store, "open_checkpoint", pipeline.open_checkpoint)
-    monkeypatch.chdir(tmp_path)
-    return pipeline
-
-
-def run(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def generate(*arguments):
-    return run("generate", "-m", "model", *arguments)
-
-
-def written(folder="."):
-    return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
+    return FakePipeline.put_in_place(monkeypatch, tmp_path)
 
 
 def test_help_is_instant_and_imports_nothing_heavy():
@@ -328,12 +263,6 @@ def test_quiet_prints_the_files_alone(fake):
     assert fake.decoded == [(None, False)]
 
 
-def test_self_attentions_of_the_published_model_are_those_of_the_paper():
-    config = UNetConfig.from_dict(published_config("audioldm2", "unet"))
-    assert config.self_attentions_per_level == (0, 20, 20, 24)
-    assert LiteFocusConfig().levels == (1,)
-
-
 def test_the_real_pipeline_makes_sound_and_picture(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = "-d 0.4 --steps 2 -o rain.flac --spectrogram rain.png"
@@ -359,40 +288,3 @@ def test_long_sound_goes_to_its_file_in_tiles(tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     assert soundfile.info("rain.wav").frames == sum(sizes) == 54400
     assert len(sizes) > 1
-
-
-def test_info_shows_a_checkpoint_without_reading_its_weights(monkeypatch):
-    monkeypatch.setattr("litefocus_jax.checkpoint.rules.convert", None)
-    result = run("info", tiny_checkpoint())
-    assert result.exit_code == 0, result.output
-    for part in (
-        "native checkpoint",
-        "text_encoder_2",
-        "float32",
-        "DDIMScheduler (ddim)",
-        "16000 Hz",
-        "trained on 0.64 s",
-        " 0.64 s  dense attention",
-        " 5.12 s  same frequency\n",
-        " 10.24 s  same frequency within 0.64 s and 10% of all tokens",
-    ):
-        assert part in result.stdout
-
-
-def test_info_of_something_else_is_an_error(tmp_path):
-    result = run("info", tmp_path / "missing")
-    assert result.exit_code == 1
-    assert "missing" in result.stderr
-
-
-def test_init_offers_every_size_of_the_library():
-    [choices] = [get_args(get_args(hint)[0]) for name, hint in init.__annotations__.items() if name == "size"]
-    assert choices == SIZES
-
-
-def test_init_writes_a_checkpoint_that_info_reads(tmp_path):
-    assert run("init", tmp_path / "model").exit_code == 0
-    assert run("info", tmp_path / "model").exit_code == 0
-    again = run("init", tmp_path / "model")
-    assert again.exit_code == 1
-    assert "--overwrite" in again.stderr

@@ -4,24 +4,18 @@ from pathlib import Path
 
 import pytest
 
-import litefocus_jax.checkpoint.store
-import litefocus_jax.pipeline
 from litefocus_jax import RunCheckpoint, WindowedDenoising, memory_needs
 from litefocus_jax.cli.dry_run import duration
 from litefocus_jax.resume import ResumableRun
 from tests.checkpoints import small_checkpoint
-from tests.test_cli import FakePipeline, generate, run, written
+from tests.command_line import FakePipeline, generate, run, written
 
 REAL = ("-d", "0.4", "--steps", "4", "-o", "rain.wav")
 
 
 @pytest.fixture
 def fake(monkeypatch, tmp_path):
-    pipeline = FakePipeline()
-    monkeypatch.setattr(litefocus_jax.pipeline, "AudioLDM2Pipeline", pipeline)
-    monkeypatch.setattr(litefocus_jax.checkpoint.store, "open_checkpoint", pipeline.open_checkpoint)
-    monkeypatch.chdir(tmp_path)
-    return pipeline
+    return FakePipeline.put_in_place(monkeypatch, tmp_path)
 
 
 def generate_for_real(*arguments):

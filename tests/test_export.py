@@ -7,15 +7,14 @@ from pathlib import Path
 import jax.numpy as jnp
 import pytest
 from safetensors import safe_open
-from typer.testing import CliRunner
 
 from litefocus_jax.checkpoint import export, modules
 from litefocus_jax.checkpoint.export import save_diffusers
 from litefocus_jax.checkpoint.rules import CheckpointError
 from litefocus_jax.checkpoint.store import Components, load_components, save_native
 from litefocus_jax.checkpoint.sub_models import SUB_MODELS
-from litefocus_jax.cli import app
 from tests.checkpoints import tiny_checkpoint
+from tests.command_line import run
 from tests.stored_models import assert_same_model, change_json, tiny_diffusers_checkpoint
 
 
@@ -32,7 +31,7 @@ def exported(components: Components, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def run_export(*arguments: object):
-    return CliRunner().invoke(app, ["export", *map(str, arguments)])
+    return run("export", *arguments)
 
 
 def stored_types(path: Path) -> set[str]:

@@ -5,17 +5,16 @@ import signal
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 import litefocus_jax.training.loop
 from litefocus_jax.checkpoint.store import load_components
-from litefocus_jax.cli import app
 from litefocus_jax.cli.finetune import TrainablePart
 from litefocus_jax.litefocus import LiteFocusConfig
 from litefocus_jax.training.batches import AudioBatches
 from litefocus_jax.training.config import LOSS_MODELS
 from litefocus_jax.training.extras import import_extra
 from tests.checkpoints import small_checkpoint
+from tests.command_line import run
 from tests.sounds import sound_folder, tone, write_metadata, write_sound
 from tests.stored_models import assert_same_model
 
@@ -28,8 +27,7 @@ def data(tmp_path_factory) -> Path:
 
 
 def finetune(data, out, *arguments):
-    command = ["finetune", data, "-m", small_checkpoint(), "-o", out, *arguments]
-    return CliRunner().invoke(app, [str(argument) for argument in command])
+    return run("finetune", data, "-m", small_checkpoint(), "-o", out, *arguments)
 
 
 @pytest.fixture(scope="module")

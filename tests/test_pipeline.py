@@ -48,7 +48,9 @@ def test_windows_in_seconds_that_see_everything_else_by_other_ways_change_nothin
 
 
 def test_a_request_gives_its_window_in_latent_frames() -> None:
-    assert request_for(tiny_pipeline(), litefocus=LiteFocusConfig(window_in_s=1.0)).litefocus.window_in_frames == 25
+    litefocus = request_for(tiny_pipeline(), litefocus=LiteFocusConfig(window_in_s=1.0)).litefocus
+    assert litefocus is not None
+    assert litefocus.window_in_frames == 25
 
 
 def test_a_prompt_sounds_the_same_alone_and_among_prompts_of_its_length() -> None:

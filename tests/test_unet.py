@@ -11,7 +11,7 @@ import pytest
 from litefocus_jax.config import UNetConfig
 from litefocus_jax.litefocus import LiteFocusConfig
 from litefocus_jax.models.unet import UNet
-from litefocus_jax.random_model import random_model
+from litefocus_jax.random_model import published_config, random_model
 
 CONFIG = dataclasses.replace(
     UNetConfig.tiny(),
@@ -113,3 +113,9 @@ def test_bfloat16_weights_give_a_bfloat16_prediction_near_the_exact_one():
 def test_a_prompt_of_another_width_is_refused():
     with pytest.raises(ValueError, match=r"shape \(2, 3, 7\); expected 16 features"):
         build().project_context(jnp.zeros((2, 3, 7)), jnp.zeros((2, 5, 24)))
+
+
+def test_self_attentions_of_the_published_model_are_those_of_the_paper():
+    config = UNetConfig.from_dict(published_config("audioldm2", "unet"))
+    assert config.self_attentions_per_level == (0, 20, 20, 24)
+    assert LiteFocusConfig().levels == (1,)
