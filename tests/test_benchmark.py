@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from litefocus_jax.benchmark.measure import Plan, Row, units_of_progress
+from litefocus_jax.benchmark.measure import Plan, Row, measure, units_of_progress
 from litefocus_jax.benchmark.report import rows_table, stages_table, write_rows, write_stages
 from litefocus_jax.benchmark.stages import StageTimes
 from litefocus_jax.benchmark.workload import Workload
@@ -66,6 +66,15 @@ def test_a_table_of_decodings_speaks_of_no_steps() -> None:
     assert rows_table([Row("decoder", 40.0, 30.0, 0.1, 1.5, 2 * 10**9, 9.0)]).splitlines()[-1] == (
         "| 40 s | decoder | 30 | 0.1 | 1.50x | 2.00 GB | 9.0 s |"
     )
+
+
+def test_durations_that_are_measured_together_share_their_rounds() -> None:
+    plan = Plan((0.4, 0.8), variants=("dense",), config="tiny", rounds=2, together=True)
+    told: list[str] = []
+    rows = [row for rows in measure(plan, told.append) for row in rows]
+    assert [row.duration_s for row in rows] == [0.4, 0.8]
+    assert told == ["0.4 s: dense", "0.8 s: dense", "0.4, 0.8 s: round 1 of 2", "0.4, 0.8 s: round 2 of 2"]
+    assert units_of_progress(plan) == len(told)
 
 
 def test_stages_are_drawn_and_tabled(tmp_path: Path) -> None:

@@ -35,6 +35,8 @@ class Plan:
         dtype: floating-point type of weights and computation.
         rounds: calls of each variant, after one to warm up.
         part: what is timed; the decoder has one variant.
+        together: keep the workers of all durations at once, so that their calls too are made in turns: for comparing
+            durations with each other. It takes the memory of all of them.
     """
 
     durations: tuple[float, ...]
@@ -45,6 +47,12 @@ class Plan:
     dtype: str = "float32"
     rounds: int = 5
     part: Part = "unet"
+    together: bool = False
+
+    @property
+    def groups(self) -> tuple[tuple[float, ...], ...]:
+        """The durations whose calls are made in turns."""
+        return (self.durations,) if self.together else tuple((duration_s,) for duration_s in self.durations)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -169,22 +177,27 @@ def measure(plan: Plan, on_progress: Callable[[str], None] = lambda description:
         ChildProcessError: when a worker fails.
         FileNotFoundError: when the peer's worker is not at hand.
     """
-    for duration_s in plan.durations:
-        with _workers(plan.workloads(duration_s), lambda w: on_progress(f"{w.duration_s:g} s: {w.variant}")) as workers:
+    for group in plan.groups:
+        workloads = [workload for duration_s in group for workload in plan.workloads(duration_s)]
+        of_group = ", ".join(f"{duration_s:g}" for duration_s in group)
+        with _workers(workloads, lambda w: on_progress(f"{w.duration_s:g} s: {w.variant}")) as workers:
             for number in range(plan.rounds):
-                on_progress(f"{duration_s:g} s: round {number + 1} of {plan.rounds}")
+                on_progress(f"{of_group} s: round {number + 1} of {plan.rounds}")
                 for worker in workers:
                     worker.call()
-            peaks = {worker.workload.variant: worker.finish() for worker in workers}
-            yield _rows(plan, duration_s, workers, peaks)
+            for duration_s in group:
+                of_duration = [worker for worker in workers if worker.workload.duration_s == duration_s]
+                yield _rows(plan, duration_s, of_duration)
 
 
 def units_of_progress(plan: Plan) -> int:
     """How often `measure` reports progress."""
-    return sum(len(plan.workloads(duration_s)) + plan.rounds for duration_s in plan.durations)
+    return sum(len(plan.workloads(duration_s)) for duration_s in plan.durations) + len(plan.groups) * plan.rounds
 
 
-def _rows(plan: Plan, duration_s: float, workers: list[_Worker], peaks: dict[str, int]) -> list[Row]:
+def _rows(plan: Plan, duration_s: float, workers: list[_Worker]) -> list[Row]:
+    """End the workers of a duration, and say what they measured."""
+    peaks = {worker.workload.variant: worker.finish() for worker in workers}
     medians = {worker.workload.variant: statistics.median(worker.seconds) for worker in workers}
     rows = []
     for name in plan.names:

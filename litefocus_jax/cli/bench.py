@@ -72,6 +72,12 @@ def bench(
         ),
     ] = "unet",
     rounds: Annotated[int, typer.Option(min=1, help="Calls of each variant, in turns, after one to warm up.")] = 5,
+    together: Annotated[
+        bool,
+        typer.Option(
+            "--together", help="Call in turns at all durations too, to compare them; takes the memory of all at once."
+        ),
+    ] = False,
     stages: Annotated[bool, typer.Option("--stages", help="Also split a whole generation into its stages.")] = False,
     start: Annotated[
         bool, typer.Option("--start", help="Instead, time new processes until their first denoising step is done.")
@@ -115,13 +121,14 @@ def bench(
             dtype=dtype or ("float32" if jax.default_backend() == "cpu" else "bfloat16"),
             rounds=rounds,
             part=part,
+            together=together,
         )
         if start:
             _bench_start(plan, folder)
             return
         rows = []
         facts = machine() | {"config": plan.config, "model": plan.model, "dtype": plan.dtype}
-        facts |= {"part": plan.part, "rounds": plan.rounds}
+        facts |= {"part": plan.part, "rounds": plan.rounds, "together": plan.together}
         with described_progress_bar(units_of_progress(plan)) as on_progress:
             for new_rows in measure(plan, on_progress):
                 rows += new_rows
