@@ -33,8 +33,8 @@ class TilingConfig:
     margin_in_s: float = 1.0
     sample_tiles: int = 16
     sample_in_s: float = 32.0
-    keys_in_s: float = 80.0
-    passes: int = 2
+    keys_in_s: float = 20.0
+    passes: int = 1
 
     def __post_init__(self) -> None:
         for name in ("tile_in_s", "sample_in_s", "keys_in_s"):
