@@ -25,7 +25,7 @@ def _mapped(shared: dict, blocks: jax.Array) -> jax.Array:
 
 def test_results_are_those_of_map() -> None:
     shared, blocks = _inputs()
-    np.testing.assert_allclose(map_in_place(_mix, shared, blocks), _mapped(shared, blocks), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(map_in_place(_mix, shared, blocks), _mapped(shared, blocks), rtol=1e-6)
 
 
 def test_gradients_reach_the_blocks_and_what_they_share() -> None:
@@ -33,7 +33,7 @@ def test_gradients_reach_the_blocks_and_what_they_share() -> None:
         jax.grad(lambda shared, blocks, run=run: jnp.sum(run(shared, blocks) ** 2), argnums=(0, 1))(*_inputs())
         for run in (lambda shared, blocks: map_in_place(_mix, shared, blocks), _mapped)
     ]
-    jax.tree.map(lambda ours, expected: np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=2e-6), *gradients)
+    jax.tree.map(lambda ours, expected: np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6), *gradients)
 
 
 def test_equal_runs_of_blocks_see_their_own_entries_in_value_and_gradient() -> None:
