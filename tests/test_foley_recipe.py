@@ -131,15 +131,15 @@ def test_batches_depend_on_their_number_alone_and_hold_captions_of_their_clips()
         assert text in known or text == ""
 
 
-def test_captions_of_two_sounds_are_drawn_twice_as_often() -> None:
+def test_captions_of_two_sounds_are_drawn_four_times_as_often() -> None:
     pipe = AudioLDM2Pipeline.from_pretrained(tiny_checkpoint())
     corpus = dataclasses.replace(small_corpus(), kinds=((0,), (1, 2), (3,), (4,)))
     latents = np.zeros((CLIPS, 4, 2, 4), np.float16)
-    drawn = LatentClips(pipe.components, corpus, latents, latents, seed=0).by_length // CAPTIONS_PER_CLIP
-    assert np.bincount(drawn).tolist() == [CAPTIONS_PER_CLIP * times for times in (1, 2, 1, 1)]
+    drawn = LatentClips(pipe.components, corpus, latents, latents, seed=0).order.captions // CAPTIONS_PER_CLIP
+    assert np.bincount(drawn).tolist() == [CAPTIONS_PER_CLIP * times for times in (1, 4, 1, 1)]
 
 
-@pytest.mark.parametrize("part", ["unet", "vocoder"])
+@pytest.mark.parametrize("part", ["text", "unet", "vocoder"])
 def test_training_a_model_further_changes_the_named_part_alone(
     part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,7 +151,14 @@ def test_training_a_model_further_changes_the_named_part_alone(
     def longer_vocoder(*_: Any, trained: Any, **__: Any) -> Any:
         return doubled(trained)
 
-    others = {"train_diffusion": longer_diffusion, "train_vocoder": longer_vocoder}
+    def longer_reading(components: Components, *_: Any, **__: Any) -> Components:
+        return dataclasses.replace(components, text_encoder_2=doubled(components.text_encoder_2))
+
+    others = {
+        "train_diffusion": longer_diffusion,
+        "train_vocoder": longer_vocoder,
+        "train_reading": longer_reading,
+    }
     for name, replacement in others.items():
         monkeypatch.setattr(train, name, replacement)
     monkeypatch.setattr(train, "make_corpus", lambda *_, **__: small_corpus())
@@ -161,7 +168,7 @@ def test_training_a_model_further_changes_the_named_part_alone(
     before, after = load_components(tiny_checkpoint(), "float32"), load_components(folder, "float32")
     for name in ("unet", "vocoder", "vae", "text_encoder_2"):
         expected = getattr(before, name)
-        if name == part:
+        if name == {"text": "text_encoder_2"}.get(part, part):
             expected = doubled(expected)
         found, wanted = to_numpy(getattr(after, name)), to_numpy(expected)
         # What is stored has half precision.

@@ -15,7 +15,7 @@ from litefocus_jax.litefocus import LiteFocusConfig
 from litefocus_jax.models.vae import LatentDistribution
 from litefocus_jax.training.config import TrainingConfig, average_decay_at, learning_rate_at
 from litefocus_jax.training.extras import MissingExtraError, import_extra
-from litefocus_jax.training.losses import draw
+from litefocus_jax.training.losses import draw, shifted_timesteps
 from litefocus_jax.training.state import TrainingState, apply_gradient, first_state, initial_state
 from litefocus_jax.training.step import Figures
 from tests.checkpoints import small_components
@@ -101,6 +101,21 @@ def test_timesteps_are_uniform_over_the_schedule():
     assert len(counts) == 10
     assert counts.min() > 300
     assert counts.max() < 500
+
+
+def test_shifted_timesteps_come_more_often_the_noisier_they_are():
+    even = jnp.arange(1000)
+    moved = np.asarray(shifted_timesteps(even, 1000, 3.0))
+    assert (moved.min(), moved.max()) == (0, 999)
+    # As many lie beyond 750 of 1000 as beyond 500 before, and the clean half keeps a quarter.
+    assert np.mean(moved >= 750) == pytest.approx(0.5, abs=0.002)
+    assert np.mean(moved < 500) == pytest.approx(0.25, abs=0.002)
+    np.testing.assert_array_equal(shifted_timesteps(even, 1000, 1.0), even)
+
+
+def test_a_timestep_shift_changes_the_loss():
+    _, figures = update_once(timestep_shift=4.0)
+    assert abs(figures.loss - reference()[1].loss) > 1e-4
 
 
 def test_the_learning_rate_rises_in_a_line_and_falls_along_a_cosine():

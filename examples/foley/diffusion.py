@@ -8,6 +8,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from examples.foley.corpus import CAPTIONS_PER_CLIP, Corpus
+from examples.foley.lengths import LengthOrder
 from litefocus_jax.checkpoint.opened import Components
 from litefocus_jax.files import written_beside
 from litefocus_jax.models.vae import VAE, LatentDistribution
@@ -24,7 +25,9 @@ TRAINABLE = ("unet", "text_encoder_2", "language_model", "projection_model")
 BATCH_SIZE = 16
 _LEARNING_RATE = 8e-4
 _CAPTION_DROPOUT = 0.1
-_REPEATS_OF_TWO = 2
+# Measured as the loss with an empty caption less that with the own: words count 20 times as much at 975 as at 375.
+_TIMESTEP_SHIFT = 2.5
+_REPEATS_OF_TWO = 4
 _ENCODED_AT_ONCE = 16
 
 
@@ -53,6 +56,7 @@ def train_diffusion(
         warmup_steps=min(200, max(1, steps // 20)),
         ema_decay=0.999,
         caption_dropout=_CAPTION_DROPOUT,
+        timestep_shift=_TIMESTEP_SHIFT,
         trainable=TRAINABLE,
         seed=seed,
         save_every=200,
@@ -85,12 +89,8 @@ def encoded(vae: VAE, corpus: Corpus, folder: Path, *, progress: bool = True) ->
 class LatentClips:
     """Batches of clips with their captions, for `litefocus_jax.training.loop.train`.
 
-    A prompt's length moves the positions of the vectors that GPT-2 generates, and of a batch's captions the longest
-    counts. If batches were drawn at large, the model would only know the positions behind long captions. Each batch
-    therefore has a longest length of its own, that of a random caption, and holds captions up to it.
-
-    Captions of two sounds are drawn twice as often as those of one: they are the hardest to learn, and the corpus holds
-    each combination only a few times.
+    Captions of two sounds are drawn four times as often as those of one: they are the hardest to learn, and the corpus
+    holds each combination only a few times.
 
     Args:
         components: gives the tokenizers.
@@ -111,16 +111,12 @@ class LatentClips:
         self.clap, self.t5 = tokenize(clap, [*captions, ""]), tokenize(t5, [*captions, ""])
         lengths = self.t5.attention_mask.sum(axis=1)[:-1]
         repeats = np.repeat([_REPEATS_OF_TWO if len(kinds) > 1 else 1 for kinds in corpus.kinds], CAPTIONS_PER_CLIP)
-        by_length = np.argsort(lengths, kind="stable")
-        self.by_length = np.repeat(by_length, repeats[by_length])
-        self.lengths = lengths[self.by_length]
+        self.order = LengthOrder(lengths, repeats)
 
     def batch(self, index: int) -> NamedBatch:
         """The clips of one update, drawn from the seed and its number alone."""
         generator = np.random.default_rng([self.seed, index])
-        longest = self.lengths[generator.integers(len(self.lengths))]
-        candidates = self.by_length[: np.searchsorted(self.lengths, longest, side="right")]
-        captions = candidates[generator.integers(len(candidates), size=BATCH_SIZE)]
+        captions = self.order.draw(generator, BATCH_SIZE)
         clips = captions // CAPTIONS_PER_CLIP
         rows = np.where(generator.random(BATCH_SIZE) < _CAPTION_DROPOUT, -1, captions)
         latents = LatentDistribution(*(jnp.asarray(part[clips], jnp.float32) for part in (self.mean, self.logvar)))

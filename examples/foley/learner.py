@@ -83,8 +83,8 @@ def optimiser(
 
 def begin(weights: Any, transformation: optax.GradientTransformation) -> Learner:
     """A learner that has learnt nothing yet."""
-    # A copy: weights and average are donated together, and may not share memory.
-    average = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), weights)
+    # Copies: updates take over the memory of both, which they may share neither with one another nor with the caller.
+    weights, average = (jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), weights) for _ in range(2))
     return Learner(weights, average, transformation.init(weights), jnp.zeros((), jnp.int32))
 
 

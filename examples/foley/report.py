@@ -34,6 +34,7 @@ STAGES = {
     "vocoder against critics": "decoders/vocoder_adversarial.jsonl",
     "classifier (judges only)": "classifier/classifier.jsonl",
     "CLAP": "clap/clap.jsonl",
+    "T5, GPT-2, projection, on captions": "reading/reading.jsonl",
     "UNet, T5, GPT-2, projection": "diffusion/run/log.jsonl",
 }
 """Every stage of training with its log in the folder of the run."""

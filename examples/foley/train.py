@@ -1,9 +1,11 @@
 """The recipe of the bundled model: ``python -m examples.foley.train RUN``.
 
 One command goes through every stage: render the clips, train the VAE, the vocoder, the classifier that judges, CLAP,
-and the UNet with its text encoders. RUN keeps it all; an interrupted run goes on when the command is given again.
+T5 and GPT-2 on captions, and then these with the UNet. RUN keeps it all; an interrupted run goes on when the command is
+given again.
 
-``--continue-from MODEL`` trains parts of a finished model further: the UNet with its text encoders, or the vocoder.
+``--continue-from MODEL`` trains parts of a finished model further: the text encoders on captions, the UNet with its
+text encoders, or the vocoder.
 """
 
 import dataclasses
@@ -27,6 +29,7 @@ from examples.foley.corpus import make_corpus
 from examples.foley.diffusion import BATCH_SIZE, train_diffusion
 from examples.foley.learner import DecoderBudget
 from examples.foley.model import CONFIGS, save_tokenizers, scheduler_config
+from examples.foley.reading import train_reading
 from examples.foley.vocoder import train_vocoder
 from litefocus_jax.checkpoint import safetensors_files
 from litefocus_jax.checkpoint.modules import to_numpy
@@ -48,6 +51,7 @@ class Budget:
         decoders: of the VAE and the vocoder.
         clap_steps: updates of CLAP.
         classifier_steps: updates of the classifier.
+        reading_steps: updates of T5, GPT-2 and the projection on captions alone.
         diffusion_steps: updates of the UNet and the text encoders.
     """
 
@@ -55,12 +59,14 @@ class Budget:
     decoders: DecoderBudget
     clap_steps: int
     classifier_steps: int
+    reading_steps: int
     diffusion_steps: int
 
 
 class Part(enum.StrEnum):
     """What of a finished model can be trained further."""
 
+    TEXT = "text"
     UNET = "unet"
     VOCODER = "vocoder"
 
@@ -78,6 +84,7 @@ BUDGETS = {
         ),
         clap_steps=6,
         classifier_steps=6,
+        reading_steps=4,
         diffusion_steps=4,
     ),
     # Hours on two cores: the bundled model.
@@ -92,6 +99,7 @@ BUDGETS = {
         ),
         clap_steps=700,
         classifier_steps=3_500,
+        reading_steps=3_000,
         diffusion_steps=6_000,
     ),
 }
@@ -132,6 +140,7 @@ def train_model(run: Path, budget: Budget, *, seed: int = 0, progress: bool = Tr
         tokenizer_2=tokenizer_2,
         dtype="float32",
     )
+    components = train_reading(components, run / "reading", steps=budget.reading_steps, seed=seed, progress=progress)
     components = train_diffusion(
         components, corpus, run / "diffusion", steps=budget.diffusion_steps, seed=seed, progress=progress
     )
@@ -153,7 +162,8 @@ def train_further(
         run: folder of the run, another one than the model's own.
         source: folder or name of the model.
         budget: its clips and the updates of the parts count.
-        parts: what is trained; the UNet comes with the text encoders.
+        parts: what is trained; the UNet comes with the text encoders. After the text encoders alone, the UNet does not
+            know yet what they say.
         seed: of the clips; chance in training follows the next number, so as not to repeat the first training.
         progress: draw bars.
 
@@ -171,6 +181,8 @@ def train_further(
             corpus, components.vae, run / "decoders", budget.decoders, trained=components.vocoder, **chance
         )
         components = dataclasses.replace(components, vocoder=vocoder)
+    if Part.TEXT in parts:
+        components = train_reading(components, run / "reading", steps=budget.reading_steps, **chance)
     if Part.UNET in parts:
         steps = budget.diffusion_steps
         components = train_diffusion(components, corpus, run / "diffusion", steps=steps, **chance)

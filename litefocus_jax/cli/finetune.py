@@ -94,6 +94,13 @@ def finetune(
         float,
         typer.Option(help="Of the moving average of the weights, which is the model.", rich_help_panel=_OPTIMISER),
     ] = 0.999,
+    timestep_shift: Annotated[
+        float,
+        typer.Option(
+            help="How much more often noisy timesteps are drawn than clean ones; 1 draws all alike.",
+            rich_help_panel=_OPTIMISER,
+        ),
+    ] = 1.0,
     litefocus: Annotated[
         bool, typer.Option("--litefocus", help="Sparse attention in training.", rich_help_panel=_COMPUTATION)
     ] = False,
@@ -151,6 +158,7 @@ def finetune(
             clip_norm=clip_norm,
             ema_decay=ema_decay,
             caption_dropout=caption_dropout,
+            timestep_shift=timestep_shift,
             trainable=tuple(dict.fromkeys(part.value for part in trainable or (TrainablePart.UNET,))),
             litefocus=litefocus_config("on" if litefocus else "off", sparse_ratio=sparse_ratio),
             dtype=dtype,

@@ -24,7 +24,7 @@ _WHOLE_NUMBERS = {
     "keep": 1,
 }
 _SHARES = ("adam_beta_1", "adam_beta_2", "ema_decay", "caption_dropout")
-_POSITIVE = ("learning_rate", "adam_epsilon", "clip_norm")
+_POSITIVE = ("learning_rate", "adam_epsilon", "clip_norm", "timestep_shift")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,8 @@ class TrainingConfig:
         caption_dropout: share of the clips whose caption is ``""``, without which guidance has nothing to steer away
             from. The source of the batches drops them.
         trainable: the sub-models that are trained, out of `LOSS_MODELS`.
+        timestep_shift: how much more often noisy timesteps are drawn than clean ones; 1 draws all alike, see
+            `litefocus_jax.training.losses.shifted_timesteps`.
         litefocus: sparse self-attention in training, or None for dense. Every update draws its tokens anew. `train`
             takes a window in seconds; `update` takes it in latent frames.
         dtype: floating-point type of the computation.
@@ -80,6 +82,7 @@ class TrainingConfig:
     ema_decay: float = 0.999
     caption_dropout: float = 0.1
     trainable: tuple[str, ...] = ("unet",)
+    timestep_shift: float = 1.0
     litefocus: LiteFocusConfig | None = None
     dtype: Dtype = "float32"
     rematerialise: bool = False

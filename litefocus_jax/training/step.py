@@ -99,6 +99,7 @@ def _update_on_one_device(
             litefocus=config.litefocus,
             litefocus_key=jax.random.fold_in(key, _LITEFOCUS_NUMBER),
             rematerialise=config.rematerialise,
+            timestep_shift=config.timestep_shift,
         )
 
     value_and_gradient = jax.value_and_grad(loss)
