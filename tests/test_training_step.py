@@ -106,7 +106,7 @@ def test_timesteps_are_uniform_over_the_schedule():
 def test_shifted_timesteps_come_more_often_the_noisier_they_are():
     even = jnp.arange(1000)
     moved = np.asarray(shifted_timesteps(even, 1000, 3.0))
-    assert (moved.min(), moved.max()) == (0, 999)
+    assert 0 <= moved.min() < moved.max() == 999
     # As many lie beyond 750 of 1000 as beyond 500 before, and the clean half keeps a quarter.
     assert np.mean(moved >= 750) == pytest.approx(0.5, abs=0.002)
     assert np.mean(moved < 500) == pytest.approx(0.25, abs=0.002)

@@ -102,6 +102,21 @@ BUDGETS = {
         reading_steps=3_000,
         diffusion_steps=6_000,
     ),
+    # An hour and a half on two cores, with one part on each: what the bundled model was last trained further by.
+    "further": Budget(
+        clips=24_576,
+        decoders=DecoderBudget(
+            autoencoder_steps=3_000,
+            autoencoder_batch=8,
+            vocoder_steps=20_000,
+            adversarial_steps=0,
+            vocoder_batch=4,
+        ),
+        clap_steps=700,
+        classifier_steps=3_500,
+        reading_steps=3_000,
+        diffusion_steps=3_600,
+    ),
 }
 
 

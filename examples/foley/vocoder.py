@@ -35,6 +35,8 @@ _RECONSTRUCTED_CLIPS = 1500
 # A sixth of it keeps the tones of the bank of harmonics, and with them the noise that it makes. From half of it up, the
 # distances rise for a hundred updates before they fall.
 _SPECTRAL_LEARNING_RATE = 3e-4
+# A trained vocoder has no bank of harmonics left to lose.
+_FURTHER_LEARNING_RATE = 6e-4
 _ADVERSARIAL_LEARNING_RATE = 1e-4
 _ADVERSARIAL_BETAS = (0.8, 0.99)  # HiFi-GAN's
 _MEL_WEIGHT = 3.0
@@ -122,10 +124,11 @@ def train_vocoder(
     begun = harmonic_vocoder(model.VOCODER_CONFIG, corpus.mels, seed) if trained is None else trained
     graph, initial, statistics = nnx.split(begun, nnx.Param, ...)
 
+    learning_rate = _SPECTRAL_LEARNING_RATE if trained is None else _FURTHER_LEARNING_RATE
     transformation = optimiser(
         budget.vocoder_steps,
-        _SPECTRAL_LEARNING_RATE,
-        last_share=_ADVERSARIAL_LEARNING_RATE / _SPECTRAL_LEARNING_RATE if budget.adversarial_steps else 0.0,
+        learning_rate,
+        last_share=_ADVERSARIAL_LEARNING_RATE / learning_rate if budget.adversarial_steps else 0.0,
     )
     learner: Learner = run_stage(
         folder,
