@@ -25,7 +25,7 @@ TRAINABLE = ("unet", "text_encoder_2", "language_model", "projection_model")
 BATCH_SIZE = 16
 _LEARNING_RATE = 8e-4
 _CAPTION_DROPOUT = 0.1
-# Measured as the loss with an empty caption less that with the own: words count 20 times as much at 975 as at 375.
+# What a caption takes off the loss, it takes off at noisy timesteps: there it is decided what is heard.
 _TIMESTEP_SHIFT = 2.5
 _REPEATS_OF_TWO = 4
 _ENCODED_AT_ONCE = 16
