@@ -1,7 +1,7 @@
 """Training of T5, GPT-2 and the projection to read, on captions alone: before the UNet listens to them.
 
-From the loss of the UNet alone, which costs a hundred times as much, these encoders learn slowly to keep two sounds of
-one caption apart. Here questions about the scene are asked of what they make of its caption: what is heard first and
+From the loss of the UNet alone, which costs far more, these encoders learn slowly to keep two sounds of one caption
+apart. Here questions about the scene are asked of what they make of its caption: what is heard first and
 second, how both lie in time, and what is said of each. Answers are looked up by attention and read off by a linear map,
 as the UNet does it; what asks is thrown away.
 

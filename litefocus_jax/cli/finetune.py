@@ -97,7 +97,7 @@ def finetune(
     timestep_shift: Annotated[
         float,
         typer.Option(
-            help="How much more often noisy timesteps are drawn than clean ones; 1 draws all alike.",
+            help="How many times as often as evenly the noisiest timesteps are drawn; 1 draws all alike.",
             rich_help_panel=_OPTIMISER,
         ),
     ] = 1.0,

@@ -52,8 +52,8 @@ class TrainingConfig:
         caption_dropout: share of the clips whose caption is ``""``, without which guidance has nothing to steer away
             from. The source of the batches drops them.
         trainable: the sub-models that are trained, out of `LOSS_MODELS`.
-        timestep_shift: how much more often noisy timesteps are drawn than clean ones; 1 draws all alike, see
-            `litefocus_jax.training.losses.shifted_timesteps`.
+        timestep_shift: how many times as often as evenly the noisiest timesteps are drawn, and the cleanest as many
+            times less often; see `litefocus_jax.training.losses.shifted_timesteps`.
         litefocus: sparse self-attention in training, or None for dense. Every update draws its tokens anew. `train`
             takes a window in seconds; `update` takes it in latent frames.
         dtype: floating-point type of the computation.

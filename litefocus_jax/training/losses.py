@@ -92,8 +92,6 @@ def shifted_timesteps(timesteps: Int[Array, "*shape"], num_timesteps: int, shift
         num_timesteps: length of the noise schedule.
         shift: 1 changes nothing; less than 1 moves them towards the clean end.
     """
-    if shift == 1.0:
-        return timesteps
     share = (timesteps + 0.5) / num_timesteps  # the middle of a timestep, so that no rounding can reach the end
     moved = shift * share / (1.0 + (shift - 1.0) * share)
     return jnp.floor(moved * num_timesteps).astype(timesteps.dtype)
