@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from examples.foley import redrawn
 from examples.foley.classifier import hear
 from examples.foley.corpus import make_corpus
 from examples.foley.evaluation import SHIPPED_JUDGES, Judges
@@ -14,7 +15,7 @@ from examples.foley.model import CONFIGS, TRAINING_SECONDS, scheduler_config
 from litefocus_jax.checkpoint.bundled import BUNDLED_MODEL, FOLDER
 from litefocus_jax.checkpoint.modules import leaves
 from litefocus_jax.checkpoint.rules import CheckpointError
-from litefocus_jax.checkpoint.store import open_checkpoint
+from litefocus_jax.checkpoint.store import load_components, open_checkpoint
 from litefocus_jax.pipeline import AudioLDM2Pipeline
 
 
@@ -67,3 +68,18 @@ def test_its_judges_name_unseen_sounds_of_one_kind(tmp_path: Path):
     right = all_named(logits, [corpus.kinds[number] for number in of_one])
     assert len(right) >= 20
     assert right.mean() >= 0.9
+
+
+def test_clips_that_its_unet_redraws_stay_where_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(redrawn, "_SCHEDULES", (40, 7))
+    monkeypatch.setattr(redrawn, "_BATCH_SIZE", 2)
+    components = load_components(BUNDLED_MODEL, "float32")
+    corpus = make_corpus(tmp_path, "test", 4, workers=1, progress=False)
+    drawn = redrawn.redrawn(components, corpus, tmp_path, clips=4, progress=False)
+    mels = np.asarray(corpus.mels, np.float32)
+    distances = np.abs(np.asarray(drawn, np.float32)[:, None] - mels[None]).mean(axis=(2, 3))
+    assert distances.argmin(axis=1).tolist() == [0, 1, 2, 3]
+    assert distances.diagonal().min() > 0.02
+    monkeypatch.setattr(redrawn, "AudioLDM2Pipeline", lambda _: pytest.fail("drawn again"))
+    again = redrawn.redrawn(components, corpus, tmp_path, clips=4, progress=False)
+    assert np.array_equal(drawn, again)

@@ -159,10 +159,27 @@ def test_sound_and_mel_of_a_crop_belong_together():
     np.testing.assert_allclose(found[:, 4:-4], crops.mel[:, 4:-4], atol=0.02)
 
 
-def test_every_other_crop_has_been_through_the_autoencoder():
+def test_three_crops_of_four_are_as_the_unet_draws_them():
     waveforms, mels = clips()
-    crops = vocoder.Hearing(waveforms, mels, np.full_like(mels, 7.0), BUDGET, seed=0)(0)
-    assert [bool((mel == 7.0).all()) for mel in crops.mel] == [False, True]
+    budget = dataclasses.replace(BUDGET, vocoder_batch=5)
+    crops = vocoder.Hearing(waveforms, mels, np.full_like(mels, 7.0), budget, seed=0)(0)
+    assert [bool((mel == 7.0).all()) for mel in crops.mel] == [False, True, True, True, False]
+
+
+def test_an_orthogonal_update_moves_all_directions_of_a_kernel_alike():
+    generator = np.random.default_rng(0)
+    weights = {"kernel": jnp.zeros((3, 8, 6)), "bias": jnp.zeros(6), "one_channel": jnp.zeros((3, 8, 1))}
+    gradients = jax.tree.map(lambda leaf: jnp.asarray(generator.normal(size=leaf.shape), jnp.float32), weights)
+    gradients["kernel"] *= jnp.array([100.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+    transformation = optimiser(100, 1e-2, orthogonal=True)
+    changed = learn(begin(weights, transformation), gradients, transformation).weights
+    stretches = np.linalg.svd(np.asarray(changed["kernel"]).reshape(24, 6), compute_uv=False)
+    assert stretches.max() < 2.0 * stretches.min()
+    # The first change of AdamW is as long for every number, and against its gradient.
+    for name in ("bias", "one_channel"):
+        lengths = -np.asarray(changed[name] * jnp.sign(gradients[name]))
+        np.testing.assert_allclose(lengths, lengths.max(), rtol=1e-3)
+        assert lengths.max() > 0.0
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,13 @@ from flax import nnx
 from typer.testing import CliRunner
 
 from examples.foley import clap, classifier, evaluate, evaluation, generation, long_report, model, pictures, report
-from examples.foley.evaluation import LENGTH_FIGURES, Evaluation, Judges
+from examples.foley.evaluation import Evaluation, Judges
 from examples.foley.generation import EvaluationConfig, batch_size, generated
 from examples.foley.ledger import Ledger
 from examples.foley.listening import EarConfig
 from examples.foley.measures import Spread
 from examples.foley.reconstruction import Reconstruction
+from examples.foley.summaries import LENGTH_FIGURES
 from examples.foley.variants import ATTENTION, DENSE, LONG, SCALED, SYNTHESISED, Variant
 from litefocus_jax import LiteFocusConfig, WindowedDenoising
 from litefocus_jax.models.unet import check_levels
@@ -83,7 +84,7 @@ def test_generated_sounds_come_in_the_order_of_their_captions():
     pipeline, captions = Singer(), ["a b c", "a", "a b", "a b c d", "ab"]
     config = EvaluationConfig(batch=2)
     made = generated(pipeline, captions, [(0, n) for n in range(5)], config, seconds=0.1)  # pyright: ignore
-    sounds = made.waveforms
+    sounds = made.outputs
     assert sounds.shape == (5, 1600)
     np.testing.assert_array_equal(sounds[:, 0], [len(text) for text in captions])
     noise = [np.random.default_rng((0, n)).standard_normal((3, 2, 1))[0, 0, 0] for n in range(5)]
@@ -127,6 +128,7 @@ SMALL = EvaluationConfig(
 def small_evaluation(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> tuple[Singer, Evaluation]:
     losses = Reconstruction(**{field.name: 1.0 for field in dataclasses.fields(Reconstruction)})
     monkeypatch.setattr(evaluation, "measure_reconstruction", lambda vae, vocoder, mels: losses)
+    monkeypatch.setattr(evaluation, "decoded", lambda vae, latents: np.zeros((len(latents), 256, 64), np.float32))
     monkeypatch.setattr(evaluation, "clap_scores", lambda towers, tokenizer, texts, mels: np.full(len(mels), 0.25))
     full = classifier.ClassifierConfig(ear=EarConfig.tiny())
     judges = Judges(
@@ -140,8 +142,9 @@ def test_an_evaluation_measures_everything_once(tmp_path, monkeypatch):
     monkeypatch.setattr(generation, "_FEWEST_FOR_DISTANCE", 2)
     pipeline, measured = small_evaluation(tmp_path, monkeypatch)
     results = measured.run()
-    # Two batches of two for pairs and seeds; two batches of one for lengths, seeds and variants.
-    assert len(pipeline.batches) == 2 * 2 * 2 + 2 * 2 * 2 * len(ATTENTION)
+    # Two batches of two for pairs and seeds; two batches of one for log-mels and for lengths, seeds and variants.
+    assert len(pipeline.batches) == 2 * 2 * 2 + 2 * 2 + 2 * 2 * 2 * len(ATTENTION)
+    assert [options["output_type"] for options in pipeline.options].count("latent") == 2 * 2
     rows = {(row["variant"], row["multiple"]): row for row in results["lengths"]}
     assert rows.keys() == {(variant, multiple) for variant in (SYNTHESISED, *ATTENTION) for multiple in (1, 2)}
     assert rows["dense", 2]["clap"] == {"mean": 0.25, "deviation": 0.0, "count": 2}
@@ -149,6 +152,7 @@ def test_an_evaluation_measures_everything_once(tmp_path, monkeypatch):
     assert rows["dense", 2]["seconds"]["count"] == 2
     assert rows[SYNTHESISED, 2]["seconds"] is None
     assert set(results["pairs"]["speed"]) == {"generated", SYNTHESISED}
+    assert results["drawn"]["right"]["count"] == 2
     pipeline, again = small_evaluation(tmp_path, monkeypatch)
     assert again.run() == results
     assert pipeline.batches == []

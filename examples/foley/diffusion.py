@@ -1,5 +1,6 @@
 """Training of the UNet and of the text encoders it listens to, by the library's own training loop."""
 
+import dataclasses
 from pathlib import Path
 
 import jax
@@ -23,16 +24,37 @@ from litefocus_jax.training.step import DATA_AXIS
 # T5 and GPT-2 have no other source of weights; CLAP is trained before, against sound, and stays as it is.
 TRAINABLE = ("unet", "text_encoder_2", "language_model", "projection_model")
 BATCH_SIZE = 16
-_LEARNING_RATE = 8e-4
 _CAPTION_DROPOUT = 0.1
-# What a caption takes off the loss, it takes off at noisy timesteps: there it is decided what is heard.
-_TIMESTEP_SHIFT = 2.5
-_REPEATS_OF_TWO = 4
 _ENCODED_AT_ONCE = 16
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DiffusionBudget:
+    """How long the UNet and the text encoders are trained, and on what mostly.
+
+    Attributes:
+        steps: updates of `BATCH_SIZE` clips.
+        learning_rate: at its highest.
+        timestep_shift: towards noisy timesteps. What a caption takes off the loss, it takes off there, where it is
+            decided what is heard.
+        repeats_of_two: how many times as often as one of one kind a caption of two is drawn. They are the hardest to
+            learn, and the corpus holds each combination only a few times.
+    """
+
+    steps: int
+    learning_rate: float = 8e-4
+    timestep_shift: float = 2.5
+    repeats_of_two: int = 4
+
+
 def train_diffusion(
-    components: Components, corpus: Corpus, folder: Path, *, steps: int, seed: int = 0, progress: bool = True
+    components: Components,
+    corpus: Corpus,
+    folder: Path,
+    budget: DiffusionBudget,
+    *,
+    seed: int = 0,
+    progress: bool = True,
 ) -> Components:
     """Train until all steps are done, from where an earlier call was interrupted.
 
@@ -40,7 +62,7 @@ def train_diffusion(
         components: the model, with its VAE, vocoder and CLAP trained and the rest random.
         corpus: of the training split.
         folder: of this stage.
-        steps: updates of `BATCH_SIZE` clips.
+        budget: how long.
         seed: of the weights' training.
         progress: draw bars.
 
@@ -48,15 +70,15 @@ def train_diffusion(
         The model with the moving average of the trained weights.
     """
     mean, logvar = encoded(components.vae, corpus, folder, progress=progress)
-    source = LatentClips(components, corpus, mean, logvar, seed=seed)
+    source = LatentClips(components, corpus, mean, logvar, seed=seed, repeats_of_two=budget.repeats_of_two)
     config = TrainingConfig(
-        steps=steps,
+        steps=budget.steps,
         batch_size=BATCH_SIZE,
-        learning_rate=_LEARNING_RATE,
-        warmup_steps=min(200, max(1, steps // 20)),
+        learning_rate=budget.learning_rate,
+        warmup_steps=min(200, max(1, budget.steps // 20)),
         ema_decay=0.999,
         caption_dropout=_CAPTION_DROPOUT,
-        timestep_shift=_TIMESTEP_SHIFT,
+        timestep_shift=budget.timestep_shift,
         trainable=TRAINABLE,
         seed=seed,
         save_every=200,
@@ -89,19 +111,24 @@ def encoded(vae: VAE, corpus: Corpus, folder: Path, *, progress: bool = True) ->
 class LatentClips:
     """Batches of clips with their captions, for `litefocus_jax.training.loop.train`.
 
-    Captions of two sounds are drawn four times as often as those of one: they are the hardest to learn, and the corpus
-    holds each combination only a few times.
-
     Args:
         components: gives the tokenizers.
         corpus: gives the captions.
         mean: of the latents of each clip.
         logvar: of the latents of each clip.
         seed: of the choice of clips, captions and dropped captions.
+        repeats_of_two: how many times as often as one of one kind a caption of two is drawn.
     """
 
     def __init__(
-        self, components: Components, corpus: Corpus, mean: np.ndarray, logvar: np.ndarray, *, seed: int
+        self,
+        components: Components,
+        corpus: Corpus,
+        mean: np.ndarray,
+        logvar: np.ndarray,
+        *,
+        seed: int,
+        repeats_of_two: int = 1,
     ) -> None:
         self.mean, self.logvar, self.seed = mean, logvar, seed
         captions = [text for texts in corpus.captions for text in texts]
@@ -110,7 +137,7 @@ class LatentClips:
         # The last row is that of a dropped caption.
         self.clap, self.t5 = tokenize(clap, [*captions, ""]), tokenize(t5, [*captions, ""])
         lengths = self.t5.attention_mask.sum(axis=1)[:-1]
-        repeats = np.repeat([_REPEATS_OF_TWO if len(kinds) > 1 else 1 for kinds in corpus.kinds], CAPTIONS_PER_CLIP)
+        repeats = np.repeat([repeats_of_two if len(kinds) > 1 else 1 for kinds in corpus.kinds], CAPTIONS_PER_CLIP)
         self.order = LengthOrder(lengths, repeats)
 
     def batch(self, index: int) -> NamedBatch:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from examples.foley.autoencoder import decoded
 from examples.foley.captions import contrasting_scenes, pitch_pair, speed_pair
 from examples.foley.clap import Clap, clap_scores, load_clap
 from examples.foley.classifier import Classifier, hear, load_classifier
@@ -25,7 +26,6 @@ from examples.foley.ledger import Cell, Figures, Ledger
 from examples.foley.listening import log_mels
 from examples.foley.measures import (
     Gaussian,
-    Spread,
     all_named,
     frechet_distance,
     onset_rate,
@@ -35,6 +35,7 @@ from examples.foley.measures import (
 from examples.foley.model import CLAP_CONFIG, SAMPLING_RATE, TRAINING_SECONDS
 from examples.foley.reconstruction import measure_reconstruction
 from examples.foley.sounds import render
+from examples.foley.summaries import RIGHT, length_rows, pairs_summary, spreads
 from examples.foley.variants import ATTENTION, SYNTHESISED, Variant
 from litefocus_jax.checkpoint.modules import to_numpy
 from litefocus_jax.pipeline import AudioLDM2Pipeline
@@ -48,10 +49,6 @@ PAIRS: Mapping[str, tuple[Callable[..., tuple[str, str]], Callable[..., float]]]
     {"pitch": (pitch_pair, spectral_centroid), "speed": (speed_pair, onset_rate)}
 )
 """Each parameter with what makes two captions of it, and with the measure that should be higher for the second."""
-
-LENGTH_FIGURES = ("frechet", "right", "clap", "seconds")
-"""What is compared at every length: the last one is how long a sound takes."""
-_PARTS_OF_RIGHT = ("right_of_one", "right_of_two")  # which the card shows of one length alone
 
 # So that no draw of one thing has to do with a draw of another.
 _PAIRS, _PAIR_NOISE, _LENGTH_NOISE = 1, 2, 3
@@ -130,9 +127,10 @@ class Evaluation:
             only_lengths: leave out all else.
 
         Returns:
-            What `report` makes tables of: ``config``; the figures ``unseen`` and ``reconstruction``; under ``pairs``,
-            for each parameter, the shares of pairs in the right order, ``generated`` and ``synthesised``; and under
-            ``lengths`` a row for each variant and multiple with `LENGTH_FIGURES`, and with ``right`` split by
+            What `report` makes tables of: ``config``; the figures ``unseen`` and ``reconstruction``; ``drawn``, what
+            the classifier finds in log-mels before the vocoder, at the training length; under ``pairs``, for each
+            parameter, the shares of pairs in the right order, ``generated`` and ``synthesised``; and under
+            ``lengths`` a row for each variant and multiple with `summaries.LENGTH_FIGURES`, with ``right`` split by
             captions of one kind and of two. All but the first three are spreads over seeds. A figure that some seed
             lacks is None: the Frechet distance of few sounds, the time where nothing was generated, or a batch only.
 
@@ -153,12 +151,13 @@ class Evaluation:
                 found.append((cell, self.ledger.figures(cell, measure)))
                 on_progress(done)
         of = {name: [(cell, figures) for cell, figures in found if cell["measure"] == name] for name in _MEASURES}
-        results: dict[str, Any] = {"config": dataclasses.asdict(self.config), "lengths": _length_rows(of["length"])}
+        results: dict[str, Any] = {"config": dataclasses.asdict(self.config), "lengths": length_rows(of["length"])}
         if not only_lengths:
             results |= {
                 "unseen": of["unseen"][0][1],
                 "reconstruction": of["reconstruction"][0][1],
-                "pairs": {parameter: _pairs_summary(of["pairs"], parameter) for parameter in PAIRS},
+                "drawn": spreads(of["drawn"], RIGHT),
+                "pairs": {parameter: pairs_summary(of["pairs"], parameter) for parameter in PAIRS},
             }
         return results
 
@@ -179,7 +178,15 @@ class Evaluation:
                 work.append(({**cell, "of": SYNTHESISED, "seed": seed}, part(self._synthesised_pairs, parameter, seed)))
                 made = {**cell, "of": "generated", "seed": seed, "model": self._model, **config.sampling}
                 work.append((made, part(self._pairs, parameter, seed)))
+        for seed in range(config.seeds):
+            cell = {"measure": "drawn", "sounds": self._drawn_sounds, "reference": config.reference, "seed": seed}
+            cell |= {"judges": self._judges, "model": self._model, **config.sampling}
+            work.append((cell, part(self._drawn, seed)))
         return work
+
+    @property
+    def _drawn_sounds(self) -> int:
+        return self.config.sounds_at(min(self.config.multiples))
 
     def _work_on_lengths(self, variants: Mapping[str, Variant], skipped: Collection[tuple[int, str]]) -> list[Work]:
         """The same for lengths, from short to long, and seed by seed.
@@ -235,7 +242,7 @@ class Evaluation:
         generator = np.random.default_rng([_PAIRS, seed, zlib.crc32(parameter.encode())])
         captions = [text for _ in range(self.config.pairs) for text in captions_of(generator)]
         noise_of = [(_PAIR_NOISE, seed, number // 2) for number in range(len(captions))]
-        sounds = generated(self.pipeline, captions, noise_of, self.config).waveforms
+        sounds = generated(self.pipeline, captions, noise_of, self.config).outputs
         return {"right": _in_order([measure(sound, SAMPLING_RATE) for sound in sounds])}
 
     def _synthesised_pairs(self, parameter: str, seed: int) -> Figures:
@@ -246,21 +253,34 @@ class Evaluation:
         sounds = [render(scene, generator, duration_s=TRAINING_SECONDS) for scene in scenes]
         return {"right": _in_order([measure(sound, SAMPLING_RATE) for sound in sounds])}
 
+    def _drawn(self, seed: int) -> Figures:
+        """What the classifier finds in log-mels as the UNet draws them: what the vocoder loses is still there."""
+        corpus = self._asked(self._drawn_sounds, seed)
+        noise_of = [(_LENGTH_NOISE, seed, number) for number in range(len(corpus))]
+        captions = [texts[0] for texts in corpus.captions]
+        latents = generated(self.pipeline, captions, noise_of, self.config, output_type="latent").outputs
+        pieces = [decoded(self.pipeline.components.vae, latent[None]) for latent in latents]
+        return _found(hear(self.judges.classifier, np.concatenate(pieces)).logits, corpus.kinds)
+
+    def _asked(self, count: int, seed: int) -> Corpus:
+        """The scenes that sounds are generated for."""
+        return self.corpus(count, first=self.config.reference + seed * count)
+
     def _length(self, multiple: int, variant: Variant | None, seed: int) -> Figures:
         """What the judges say of the sounds of a variant, or of synthesised ones where it is None."""
         count = self.config.sounds_at(multiple)
-        first = self.config.reference + seed * count
         # A caption is drawn after the sound is, and so differs from length to length: take those of one length.
-        short = self.corpus(count, first=first)
+        short = self._asked(count, seed)
         captions, kinds = [texts[0] for texts in short.captions], short.kinds
         seconds = None
         if variant is None:
+            first = self.config.reference + seed * count
             mels = np.asarray(self.corpus(count, first=first, multiple=multiple).mels, np.float32)
         else:
             noise_of = [(_LENGTH_NOISE, seed, number) for number in range(count)]
             length = multiple * TRAINING_SECONDS
             made = generated(self.pipeline, captions, noise_of, self.config, seconds=length, variant=variant)
-            mels, seconds = log_mels(made.waveforms), made.seconds_per_sound
+            mels, seconds = log_mels(made.outputs), made.seconds_per_sound
         heard = hear(self.judges.classifier, mels)
         distance = None
         if self.config.measures_distance(multiple):
@@ -273,35 +293,7 @@ class Evaluation:
         }
 
 
-_MEASURES = ("unseen", "reconstruction", "pairs", "length")
-
-
-def _length_rows(found: Sequence[tuple[Cell, Figures]]) -> list[dict[str, Any]]:
-    """One row for each variant and multiple, with the spread of each figure over seeds."""
-    grouped: dict[tuple[str, int], list[Figures]] = {}
-    for cell, figures in found:
-        grouped.setdefault((cell["variant"], cell["multiple"]), []).append(figures)
-    return [
-        {
-            "variant": variant,
-            "multiple": multiple,
-            **{name: _spread([figures.get(name) for figures in seeds]) for name in (*LENGTH_FIGURES, *_PARTS_OF_RIGHT)},
-        }
-        for (variant, multiple), seeds in grouped.items()
-    ]
-
-
-def _spread(values: Sequence[float | None]) -> dict[str, Any] | None:
-    known = [value for value in values if value is not None]
-    return dataclasses.asdict(Spread.of(known)) if len(known) == len(values) else None
-
-
-def _pairs_summary(found: Sequence[tuple[Cell, Figures]], parameter: str) -> dict[str, Any]:
-    def spread(of: str) -> dict[str, Any]:
-        values = [figures["right"] for cell, figures in found if cell["parameter"] == parameter if cell["of"] == of]
-        return dataclasses.asdict(Spread.of(values))
-
-    return {of: spread(of) for of in ("generated", SYNTHESISED)}
+_MEASURES = ("unseen", "reconstruction", "pairs", "drawn", "length")
 
 
 def _found(logits: Float[np.ndarray, "sounds kinds"], kinds: Sequence[Sequence[int]]) -> Figures:

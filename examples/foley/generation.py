@@ -4,7 +4,7 @@ import dataclasses
 import time
 import zlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
@@ -86,12 +86,12 @@ class Generated(NamedTuple):
     """Sounds, and how long they took.
 
     Attributes:
-        waveforms: one for each caption.
+        outputs: one for each caption: waveforms ``[sounds, samples]``, or latents.
         seconds_per_sound: wall time, text encoders and decoding included, compilation and the check of memory left
             out: that of the fastest batch after the first; None where there was one batch only.
     """
 
-    waveforms: Float32[np.ndarray, "sounds samples"]
+    outputs: Float32[np.ndarray, "sounds ..."]
     seconds_per_sound: float | None
 
 
@@ -103,8 +103,9 @@ def generated(
     *,
     seconds: float = TRAINING_SECONDS,
     variant: Variant | None = None,
+    output_type: Literal["audio", "latent"] = "audio",
 ) -> Generated:
-    """Generate sounds, a batch at a time.
+    """Generate sounds, or their latents alone, a batch at a time.
 
     Captions of like length share a batch, since the longest one decides where GPT-2's vectors stand for all of them.
 
@@ -115,6 +116,7 @@ def generated(
         config: of the sampling.
         seconds: length of each sound.
         variant: attention and windows; dense and none unless given.
+        output_type: ``"latent"`` for latents ``[sounds, time, frequency, channels]`` in the place of waveforms.
     """
     variant = variant or Variant()
     geometry = pipeline.geometry
@@ -141,11 +143,12 @@ def generated(
             windowed=variant.windowed,
             check_memory=start == 0,  # which takes seconds, and says the same of all batches
             progress=False,
+            output_type=output_type,
         )
         times.append(time.perf_counter() - started)
         sounds |= dict(zip(numbers, result.audios, strict=False))
-    waveforms = np.stack([sounds[number] for number in range(len(captions))])
-    return Generated(waveforms, min(times[1:]) / size if len(times) > 1 else None)
+    outputs = np.stack([sounds[number] for number in range(len(captions))])
+    return Generated(outputs, min(times[1:]) / size if len(times) > 1 else None)
 
 
 def batch_size(sounds: int, frames: int, largest: int) -> int:

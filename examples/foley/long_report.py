@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from examples.foley.evaluation import LENGTH_FIGURES
 from examples.foley.pictures import draw_lengths
+from examples.foley.summaries import LENGTH_FIGURES
 from examples.foley.tables import circumstances, lengths_table
 from litefocus_jax.files import write_text
 

@@ -30,7 +30,7 @@ def draw_lengths(
     Args:
         path: of the PNG.
         rows: as `evaluation.Evaluation.run` returns them under ``lengths``.
-        figures: of `evaluation.LENGTH_FIGURES`, a panel for each.
+        figures: of `summaries.LENGTH_FIGURES`, a panel for each.
     """
     # Not pyplot, which picks a window system and keeps every figure alive.
     from matplotlib.figure import Figure

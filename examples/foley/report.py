@@ -137,7 +137,7 @@ def cost_table(logs: Mapping[str, Entries]) -> str:
 
 def quality_table(results: Results) -> str:
     """What the classifier and the measures say, beside the goals."""
-    unseen, pairs = results.get("unseen"), results.get("pairs", {})
+    unseen, pairs, drawn = results.get("unseen"), results.get("pairs", {}), results.get("drawn")
     first = [row for row in results.get("lengths", ()) if row["multiple"] == 1]
     dense = next((row for row in first if row["variant"] == DENSE), None)
     real = next((row for row in first if row["variant"] == SYNTHESISED), None)
@@ -157,6 +157,9 @@ def quality_table(results: Results) -> str:
         ],
         ["the same, captions of one kind", spread_text(dense, "right_of_one", ".1%"), ""],
         ["the same, captions of two kinds (both found)", spread_text(dense, "right_of_two", ".1%"), ""],
+        ["the same, log-mels before the vocoder", spread_text(drawn, "right", ".1%"), ""],
+        ["the same, log-mels, one kind", spread_text(drawn, "right_of_one", ".1%"), ""],
+        ["the same, log-mels, two kinds", spread_text(drawn, "right_of_two", ".1%"), ""],
         ["the same captions, synthesised", spread_text(real, "right", ".1%"), ""],
     ]
     for parameter, measure in (("pitch", "spectral centroid"), ("speed", "onset rate")):

@@ -8,7 +8,7 @@ from examples.foley.model import TRAINING_SECONDS
 
 NOT_MEASURED = "not measured"
 CARD_FIGURES = ("frechet", "right", "clap")
-"""Those of `evaluation.LENGTH_FIGURES` that the model card shows."""
+"""Those of `summaries.LENGTH_FIGURES` that the model card shows."""
 
 Results = Mapping[str, Any]
 
@@ -18,7 +18,7 @@ _FIGURES = {
     "clap": ("CLAP similarity", ".3f"),
     "seconds": ("seconds per sound", ".1f"),
 }
-"""What stands over the column of each of `evaluation.LENGTH_FIGURES`, and how its numbers are written."""
+"""What stands over the column of each of `summaries.LENGTH_FIGURES`, and how its numbers are written."""
 
 
 def lengths_table(
@@ -28,7 +28,7 @@ def lengths_table(
 
     Args:
         rows: as `evaluation.Evaluation.run` returns them under ``lengths``.
-        figures: of `evaluation.LENGTH_FIGURES`.
+        figures: of `summaries.LENGTH_FIGURES`.
         compared: what the variants are variants of.
     """
     if not rows:

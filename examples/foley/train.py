@@ -1,8 +1,8 @@
 """The recipe of the bundled model: ``python -m examples.foley.train RUN``.
 
-One command goes through every stage: render the clips, train the VAE, the vocoder, the classifier that judges, CLAP,
-T5 and GPT-2 on captions, and then these with the UNet. RUN keeps it all; an interrupted run goes on when the command is
-given again.
+One command goes through every stage: render the clips, train the VAE, the classifier that judges, CLAP, T5 and GPT-2
+on captions, then these with the UNet, and the vocoder on what the UNet draws. RUN keeps it all; an interrupted run goes
+on when the command is given again.
 
 ``--continue-from MODEL`` trains parts of a finished model further: the text encoders on captions, the UNet with its
 text encoders, or the vocoder.
@@ -25,11 +25,12 @@ import typer
 from examples.foley.autoencoder import train_autoencoder
 from examples.foley.clap import train_clap
 from examples.foley.classifier import train_classifier
-from examples.foley.corpus import make_corpus
-from examples.foley.diffusion import BATCH_SIZE, train_diffusion
+from examples.foley.corpus import Corpus, make_corpus
+from examples.foley.diffusion import BATCH_SIZE, DiffusionBudget, train_diffusion
 from examples.foley.learner import DecoderBudget
 from examples.foley.model import CONFIGS, save_tokenizers, scheduler_config
 from examples.foley.reading import train_reading
+from examples.foley.redrawn import redrawn
 from examples.foley.vocoder import train_vocoder
 from litefocus_jax.checkpoint import safetensors_files
 from litefocus_jax.checkpoint.modules import to_numpy
@@ -39,6 +40,7 @@ from litefocus_jax.checkpoint.store import load_components
 from litefocus_jax.checkpoint.sub_models import SUB_MODELS
 from litefocus_jax.compilation_cache import use_compilation_cache
 from litefocus_jax.files import written_beside
+from litefocus_jax.models.vocoder import Vocoder
 from litefocus_jax.random_model import random_model
 
 
@@ -48,19 +50,21 @@ class Budget:
 
     Attributes:
         clips: sounds of 2.56 s that everything learns from.
+        redrawn_clips: of these, how many the vocoder also learns from as the UNet draws them.
         decoders: of the VAE and the vocoder.
         clap_steps: updates of CLAP.
         classifier_steps: updates of the classifier.
         reading_steps: updates of T5, GPT-2 and the projection on captions alone.
-        diffusion_steps: updates of the UNet and the text encoders.
+        diffusion: of the UNet and the text encoders.
     """
 
     clips: int
+    redrawn_clips: int
     decoders: DecoderBudget
     clap_steps: int
     classifier_steps: int
     reading_steps: int
-    diffusion_steps: int
+    diffusion: DiffusionBudget
 
 
 class Part(enum.StrEnum):
@@ -74,6 +78,7 @@ class Part(enum.StrEnum):
 # Hours on two cores: the bundled model.
 _FULL = Budget(
     clips=24_576,
+    redrawn_clips=2_000,
     decoders=DecoderBudget(
         autoencoder_steps=3_000,
         autoencoder_batch=8,
@@ -84,13 +89,14 @@ _FULL = Budget(
     clap_steps=700,
     classifier_steps=3_500,
     reading_steps=3_000,
-    diffusion_steps=6_000,
+    diffusion=DiffusionBudget(steps=6_000),
 )
 
 BUDGETS = {
     # A few minutes: shows that every stage runs. What it makes is noise.
     "trial": Budget(
         clips=256,
+        redrawn_clips=16,
         decoders=DecoderBudget(
             autoencoder_steps=6,
             autoencoder_batch=8,
@@ -101,12 +107,14 @@ BUDGETS = {
         clap_steps=6,
         classifier_steps=6,
         reading_steps=4,
-        diffusion_steps=4,
+        diffusion=DiffusionBudget(steps=4),
     ),
     "full": _FULL,
     # An hour and a half on two cores, with one part on each: what the bundled model was last trained further by.
     "further": dataclasses.replace(
-        _FULL, decoders=dataclasses.replace(_FULL.decoders, vocoder_steps=20_000), diffusion_steps=3_600
+        _FULL,
+        decoders=dataclasses.replace(_FULL.decoders, vocoder_steps=15_000),
+        diffusion=DiffusionBudget(steps=4_600, learning_rate=6e-4, timestep_shift=4.0, repeats_of_two=10),
     ),
 }
 
@@ -125,7 +133,6 @@ def train_model(run: Path, budget: Budget, *, seed: int = 0, progress: bool = Tr
     """
     corpus = make_corpus(run / "clips", "training", budget.clips, seed=seed, progress=progress)
     vae = train_autoencoder(corpus, run / "decoders", budget.decoders, seed=seed, progress=progress)
-    vocoder = train_vocoder(corpus, vae, run / "decoders", budget.decoders, seed=seed, progress=progress)
     train_classifier(corpus, run / "classifier", steps=budget.classifier_steps, seed=seed, progress=progress)
 
     tokenizers = run / "tokenizers"
@@ -134,7 +141,7 @@ def train_model(run: Path, budget: Budget, *, seed: int = 0, progress: bool = Tr
     tokenizer, tokenizer_2 = tokenizers / "tokenizer", tokenizers / "tokenizer_2"
     clap = train_clap(corpus, tokenizer, run / "clap", steps=budget.clap_steps, seed=seed, progress=progress)
 
-    trained = {"vae": vae, "vocoder": vocoder, "text_encoder": clap}
+    trained = {"vae": vae, "text_encoder": clap}
     modules = {
         part.folder: trained.get(part.folder) or random_model(part.model_class, CONFIGS[part.folder], seed)
         for part in SUB_MODELS
@@ -147,10 +154,8 @@ def train_model(run: Path, budget: Budget, *, seed: int = 0, progress: bool = Tr
         dtype="float32",
     )
     components = train_reading(components, run / "reading", steps=budget.reading_steps, seed=seed, progress=progress)
-    components = train_diffusion(
-        components, corpus, run / "diffusion", steps=budget.diffusion_steps, seed=seed, progress=progress
-    )
-    return _save(components, run)
+    components = train_diffusion(components, corpus, run / "diffusion", budget.diffusion, seed=seed, progress=progress)
+    return _save(_with_vocoder(components, corpus, run, budget, trained=None, seed=seed, progress=progress), run)
 
 
 def train_further(
@@ -182,17 +187,30 @@ def train_further(
     components = load_components(source, "float32")
     corpus = make_corpus(run / "clips", "training", budget.clips, seed=seed, progress=progress)
     chance = {"seed": seed + 1, "progress": progress}
-    if Part.VOCODER in parts:
-        vocoder = train_vocoder(
-            corpus, components.vae, run / "decoders", budget.decoders, trained=components.vocoder, **chance
-        )
-        components = dataclasses.replace(components, vocoder=vocoder)
     if Part.TEXT in parts:
         components = train_reading(components, run / "reading", steps=budget.reading_steps, **chance)
     if Part.UNET in parts:
-        steps = budget.diffusion_steps
-        components = train_diffusion(components, corpus, run / "diffusion", steps=steps, **chance)
+        components = train_diffusion(components, corpus, run / "diffusion", budget.diffusion, **chance)
+    if Part.VOCODER in parts:
+        components = _with_vocoder(components, corpus, run, budget, trained=components.vocoder, **chance)
     return _save(components, run)
+
+
+def _with_vocoder(
+    components: Components,
+    corpus: Corpus,
+    run: Path,
+    budget: Budget,
+    *,
+    trained: Vocoder | None,
+    seed: int,
+    progress: bool,
+) -> Components:
+    """The model with a vocoder that has learnt from what its UNet draws."""
+    folder, chance = run / "decoders", {"seed": seed, "progress": progress}
+    drawn = redrawn(components, corpus, folder, clips=budget.redrawn_clips, **chance)
+    vocoder = train_vocoder(corpus, drawn, folder, budget.decoders, trained=trained, **chance)
+    return dataclasses.replace(components, vocoder=vocoder)
 
 
 def _save(components: Components, run: Path) -> Path:

@@ -1,6 +1,6 @@
 """Training of the vocoder, from a bank of harmonics: towards the spectra of real sound, then against discriminators.
 
-Half of what it hears are log-mels as the VAE gives them back, since that is what it will have to make sound from.
+Three quarters of what it learns from are log-mels as the UNet draws them, since those it will have to make sound from.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,6 @@ from flax import nnx
 from jaxtyping import Array, Float, Int16, Key
 
 from examples.foley import model
-from examples.foley.autoencoder import reconstructed
 from examples.foley.corpus import FULL_SCALE, Corpus
 from examples.foley.discriminators import (
     DiscriminatorConfig,
@@ -27,15 +26,15 @@ from examples.foley.harmonics import harmonic_vocoder
 from examples.foley.learner import DecoderBudget, Learner, begin, learn, optimiser, update_by
 from examples.foley.spectra import mel_distance, spectral_distance
 from examples.foley.stage import run_stage
-from litefocus_jax.models.vae import VAE
 from litefocus_jax.models.vocoder import Vocoder
 
-_RECONSTRUCTED_CLIPS = 1500
+_EVERY_NTH_IS_TRUE = 4
 
 # A sixth of it keeps the tones of the bank of harmonics, and with them the noise that it makes. From half of it up, the
 # distances rise for a hundred updates before they fall.
 _SPECTRAL_LEARNING_RATE = 3e-4
-# A trained vocoder has no bank of harmonics left to lose.
+# A trained vocoder has no bank of harmonics left to lose. By AdamW, the first updates at this rate undo much more of
+# what it can.
 _FURTHER_LEARNING_RATE = 6e-4
 _ADVERSARIAL_LEARNING_RATE = 1e-4
 _ADVERSARIAL_BETAS = (0.8, 0.99)  # HiFi-GAN's
@@ -60,12 +59,12 @@ class Contest(NamedTuple):
 
 
 class Hearing:
-    """Crops of the corpus: of its first clips the mels as the VAE gives them back too.
+    """Crops of the corpus: of its first clips the mels as the UNet draws them too.
 
     Args:
         waveforms: 16-bit sound.
         mels: its log-mels, one frame per hop.
-        heard: log-mels of the first clips, as the VAE gives them back.
+        drawn: log-mels of the first clips, as `examples.foley.redrawn.redrawn` gives them.
         budget: sizes of the crops.
         seed: of the choice of crops.
     """
@@ -74,20 +73,20 @@ class Hearing:
         self,
         waveforms: Int16[np.ndarray, "clips samples"],
         mels: Float[np.ndarray, "clips frames mels"],
-        heard: Float[np.ndarray, "some frames mels"],
+        drawn: Float[np.ndarray, "some frames mels"],
         budget: DecoderBudget,
         seed: int,
     ) -> None:
-        self.waveforms, self.mels, self.heard, self.seed = waveforms, mels, heard, seed
+        self.waveforms, self.mels, self.drawn, self.seed = waveforms, mels, drawn, seed
         self.frames, self.batch = min(budget.vocoder_frames, mels.shape[1]), budget.vocoder_batch
 
     def __call__(self, index: int) -> Crops:
-        """The crops of one update, drawn from the seed and the update's number alone; every other one is the VAE's."""
+        """The crops of one update, drawn from the seed and its number alone; the mels of every fourth are true."""
         generator = np.random.default_rng((self.seed, index))
         hop = self.waveforms.shape[1] // self.mels.shape[1]
         mels, waveforms = [], []
         for number in range(self.batch):
-            source = self.heard if number % 2 else self.mels
+            source = self.drawn if number % _EVERY_NTH_IS_TRUE else self.mels
             clip = int(generator.integers(0, len(source)))
             start = int(generator.integers(0, source.shape[1] - self.frames + 1))
             mels.append(source[clip, start : start + self.frames])
@@ -97,7 +96,7 @@ class Hearing:
 
 def train_vocoder(
     corpus: Corpus,
-    vae: VAE,
+    drawn: Float[np.ndarray, "some frames mels"],
     folder: Path,
     budget: DecoderBudget,
     *,
@@ -109,7 +108,7 @@ def train_vocoder(
 
     Args:
         corpus: its sounds and their log-mels are read.
-        vae: trained; half of the crops have been through it.
+        drawn: log-mels of its first clips, as `examples.foley.redrawn.redrawn` gives them.
         folder: where the stages keep their checkpoints and logs.
         budget: how long.
         trained: a vocoder to go on with; `harmonic_vocoder` unless given.
@@ -119,8 +118,7 @@ def train_vocoder(
     Returns:
         The moving average of the weights.
     """
-    heard = reconstructed(vae, corpus.mels[:_RECONSTRUCTED_CLIPS], seed=seed).astype(np.float16)
-    hearing = Hearing(corpus.waveforms, corpus.mels, heard, budget, seed)
+    hearing = Hearing(corpus.waveforms, corpus.mels, drawn, budget, seed)
     begun = harmonic_vocoder(model.VOCODER_CONFIG, corpus.mels, seed) if trained is None else trained
     graph, initial, statistics = nnx.split(begun, nnx.Param, ...)
 
@@ -129,6 +127,7 @@ def train_vocoder(
         budget.vocoder_steps,
         learning_rate,
         last_share=_ADVERSARIAL_LEARNING_RATE / learning_rate if budget.adversarial_steps else 0.0,
+        orthogonal=trained is not None,
     )
     learner: Learner = run_stage(
         folder,
