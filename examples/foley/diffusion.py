@@ -10,11 +10,11 @@ from jax.sharding import Mesh
 
 from examples.foley.corpus import CAPTIONS_PER_CLIP, Corpus
 from examples.foley.lengths import LengthOrder
+from examples.foley.tokens import CaptionTokens
 from litefocus_jax.checkpoint.opened import Components
 from litefocus_jax.files import written_beside
 from litefocus_jax.models.vae import VAE, LatentDistribution
 from litefocus_jax.progress import progress_bar
-from litefocus_jax.tokenization import Tokens, load_tokenizer, tokenize
 from litefocus_jax.training.batches import encode_mels
 from litefocus_jax.training.config import TrainingConfig
 from litefocus_jax.training.loop import LOG, NamedBatch, train
@@ -132,13 +132,10 @@ class LatentClips:
     ) -> None:
         self.mean, self.logvar, self.seed = mean, logvar, seed
         captions = [text for texts in corpus.captions for text in texts]
-        clap = load_tokenizer(components.tokenizer, components.text_encoder.config.vocab_size)
-        t5 = load_tokenizer(components.tokenizer_2, components.text_encoder_2.config.vocab_size)
         # The last row is that of a dropped caption.
-        self.clap, self.t5 = tokenize(clap, [*captions, ""]), tokenize(t5, [*captions, ""])
-        lengths = self.t5.attention_mask.sum(axis=1)[:-1]
+        self.tokens = CaptionTokens.of(components, [*captions, ""])
         repeats = np.repeat([repeats_of_two if len(kinds) > 1 else 1 for kinds in corpus.kinds], CAPTIONS_PER_CLIP)
-        self.order = LengthOrder(lengths, repeats)
+        self.order = LengthOrder(self.tokens.lengths[:-1], repeats)
 
     def batch(self, index: int) -> NamedBatch:
         """The clips of one update, drawn from the seed and its number alone."""
@@ -147,9 +144,5 @@ class LatentClips:
         clips = captions // CAPTIONS_PER_CLIP
         rows = np.where(generator.random(BATCH_SIZE) < _CAPTION_DROPOUT, -1, captions)
         latents = LatentDistribution(*(jnp.asarray(part[clips], jnp.float32) for part in (self.mean, self.logvar)))
-        batch = Batch(latents, *_rows(self.clap, rows), *_rows(self.t5, rows))
+        batch = Batch(latents, *self.tokens.rows(rows))
         return NamedBatch(batch, tuple(f"clip {clip}" for clip in clips))
-
-
-def _rows(tokens: Tokens, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return tokens.input_ids[rows], tokens.attention_mask[rows]

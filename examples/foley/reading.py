@@ -28,10 +28,10 @@ from examples.foley.learner import Learner, begin, optimiser, update_by
 from examples.foley.lengths import LengthOrder
 from examples.foley.sounds import Scene, random_scene
 from examples.foley.stage import run_stage
+from examples.foley.tokens import CaptionTokens
 from litefocus_jax.checkpoint.opened import Components
 from litefocus_jax.models import parameters
 from litefocus_jax.models.conditioning import encode_text
-from litefocus_jax.tokenization import Tokens, load_tokenizer, tokenize
 
 STAGE = "reading"
 
@@ -98,18 +98,13 @@ class Exam:
         scenes = [_scene(generator) for _ in range(captions)]
         texts = [caption(scene, generator) for scene in scenes]
         self.seed, self.answers = seed, np.array([answers(scene) for scene in scenes], np.int32)
-        self.clap = _tokens(components.tokenizer, components.text_encoder.config.vocab_size, texts)
-        self.t5 = _tokens(components.tokenizer_2, components.text_encoder_2.config.vocab_size, texts)
-        self.order = LengthOrder(self.t5.attention_mask.sum(axis=1))
+        self.tokens = CaptionTokens.of(components, texts)
+        self.order = LengthOrder(self.tokens.lengths)
 
     def __call__(self, index: int) -> Asked:
         """The captions of one update, drawn from the seed and the update's number alone."""
         rows = self.order.draw(np.random.default_rng([self.seed, index]), _BATCH_SIZE)
-        clap, t5 = self.clap, self.t5
-        return Asked(
-            clap.input_ids[rows], clap.attention_mask[rows], t5.input_ids[rows], t5.attention_mask[rows],
-            self.answers[rows],
-        )  # fmt: skip
+        return Asked(*self.tokens.rows(rows), self.answers[rows])
 
 
 def train_reading(
@@ -202,7 +197,3 @@ def _scene(generator: np.random.Generator) -> Scene:
             scene = random_scene(generator)
         if not any(held_out_combination(event) for event in scene.events):
             return scene
-
-
-def _tokens(folder: Any, vocabulary: int, texts: list[str]) -> Tokens:
-    return tokenize(load_tokenizer(folder, vocabulary), texts)
