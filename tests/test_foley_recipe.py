@@ -18,11 +18,14 @@ from examples.foley.stage import run_stage, training_cost_s
 from litefocus_jax.checkpoint.modules import to_numpy
 from litefocus_jax.checkpoint.opened import Components
 from litefocus_jax.checkpoint.store import load_components
+from litefocus_jax.checkpoint.sub_models import SUB_MODELS
 from litefocus_jax.pipeline import AudioLDM2Pipeline
+from litefocus_jax.random_model import random_model
 from litefocus_jax.tokenization import load_tokenizer
 from tests.checkpoints import tiny_checkpoint
 
 CLIPS = 4
+MODEL_CLASSES = {part.folder: part.model_class for part in SUB_MODELS}
 
 
 @functools.cache
@@ -142,6 +145,12 @@ def test_captions_of_two_sounds_are_drawn_more_often() -> None:
     assert np.bincount(drawn).tolist() == [CAPTIONS_PER_CLIP * times for times in (1, 4, 1, 1)]
 
 
+def same_in_half_precision(found: Any, wanted: Any) -> bool:
+    """Whether weights are the same but for how they are stored."""
+    weights, expected = to_numpy(found), to_numpy(wanted)
+    return all(np.allclose(weights[leaf], expected[leaf], rtol=1e-3, atol=1e-5) for leaf in expected)
+
+
 @pytest.mark.parametrize("part", ["text", "unet", "vocoder"])
 def test_training_a_model_further_changes_the_named_part_alone(
     part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -173,6 +182,41 @@ def test_training_a_model_further_changes_the_named_part_alone(
         expected = getattr(before, name)
         if name == {"text": "text_encoder_2"}.get(part, part):
             expected = doubled(expected)
-        found, wanted = to_numpy(getattr(after, name)), to_numpy(expected)
-        # What is stored has half precision.
-        assert all(np.allclose(found[leaf], wanted[leaf], rtol=1e-3, atol=1e-5) for leaf in wanted), name
+        assert same_in_half_precision(getattr(after, name), expected), name
+
+
+def test_the_vocoder_of_a_new_model_learns_from_its_trained_unet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = {name: random_model(MODEL_CLASSES[name], model.CONFIGS[name], 7) for name in MODEL_CLASSES}
+    heard = np.full((CLIPS, 1, 64), 5.0)
+    seen: list[Any] = []
+
+    def finished_diffusion(components: Components, *_: Any, **__: Any) -> Components:
+        return dataclasses.replace(components, unet=trained["unet"])
+
+    def redrawn(components: Components, *_: Any, **__: Any) -> np.ndarray:
+        seen.append(components.unet)
+        return heard
+
+    def finished_vocoder(corpus: Corpus, drawn: np.ndarray, *_: Any, **options: Any) -> Any:
+        assert drawn is heard
+        assert options["trained"] is None
+        return trained["vocoder"]
+
+    stages: dict[str, Any] = {
+        "make_corpus": lambda *_, **__: small_corpus(),
+        "train_autoencoder": lambda *_, **__: trained["vae"],
+        "train_classifier": lambda *_, **__: None,
+        "train_clap": lambda *_, **__: trained["text_encoder"],
+        "train_reading": lambda components, *_, **__: components,
+        "train_diffusion": finished_diffusion,
+        "redrawn": redrawn,
+        "train_vocoder": finished_vocoder,
+    }
+    for name, stage in stages.items():
+        monkeypatch.setattr(train, name, stage)
+    stored = load_components(train.train_model(tmp_path, train.BUDGETS["trial"], progress=False), "float32")
+    assert seen == [trained["unet"]]
+    for name in ("vae", "unet", "vocoder", "text_encoder"):
+        assert same_in_half_precision(getattr(stored, name), trained[name]), name
