@@ -110,7 +110,7 @@ BUDGETS = {
         diffusion=DiffusionBudget(steps=4),
     ),
     "full": _FULL,
-    # An hour and a half on two cores, with one part on each: what the bundled model was last trained further by.
+    # Under two hours on two cores, with one part on each: what the bundled model was last trained further by.
     "further": dataclasses.replace(
         _FULL,
         decoders=dataclasses.replace(_FULL.decoders, vocoder_steps=15_000),
