@@ -64,7 +64,9 @@ class Singer:
     """Stands in for the pipeline: each sound tells its caption's length, and the first number of its noise."""
 
     geometry = SimpleNamespace(latent_frames=lambda seconds: 3, frequencies=2, channels=1)
-    components = SimpleNamespace(modules={}, vae=None, vocoder=None)
+    components = SimpleNamespace(
+        modules={}, vae=SimpleNamespace(config=SimpleNamespace(scaling_factor=1.0)), vocoder=None
+    )
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
@@ -128,7 +130,8 @@ SMALL = EvaluationConfig(
 def small_evaluation(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> tuple[Singer, Evaluation]:
     losses = Reconstruction(**{field.name: 1.0 for field in dataclasses.fields(Reconstruction)})
     monkeypatch.setattr(evaluation, "measure_reconstruction", lambda vae, vocoder, mels: losses)
-    monkeypatch.setattr(evaluation, "decoded", lambda vae, latents: np.zeros((len(latents), 256, 64), np.float32))
+    mels = np.zeros((1, 256, 64), np.float32)
+    monkeypatch.setattr(evaluation, "decode_latents", lambda vae, latents, scaling_factor: mels)
     monkeypatch.setattr(evaluation, "clap_scores", lambda towers, tokenizer, texts, mels: np.full(len(mels), 0.25))
     full = classifier.ClassifierConfig(ear=EarConfig.tiny())
     judges = Judges(

@@ -172,9 +172,3 @@ def reconstructed(
 @jax.jit
 def _through(vae: VAE, mel: Float[Array, "batch frames mels"], key: Key[Array, ""]) -> Array:
     return vae.decode(vae.encode(mel[..., None]).sample(key))[..., 0]
-
-
-@jax.jit
-def decoded(vae: VAE, latents: Float[Array, "batch time frequency channels"]) -> Float[Array, "batch frames mels"]:
-    """Log-mels of latents as the UNet makes them, that is, multiplied by the scaling factor."""
-    return vae.decode(latents / vae.config.scaling_factor)[..., 0]

@@ -13,15 +13,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from examples.foley.autoencoder import decoded
 from examples.foley.captions import contrasting_scenes, pitch_pair, speed_pair
 from examples.foley.clap import Clap, clap_scores, load_clap
 from examples.foley.classifier import Classifier, hear, load_classifier
 from examples.foley.corpus import Corpus, make_corpus
-from examples.foley.generation import EvaluationConfig, generated
+from examples.foley.generation import EvaluationConfig, Generated, generated
 from examples.foley.ledger import Cell, Figures, Ledger
 from examples.foley.listening import log_mels
 from examples.foley.measures import (
@@ -38,6 +38,7 @@ from examples.foley.sounds import render
 from examples.foley.summaries import RIGHT, length_rows, pairs_summary, spreads
 from examples.foley.variants import ATTENTION, SYNTHESISED, Variant
 from litefocus_jax.checkpoint.modules import to_numpy
+from litefocus_jax.generate import decode_latents
 from litefocus_jax.pipeline import AudioLDM2Pipeline
 from litefocus_jax.progress import progress_bar
 from litefocus_jax.tokenization import load_tokenizer
@@ -255,31 +256,31 @@ class Evaluation:
 
     def _drawn(self, seed: int) -> Figures:
         """What the classifier finds in log-mels as the UNet draws them: what the vocoder loses is still there."""
-        corpus = self._asked(self._drawn_sounds, seed)
-        noise_of = [(_LENGTH_NOISE, seed, number) for number in range(len(corpus))]
-        captions = [texts[0] for texts in corpus.captions]
-        latents = generated(self.pipeline, captions, noise_of, self.config, output_type="latent").outputs
-        pieces = [decoded(self.pipeline.components.vae, latent[None]) for latent in latents]
-        return _found(hear(self.judges.classifier, np.concatenate(pieces)).logits, corpus.kinds)
+        asked, vae = self._asked(self._drawn_sounds, seed), self.pipeline.components.vae
+        latents = self._generated(asked, seed, output_type="latent").outputs
+        scaling_factor = jnp.float32(vae.config.scaling_factor)
+        pieces = [decode_latents(vae, jnp.asarray(latent[None]), scaling_factor) for latent in latents]
+        return _found(hear(self.judges.classifier, np.concatenate(pieces)).logits, asked.kinds)
 
-    def _asked(self, count: int, seed: int) -> Corpus:
-        """The scenes that sounds are generated for."""
-        return self.corpus(count, first=self.config.reference + seed * count)
+    def _asked(self, count: int, seed: int, *, multiple: int = 1) -> Corpus:
+        """The scenes that sounds are generated for, and their synthesised sounds of a length."""
+        return self.corpus(count, first=self.config.reference + seed * count, multiple=multiple)
+
+    def _generated(self, asked: Corpus, seed: int, **options: Any) -> Generated:
+        """Sounds for the captions of scenes: whatever the options of `generated`, they begin from the same noise."""
+        noise_of = [(_LENGTH_NOISE, seed, number) for number in range(len(asked))]
+        return generated(self.pipeline, _first_captions(asked), noise_of, self.config, **options)
 
     def _length(self, multiple: int, variant: Variant | None, seed: int) -> Figures:
         """What the judges say of the sounds of a variant, or of synthesised ones where it is None."""
         count = self.config.sounds_at(multiple)
         # A caption is drawn after the sound is, and so differs from length to length: take those of one length.
         short = self._asked(count, seed)
-        captions, kinds = [texts[0] for texts in short.captions], short.kinds
         seconds = None
         if variant is None:
-            first = self.config.reference + seed * count
-            mels = np.asarray(self.corpus(count, first=first, multiple=multiple).mels, np.float32)
+            mels = np.asarray(self._asked(count, seed, multiple=multiple).mels, np.float32)
         else:
-            noise_of = [(_LENGTH_NOISE, seed, number) for number in range(count)]
-            length = multiple * TRAINING_SECONDS
-            made = generated(self.pipeline, captions, noise_of, self.config, seconds=length, variant=variant)
+            made = self._generated(short, seed, seconds=multiple * TRAINING_SECONDS, variant=variant)
             mels, seconds = log_mels(made.outputs), made.seconds_per_sound
         heard = hear(self.judges.classifier, mels)
         distance = None
@@ -287,13 +288,17 @@ class Evaluation:
             distance = frechet_distance(Gaussian.of(heard.embeddings), self.reference(multiple))
         return {
             "frechet": distance,
-            **_found(heard.logits, kinds),
-            "clap": float(clap_scores(self.judges.clap, self.judges.tokenizer, captions, mels).mean()),
+            **_found(heard.logits, short.kinds),
+            "clap": float(clap_scores(self.judges.clap, self.judges.tokenizer, _first_captions(short), mels).mean()),
             "seconds": seconds,
         }
 
 
 _MEASURES = ("unseen", "reconstruction", "pairs", "drawn", "length")
+
+
+def _first_captions(corpus: Corpus) -> list[str]:
+    return [texts[0] for texts in corpus.captions]
 
 
 def _found(logits: Float[np.ndarray, "sounds kinds"], kinds: Sequence[Sequence[int]]) -> Figures:

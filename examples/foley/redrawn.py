@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float16, Int, Key
 
-from examples.foley.autoencoder import decoded
 from examples.foley.corpus import Corpus
 from litefocus_jax import generate
 from litefocus_jax.checkpoint.opened import Components
@@ -54,6 +53,7 @@ def redrawn(
     mels = np.asarray(corpus.mels[:clips], np.float32)
     captions = [texts[0] for texts in corpus.captions[: len(mels)]]
     pipeline = AudioLDM2Pipeline(components)
+    scaling_factor = jnp.float32(components.vae.config.scaling_factor)
     # Captions of like length share a batch: the longest one decides where GPT-2's vectors stand for all of them.
     order = sorted(range(len(captions)), key=lambda clip: len(captions[clip].split()))
     drawn = np.empty(mels.shape, np.float16)
@@ -65,7 +65,7 @@ def redrawn(
             key = jax.random.fold_in(jax.random.key(seed), number)
             latents = _noised(components.vae, components.scheduler, mels[rows], schedule.steps.timestep[0], key)
             latents = _denoised(pipeline, [captions[row] for row in rows], latents, schedule)
-            drawn[rows] = decoded(components.vae, latents)
+            drawn[rows] = generate.decode_latents(components.vae, latents, scaling_factor)
             on_progress(number + 1)
     with written_beside(path) as partial, partial.open("wb") as file:
         np.save(file, drawn)
