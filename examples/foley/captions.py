@@ -226,9 +226,10 @@ class _Writer:
             before = [self._say(_SYNONYMS[words["number"]], ("word", index, "number"))]
         if adjectives and self.generator.random() < _SHARE_OF_ADJECTIVES_BEHIND:
             return " ".join([*before, name, "sounding", " and ".join(adjectives)])
-        if self.held_out_choice is None and len(adjectives) > 1:
-            joined = self.generator.random() < _SHARE_OF_ADJECTIVES_JOINED
-            adjectives = [" and ".join(adjectives)] if joined else adjectives
+        # Not in held-out captions, so that what is evaluated stays the same.
+        is_for_training = self.held_out_choice is None
+        if is_for_training and len(adjectives) > 1 and self.generator.random() < _SHARE_OF_ADJECTIVES_JOINED:
+            adjectives = [" and ".join(adjectives)]
         return " ".join([*before, *adjectives, name])
 
     def _say(self, wording: Wording, choice: tuple) -> str:

@@ -51,6 +51,11 @@ class Corpus:
     def __len__(self) -> int:
         return len(self.captions)
 
+    @property
+    def first_captions(self) -> list[str]:
+        """One caption of each clip."""
+        return [texts[0] for texts in self.captions]
+
     def kind_labels(self) -> np.ndarray:
         """Float32 ``[clips, kinds]``: 1 where a kind is heard."""
         labels = np.zeros((len(self), len(KIND_NAMES)), np.float32)

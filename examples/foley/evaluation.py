@@ -269,7 +269,7 @@ class Evaluation:
     def _generated(self, asked: Corpus, seed: int, **options: Any) -> Generated:
         """Sounds for the captions of scenes: whatever the options of `generated`, they begin from the same noise."""
         noise_of = [(_LENGTH_NOISE, seed, number) for number in range(len(asked))]
-        return generated(self.pipeline, _first_captions(asked), noise_of, self.config, **options)
+        return generated(self.pipeline, asked.first_captions, noise_of, self.config, **options)
 
     def _length(self, multiple: int, variant: Variant | None, seed: int) -> Figures:
         """What the judges say of the sounds of a variant, or of synthesised ones where it is None."""
@@ -289,16 +289,12 @@ class Evaluation:
         return {
             "frechet": distance,
             **_found(heard.logits, short.kinds),
-            "clap": float(clap_scores(self.judges.clap, self.judges.tokenizer, _first_captions(short), mels).mean()),
+            "clap": float(clap_scores(self.judges.clap, self.judges.tokenizer, short.first_captions, mels).mean()),
             "seconds": seconds,
         }
 
 
 _MEASURES = ("unseen", "reconstruction", "pairs", "drawn", "length")
-
-
-def _first_captions(corpus: Corpus) -> list[str]:
-    return [texts[0] for texts in corpus.captions]
 
 
 def _found(logits: Float[np.ndarray, "sounds kinds"], kinds: Sequence[Sequence[int]]) -> Figures:

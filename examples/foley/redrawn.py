@@ -51,7 +51,7 @@ def redrawn(
     if path.exists():
         return np.load(path, mmap_mode="r")
     mels = np.asarray(corpus.mels[:clips], np.float32)
-    captions = [texts[0] for texts in corpus.captions[: len(mels)]]
+    captions = corpus.first_captions[: len(mels)]
     pipeline = AudioLDM2Pipeline(components)
     scaling_factor = jnp.float32(components.vae.config.scaling_factor)
     # Captions of like length share a batch: the longest one decides where GPT-2's vectors stand for all of them.
