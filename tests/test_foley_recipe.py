@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from examples.foley import model, train
 from examples.foley.corpus import CAPTIONS_PER_CLIP, FULL_SCALE, Corpus, make_corpus
-from examples.foley.diffusion import BATCH_SIZE, LatentClips
+from examples.foley.diffusion import LatentClips
 from examples.foley.stage import run_stage, training_cost_s
 from litefocus_jax.checkpoint.modules import to_numpy
 from litefocus_jax.checkpoint.opened import Components
@@ -47,6 +48,18 @@ def test_a_corpus_is_the_same_wherever_it_is_made_and_splits_differ(tmp_path: Pa
     assert np.array_equal(again.waveforms, small_corpus().waveforms)
     assert again.captions == small_corpus().captions
     assert other.captions != again.captions
+
+
+def test_several_processes_render_the_same_clips_and_leave_the_environment_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("examples.foley.corpus._CLIPS_PER_PART", 2)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    before = dict(os.environ)
+    together = make_corpus(tmp_path, "training", CLIPS, workers=2, progress=False)
+    assert np.array_equal(together.waveforms, small_corpus().waveforms)
+    assert together.captions == small_corpus().captions
+    assert dict(os.environ) == before
 
 
 def test_a_corpus_can_begin_with_any_clip(tmp_path: Path) -> None:
@@ -121,13 +134,13 @@ def test_batches_depend_on_their_number_alone_and_hold_captions_of_their_clips()
     pipe = AudioLDM2Pipeline.from_pretrained(tiny_checkpoint())
     corpus = small_corpus()
     mean = np.arange(CLIPS, dtype=np.float16)[:, None, None, None] * np.ones((1, 4, 2, 4), np.float16)
-    source = LatentClips(pipe.components, corpus, mean, np.zeros_like(mean), seed=0)
+    source = LatentClips(pipe.components, corpus, mean, np.zeros_like(mean), batch_size=16, seed=0)
     first, again, other = source.batch(3), source.batch(3), source.batch(4)
     jax.tree.map(np.testing.assert_array_equal, first.batch, again.batch)
     assert first.names != other.names
     clips = first.batch.latents.mean[:, 0, 0, 0].astype(int)
     assert first.names == tuple(f"clip {clip}" for clip in clips)
-    assert len(first.names) == BATCH_SIZE
+    assert len(first.names) == 16
     texts = pipe.tokenizer_2.batch_decode(first.batch.t5_ids, skip_special_tokens=True)
     for clip, text in zip(clips, texts, strict=True):
         known = {caption[: len(text)] for caption in corpus.captions[clip]}
@@ -139,7 +152,7 @@ def test_captions_of_two_sounds_are_drawn_more_often() -> None:
     corpus = dataclasses.replace(small_corpus(), kinds=((0,), (1, 2), (3,), (4,)))
     latents = np.zeros((CLIPS, 4, 2, 4), np.float16)
     drawn = (
-        LatentClips(pipe.components, corpus, latents, latents, seed=0, repeats_of_two=4).order.captions
+        LatentClips(pipe.components, corpus, latents, latents, batch_size=1, seed=0, repeats_of_two=4).order.captions
         // CAPTIONS_PER_CLIP
     )
     assert np.bincount(drawn).tolist() == [CAPTIONS_PER_CLIP * times for times in (1, 4, 1, 1)]

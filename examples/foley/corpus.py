@@ -4,11 +4,13 @@ Everything follows from the seed, the split and the clip's number, so that a cor
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import multiprocessing
+import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -30,6 +32,7 @@ CAPTIONS_PER_CLIP = 4
 FULL_SCALE = 32767
 
 _CLIPS_PER_PART = 256
+_THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # of numpy, whatever it was built with
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,11 +125,26 @@ def _run(jobs: list[tuple], workers: int, on_progress: Callable[[int], None]) ->
         return
     # Forked children of a process that has used JAX can hang.
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
+    with _single_threaded_children(), concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
         futures = [pool.submit(_render_part, *job) for job in jobs]
         for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
             future.result()
             on_progress(done)
+
+
+@contextlib.contextmanager
+def _single_threaded_children() -> Iterator[None]:
+    """Let processes that are started meanwhile multiply matrices on one thread: as many threads as cores, in as many
+    processes, would spend their time waiting for one another."""
+    before = {name: os.environ.get(name) for name in _THREAD_COUNTS}
+    os.environ.update(dict.fromkeys(_THREAD_COUNTS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _render_part(folder: Path, split: str, seed: int, duration_s: float, held_out: bool, first: int, stop: int) -> None:

@@ -16,16 +16,15 @@ from litefocus_jax.files import written_beside
 from litefocus_jax.models.vae import VAE, LatentDistribution
 from litefocus_jax.progress import progress_bar
 from litefocus_jax.training.batches import encode_mels
-from litefocus_jax.training.config import TrainingConfig
+from litefocus_jax.training.config import Dtype, TrainingConfig
 from litefocus_jax.training.loop import LOG, NamedBatch, train
 from litefocus_jax.training.losses import Batch
 from litefocus_jax.training.step import DATA_AXIS
 
 # T5 and GPT-2 have no other source of weights; CLAP is trained before, against sound, and stays as it is.
 TRAINABLE = ("unet", "text_encoder_2", "language_model", "projection_model")
-BATCH_SIZE = 16
 _CAPTION_DROPOUT = 0.1
-_ENCODED_AT_ONCE = 16
+_ENCODED_AT_ONCE = 256
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,18 +32,22 @@ class DiffusionBudget:
     """How long the UNet and the text encoders are trained, and on what mostly.
 
     Attributes:
-        steps: updates of `BATCH_SIZE` clips.
+        steps: how many updates.
+        batch_size: clips in each.
         learning_rate: at its highest.
         timestep_shift: towards noisy timesteps. What a caption takes off the loss, it takes off there, where it is
             decided what is heard.
         repeats_of_two: how many times as often as one of one kind a caption of two is drawn. They are the hardest to
             learn, and the corpus holds each combination only a few times.
+        dtype: of the computation.
     """
 
     steps: int
+    batch_size: int = 16
     learning_rate: float = 8e-4
     timestep_shift: float = 2.5
     repeats_of_two: int = 4
+    dtype: Dtype = "float32"
 
 
 def train_diffusion(
@@ -70,22 +73,36 @@ def train_diffusion(
         The model with the moving average of the trained weights.
     """
     mean, logvar = encoded(components.vae, corpus, folder, progress=progress)
-    source = LatentClips(components, corpus, mean, logvar, seed=seed, repeats_of_two=budget.repeats_of_two)
-    config = TrainingConfig(
+    source = LatentClips(
+        components,
+        corpus,
+        mean,
+        logvar,
+        batch_size=budget.batch_size,
+        seed=seed,
+        repeats_of_two=budget.repeats_of_two,
+    )
+    config = training_config(budget, seed)
+    run = folder / "run"
+    mesh = Mesh(np.array(jax.devices()), (DATA_AXIS,))
+    return train(components, source, config, run, resume=(run / LOG).is_file(), mesh=mesh, progress=progress)
+
+
+def training_config(budget: DiffusionBudget, seed: int) -> TrainingConfig:
+    """What the library's training loop is told."""
+    return TrainingConfig(
         steps=budget.steps,
-        batch_size=BATCH_SIZE,
+        batch_size=budget.batch_size,
         learning_rate=budget.learning_rate,
         warmup_steps=min(200, max(1, budget.steps // 20)),
         ema_decay=0.999,
         caption_dropout=_CAPTION_DROPOUT,
         timestep_shift=budget.timestep_shift,
         trainable=TRAINABLE,
+        dtype=budget.dtype,
         seed=seed,
-        save_every=200,
+        save_every=max(200, budget.steps // 5),
     )
-    run = folder / "run"
-    mesh = Mesh(np.array(jax.devices()), (DATA_AXIS,))
-    return train(components, source, config, run, resume=(run / LOG).is_file(), mesh=mesh, progress=progress)
 
 
 def encoded(vae: VAE, corpus: Corpus, folder: Path, *, progress: bool = True) -> tuple[np.ndarray, np.ndarray]:
@@ -97,10 +114,11 @@ def encoded(vae: VAE, corpus: Corpus, folder: Path, *, progress: bool = True) ->
     if not all(path.exists() for path in paths):
         pieces: list[tuple[np.ndarray, ...]] = []
         starts = range(0, len(corpus), _ENCODED_AT_ONCE)
+        together = 4 if jax.default_backend() == "cpu" else _ENCODED_AT_ONCE  # a CPU's caches hold few
         with progress_bar("Encoding the clips", len(starts), enabled=progress) as on_progress:
             for done, start in enumerate(starts, 1):
                 mel = np.asarray(corpus.mels[start : start + _ENCODED_AT_ONCE], np.float32)
-                pieces.append(tuple(np.asarray(part, np.float16) for part in encode_mels(vae, mel)))
+                pieces.append(tuple(np.asarray(part, np.float16) for part in encode_mels(vae, mel, together=together)))
                 on_progress(done)
         for path, parts in zip(paths, zip(*pieces, strict=True), strict=True):
             with written_beside(path) as partial, partial.open("wb") as file:
@@ -116,6 +134,7 @@ class LatentClips:
         corpus: gives the captions.
         mean: of the latents of each clip.
         logvar: of the latents of each clip.
+        batch_size: clips in each batch.
         seed: of the choice of clips, captions and dropped captions.
         repeats_of_two: how many times as often as one of one kind a caption of two is drawn.
     """
@@ -127,10 +146,11 @@ class LatentClips:
         mean: np.ndarray,
         logvar: np.ndarray,
         *,
+        batch_size: int,
         seed: int,
         repeats_of_two: int = 1,
     ) -> None:
-        self.mean, self.logvar, self.seed = mean, logvar, seed
+        self.mean, self.logvar, self.batch_size, self.seed = mean, logvar, batch_size, seed
         captions = [text for texts in corpus.captions for text in texts]
         # The last row is that of a dropped caption.
         self.tokens = CaptionTokens.of(components, [*captions, ""])
@@ -140,9 +160,9 @@ class LatentClips:
     def batch(self, index: int) -> NamedBatch:
         """The clips of one update, drawn from the seed and its number alone."""
         generator = np.random.default_rng([self.seed, index])
-        captions = self.order.draw(generator, BATCH_SIZE)
+        captions = self.order.draw(generator, self.batch_size)
         clips = captions // CAPTIONS_PER_CLIP
-        rows = np.where(generator.random(BATCH_SIZE) < _CAPTION_DROPOUT, -1, captions)
+        rows = np.where(generator.random(self.batch_size) < _CAPTION_DROPOUT, -1, captions)
         latents = LatentDistribution(*(jnp.asarray(part[clips], jnp.float32) for part in (self.mean, self.logvar)))
         batch = Batch(latents, *self.tokens.rows(rows))
         return NamedBatch(batch, tuple(f"clip {clip}" for clip in clips))

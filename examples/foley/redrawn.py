@@ -29,7 +29,7 @@ from litefocus_jax.tokenization import tokenize_prompts
 _LAST_STEPS = 4
 _SCHEDULES = (40, 20, 12, 8, 7)
 _GUIDANCE_SCALE = 3.5  # the pipeline's default
-_BATCH_SIZE = 8
+_BATCH_SIZE = 32
 
 
 def redrawn(

@@ -155,9 +155,11 @@ class AudioBatches:
         return DrawnClip(int(self._order(epoch)[place_in_epoch]), float(place), bool(chance >= self.caption_dropout))
 
 
-def encode_mels(vae: VAE, mels: Float[np.ndarray, "clips frames mel_bins"]) -> LatentDistribution:
-    """The distribution of each spectrogram's latents, a few spectrograms at a time."""
-    together = max(count for count in range(1, _ENCODED_TOGETHER + 1) if len(mels) % count == 0)
+def encode_mels(
+    vae: VAE, mels: Float[np.ndarray, "clips frames mel_bins"], *, together: int = _ENCODED_TOGETHER
+) -> LatentDistribution:
+    """The distribution of each spectrogram's latents, at most ``together`` spectrograms at a time."""
+    together = max(count for count in range(1, together + 1) if len(mels) % count == 0)
     parts = [_encode(vae, mels[start : start + together]) for start in range(0, len(mels), together)]
     return jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *parts)
 
