@@ -93,6 +93,19 @@ def test_leaving_a_tone_out_costs_more_than_noise_beside_it():
     assert noisy < 0.5 * silent
 
 
+def test_noise_far_under_a_tone_counts_in_the_deep_distance_alone():
+    clean = jnp.asarray(tone(1000.0), jnp.float32)[None]
+    noisy = clean + noise(*clean.shape, level=1e-5)
+    assert spectra.deep_mel_distance(noisy, clean) > 10 * spectra.mel_distance(noisy, clean)
+    assert spectra.deep_mel_distance(clean, clean) == 0.0
+
+
+def test_silence_has_no_say_in_the_deep_distance():
+    silence = jnp.zeros((1, 8000))
+    slope = jax.grad(lambda sound: spectra.deep_mel_distance(sound, silence))(noise(1, 8000, level=0.1))
+    assert np.abs(slope).max() < 1e-8
+
+
 def test_sound_too_short_to_reflect_is_an_error():
     with pytest.raises(ValueError, match=r"waveforms has 512 samples; expected more than 512"):
         spectra.log_mel(jnp.zeros((1, 512)))
@@ -188,6 +201,17 @@ def sounding():
     waveforms, mels = clips()
     crops = vocoder.Hearing(waveforms, mels, mels, BUDGET, seed=0)(0)
     return nnx.split(Vocoder(SMALL_VOCODER, rngs=nnx.Rngs(0)), nnx.Param, ...), crops
+
+
+def test_an_orthogonal_update_of_one_array_does_not_depend_on_the_gradient_of_another():
+    weights = {"kernel": jnp.ones((3, 4, 5)), "bias": jnp.ones(5)}
+    transformation = optimiser(100, 1e-2, orthogonal=True)
+    kernel = jax.random.normal(jax.random.key(0), (3, 4, 5))
+    small, large = (
+        learn(begin(weights, transformation), {"kernel": kernel, "bias": jnp.full(5, size)}, transformation).weights
+        for size in (1e-3, 1e6)
+    )
+    np.testing.assert_allclose(small["kernel"], large["kernel"], rtol=1e-6)
 
 
 def test_amplitudes_of_harmonics_are_those_of_a_chord():

@@ -78,7 +78,7 @@ def optimiser(
     last_share: float = 0.0,
     orthogonal: bool = False,
 ) -> optax.GradientTransformation:
-    """AdamW with clipped gradients, a short linear warm-up, and a cosine decay to a share of the learning rate.
+    """AdamW with a clipped gradient, a short linear warm-up, and a cosine decay to a share of the learning rate.
 
     Args:
         steps: until the learning rate is at its last.
@@ -104,7 +104,22 @@ def optimiser(
         )
     else:
         method = optax.adamw(schedule, b1=betas[0], b2=betas[1], weight_decay=_WEIGHT_DECAY)
-    return optax.chain(optax.clip_by_global_norm(_CLIP_NORM), method)
+    # Muon asks for the direction of each kernel's gradient alone. By the norm of all together, one array with a large
+    # gradient (the vocoder's last bias, where a crop is silent) would take the others' say away.
+    clip = _each_clipped() if orthogonal else optax.clip_by_global_norm(_CLIP_NORM)
+    return optax.chain(clip, method)
+
+
+def _each_clipped() -> optax.GradientTransformation:
+    """Scale every array of the gradient down to `_CLIP_NORM`, where it is longer."""
+
+    def clip(gradients: Any, weights: Any) -> Any:
+        del weights
+        return jax.tree.map(
+            lambda gradient: gradient / jnp.maximum(1.0, jnp.linalg.norm(gradient) / _CLIP_NORM), gradients
+        )
+
+    return optax.stateless(clip)
 
 
 def _kernels(weights: Any) -> Any:

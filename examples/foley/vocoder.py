@@ -24,7 +24,7 @@ from examples.foley.discriminators import (
 )
 from examples.foley.harmonics import harmonic_vocoder
 from examples.foley.learner import DecoderBudget, Learner, begin, learn, optimiser, update_by
-from examples.foley.spectra import mel_distance, spectral_distance
+from examples.foley.spectra import deep_mel_distance, mel_distance, spectral_distance
 from examples.foley.stage import run_stage
 from litefocus_jax.models.vocoder import Vocoder
 
@@ -35,10 +35,11 @@ _EVERY_NTH_IS_TRUE = 4
 _SPECTRAL_LEARNING_RATE = 3e-4
 # A trained vocoder has no bank of harmonics left to lose. By AdamW, the first updates at this rate undo much more of
 # what it can.
-_FURTHER_LEARNING_RATE = 6e-4
+_FURTHER_LEARNING_RATE = 3e-4
 _ADVERSARIAL_LEARNING_RATE = 1e-4
 _ADVERSARIAL_BETAS = (0.8, 0.99)  # HiFi-GAN's
 _MEL_WEIGHT = 3.0
+_DEEP_MEL_WEIGHT = 2.0
 _SPECTRAL_WEIGHT = 1.0
 _PERSUASION_WEIGHT = 0.1
 _FEATURE_WEIGHT = 0.5
@@ -160,9 +161,12 @@ def train_vocoder(
 def sound_loss(
     made: Float[Array, "batch samples"], real: Float[Array, "batch samples"]
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """Distance of log-mels and of spectra, and both by name: ``mel_l1`` in nepers, and ``spectral``."""
-    figures = {"mel_l1": mel_distance(made, real), "spectral": spectral_distance(made, real)}
-    return _MEL_WEIGHT * figures["mel_l1"] + _SPECTRAL_WEIGHT * figures["spectral"], figures
+    """Distances of log-mels and of spectra, and each by name: ``mel_l1`` and ``deep_mel`` in nepers, ``spectral``."""
+    mel_l1, deep_mel, spectral = (
+        distance(made, real) for distance in (mel_distance, deep_mel_distance, spectral_distance)
+    )
+    loss = _MEL_WEIGHT * mel_l1 + _DEEP_MEL_WEIGHT * deep_mel + _SPECTRAL_WEIGHT * spectral
+    return loss, {"mel_l1": mel_l1, "deep_mel": deep_mel, "spectral": spectral}
 
 
 def spectral_update(
