@@ -93,6 +93,7 @@ def test_bench_measures_a_tiny_model_and_its_stages(tmp_path: Path) -> None:
     assert row["variant"] == "linear"
     assert 0 < row["seconds_per_call"] < row["compile_s"]
     assert row["peak_bytes"] > 10**8
+    assert json.loads((tmp_path / "report" / "machine.json").read_text())["device"] == "cpu"
     (stage,) = json.loads((tmp_path / "report" / "stages.json").read_text())
     assert set(stage["seconds"]) >= {"text encoders", "self-attention, level 1", "VAE", "vocoder"}
 

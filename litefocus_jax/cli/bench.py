@@ -1,5 +1,6 @@
 """``litefocus-jax bench``: how fast it is here, and against what people use today."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -102,6 +103,8 @@ def bench(
         if part == "tiles" and against:
             raise typer.BadParameter("the peer decodes sound in one piece; use --part decoder", param_hint="--against")
 
+        # Unless told otherwise, JAX sets most of a GPU's memory aside for this process, and workers go without.
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         import jax
 
         from litefocus_jax.benchmark.measure import Plan, measure, units_of_progress
@@ -128,7 +131,12 @@ def bench(
             return
         rows = []
         facts = machine() | {"config": plan.config, "model": plan.model, "dtype": plan.dtype}
-        facts |= {"part": plan.part, "rounds": plan.rounds, "together": plan.together}
+        facts |= {
+            "device": jax.local_devices()[0].device_kind,
+            "part": plan.part,
+            "rounds": plan.rounds,
+            "together": plan.together,
+        }
         with described_progress_bar(units_of_progress(plan)) as on_progress:
             for new_rows in measure(plan, on_progress):
                 rows += new_rows
