@@ -118,8 +118,8 @@ BUDGETS = {
         decoders=dataclasses.replace(_FULL.decoders, vocoder_steps=15_000),
         diffusion=DiffusionBudget(steps=4_600, learning_rate=6e-4, timestep_shift=4.0, repeats_of_two=10),
     ),
-    # What the bundled UNet was last trained by, in eleven minutes on one H200 with 16 cores: one to render, two to
-    # compile, seven to train. A GPU takes hardly longer for an update of 256 clips than for one of 128.
+    # What the bundled UNet was last trained by, in eleven minutes on one H200 with 16 cores: two to render, encode and
+    # compile, nine to train. A GPU takes hardly longer for an update of 256 clips than for one of 128.
     "gpu": dataclasses.replace(
         _FULL,
         clips=98_304,
