@@ -53,7 +53,7 @@ def test_the_vae_is_stored_in_half_precision_and_loaded_in_single():
 
 def test_it_makes_sound_of_its_training_length_that_is_neither_silent_nor_clipped():
     result = AudioLDM2Pipeline.from_pretrained(BUNDLED_MODEL)(
-        ["a high beep", "heavy rain"], num_inference_steps=10, scheduler="dpm++", progress=False
+        ["a high tone", "heavy rain"], num_inference_steps=10, scheduler="dpm++", progress=False
     )
     assert result.audios.shape == (2, round(TRAINING_SECONDS * result.sampling_rate))
     levels = np.abs(result.audios).max(axis=1)
