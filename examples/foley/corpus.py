@@ -77,7 +77,7 @@ def make_corpus(
     duration_s: float = TRAINING_SECONDS,
     held_out: bool = False,
     progress: bool = True,
-    workers: int = 2,
+    workers: int = os.cpu_count() or 1,
 ) -> Corpus:
     """Render clips, or read them where an earlier call rendered them; an interrupted call is continued.
 
@@ -90,7 +90,7 @@ def make_corpus(
         duration_s: seconds of each clip.
         held_out: whether captions hold wordings that training captions do not.
         progress: draw a progress bar, where there is a terminal.
-        workers: processes that render.
+        workers: processes that render, one for every core unless given.
 
     Raises:
         ValueError: when there are no clips to be made.

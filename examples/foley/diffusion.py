@@ -16,7 +16,7 @@ from litefocus_jax.files import written_beside
 from litefocus_jax.models.vae import VAE, LatentDistribution
 from litefocus_jax.progress import progress_bar
 from litefocus_jax.training.batches import encode_mels
-from litefocus_jax.training.config import Dtype, TrainingConfig
+from litefocus_jax.training.config import TrainingConfig
 from litefocus_jax.training.loop import LOG, NamedBatch, train
 from litefocus_jax.training.losses import Batch
 from litefocus_jax.training.step import DATA_AXIS
@@ -39,7 +39,7 @@ class DiffusionBudget:
             decided what is heard.
         repeats_of_two: how many times as often as one of one kind a caption of two is drawn. They are the hardest to
             learn, and the corpus holds each combination only a few times.
-        dtype: of the computation.
+        save_every: updates between checkpoints.
     """
 
     steps: int
@@ -47,7 +47,7 @@ class DiffusionBudget:
     learning_rate: float = 8e-4
     timestep_shift: float = 2.5
     repeats_of_two: int = 4
-    dtype: Dtype = "float32"
+    save_every: int = 200
 
 
 def train_diffusion(
@@ -82,15 +82,7 @@ def train_diffusion(
         seed=seed,
         repeats_of_two=budget.repeats_of_two,
     )
-    config = training_config(budget, seed)
-    run = folder / "run"
-    mesh = Mesh(np.array(jax.devices()), (DATA_AXIS,))
-    return train(components, source, config, run, resume=(run / LOG).is_file(), mesh=mesh, progress=progress)
-
-
-def training_config(budget: DiffusionBudget, seed: int) -> TrainingConfig:
-    """What the library's training loop is told."""
-    return TrainingConfig(
+    config = TrainingConfig(
         steps=budget.steps,
         batch_size=budget.batch_size,
         learning_rate=budget.learning_rate,
@@ -99,10 +91,12 @@ def training_config(budget: DiffusionBudget, seed: int) -> TrainingConfig:
         caption_dropout=_CAPTION_DROPOUT,
         timestep_shift=budget.timestep_shift,
         trainable=TRAINABLE,
-        dtype=budget.dtype,
         seed=seed,
-        save_every=max(200, budget.steps // 5),
+        save_every=budget.save_every,
     )
+    run = folder / "run"
+    mesh = Mesh(np.array(jax.devices()), (DATA_AXIS,))
+    return train(components, source, config, run, resume=(run / LOG).is_file(), mesh=mesh, progress=progress)
 
 
 def encoded(vae: VAE, corpus: Corpus, folder: Path, *, progress: bool = True) -> tuple[np.ndarray, np.ndarray]:
@@ -114,11 +108,12 @@ def encoded(vae: VAE, corpus: Corpus, folder: Path, *, progress: bool = True) ->
     if not all(path.exists() for path in paths):
         pieces: list[tuple[np.ndarray, ...]] = []
         starts = range(0, len(corpus), _ENCODED_AT_ONCE)
-        together = 4 if jax.default_backend() == "cpu" else _ENCODED_AT_ONCE  # a CPU's caches hold few
+        # A CPU is fastest with the few clips at a time that `encode_mels` takes unless told.
+        together = {} if jax.default_backend() == "cpu" else {"together": _ENCODED_AT_ONCE}
         with progress_bar("Encoding the clips", len(starts), enabled=progress) as on_progress:
             for done, start in enumerate(starts, 1):
                 mel = np.asarray(corpus.mels[start : start + _ENCODED_AT_ONCE], np.float32)
-                pieces.append(tuple(np.asarray(part, np.float16) for part in encode_mels(vae, mel, together=together)))
+                pieces.append(tuple(np.asarray(part, np.float16) for part in encode_mels(vae, mel, **together)))
                 on_progress(done)
         for path, parts in zip(paths, zip(*pieces, strict=True), strict=True):
             with written_beside(path) as partial, partial.open("wb") as file:

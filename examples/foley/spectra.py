@@ -80,23 +80,21 @@ def log_magnitudes(waveforms: Float[Array, "batch samples"], n_fft: int, hop: in
     return jnp.log(magnitudes(waveforms, n_fft, hop) / scale + _QUIETEST_MAGNITUDE)
 
 
-def mel_distance(made: Float[Array, "batch samples"], real: Float[Array, "batch samples"]) -> Float[Array, ""]:
-    """`log_distance` of mels."""
-    return log_distance(_mels(made), _mels(real), quietest=_QUIETEST_LEARNT_MEL)
+def mel_distances(
+    made: Float[Array, "batch samples"], real: Float[Array, "batch samples"]
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """`log_distance` of mels, and how far they are down to 80 dB below the loudest of a sound, in nepers.
 
-
-def deep_mel_distance(made: Float[Array, "batch samples"], real: Float[Array, "batch samples"]) -> Float[Array, ""]:
-    """Mean absolute difference of log-mels in nepers, down to 80 dB below the loudest of a sound.
-
-    HiFi-GAN's mel loss (arXiv 2010.05646, equation 4) with that floor. `mel_distance` leaves open what lies under a
-    loud tone by more than 50 dB. Hardly anyone hears it, but whatever is trained on log-mels does.
+    The second is HiFi-GAN's mel loss (arXiv 2010.05646, equation 4) with that floor. The first leaves open what lies
+    under a loud tone by more than 50 dB. Hardly anyone hears it, but whatever is trained on log-mels does.
     """
     found, expected = _mels(made), _mels(real)
     loudest = jnp.max(expected, axis=(1, 2), keepdims=True)
     floor = jnp.maximum(_QUIETEST_MEL, _DEEP_SHARE * loudest)
     difference = jnp.abs(jnp.log(found + floor) - jnp.log(expected + floor))
     # Next to silence the slope of the logarithm would drown that of every other sound of a batch.
-    return jnp.mean(difference * loudest / (loudest + _SOFT_MEL))
+    deep = jnp.mean(difference * loudest / (loudest + _SOFT_MEL))
+    return log_distance(found, expected, quietest=_QUIETEST_LEARNT_MEL), deep
 
 
 def log_distance(

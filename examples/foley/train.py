@@ -75,8 +75,6 @@ class Part(enum.StrEnum):
     VOCODER = "vocoder"
 
 
-_CORES = os.cpu_count() or 1
-
 # Hours on two cores: the bundled model.
 _FULL = Budget(
     clips=24_576,
@@ -126,7 +124,7 @@ BUDGETS = {
         redrawn_clips=8_192,
         decoders=dataclasses.replace(_FULL.decoders, vocoder_steps=8_000, vocoder_batch=32),
         diffusion=DiffusionBudget(
-            steps=10_000, batch_size=256, learning_rate=1e-3, timestep_shift=4.0, repeats_of_two=4
+            steps=10_000, batch_size=256, learning_rate=1e-3, timestep_shift=4.0, repeats_of_two=4, save_every=2_000
         ),
     ),
 }
@@ -144,7 +142,7 @@ def train_model(run: Path, budget: Budget, *, seed: int = 0, progress: bool = Tr
     Returns:
         The folder of the model, in the native format, float16 where the pipeline casts anyway.
     """
-    corpus = make_corpus(run / "clips", "training", budget.clips, seed=seed, progress=progress, workers=_CORES)
+    corpus = make_corpus(run / "clips", "training", budget.clips, seed=seed, progress=progress)
     vae = train_autoencoder(corpus, run / "decoders", budget.decoders, seed=seed, progress=progress)
     train_classifier(corpus, run / "classifier", steps=budget.classifier_steps, seed=seed, progress=progress)
 
@@ -198,7 +196,7 @@ def train_further(
         CheckpointError: when the model cannot be read.
     """
     components = load_components(source, "float32")
-    corpus = make_corpus(run / "clips", "training", budget.clips, seed=seed, progress=progress, workers=_CORES)
+    corpus = make_corpus(run / "clips", "training", budget.clips, seed=seed, progress=progress)
     chance = {"seed": seed + 1, "progress": progress}
     if Part.TEXT in parts:
         components = train_reading(components, run / "reading", steps=budget.reading_steps, **chance)
@@ -258,7 +256,7 @@ def main(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     use_compilation_cache()
     # Operations of so small a network are too short to be shared among cores; the parts of a batch are not.
-    jax.config.update("jax_num_cpu_devices", math.gcd(BUDGETS[budget].diffusion.batch_size, _CORES))
+    jax.config.update("jax_num_cpu_devices", math.gcd(BUDGETS[budget].diffusion.batch_size, os.cpu_count() or 1))
     if continue_from is None:
         model = train_model(run, BUDGETS[budget], seed=seed)
     else:

@@ -24,7 +24,7 @@ from examples.foley.discriminators import (
 )
 from examples.foley.harmonics import harmonic_vocoder
 from examples.foley.learner import DecoderBudget, Learner, begin, learn, optimiser, update_by
-from examples.foley.spectra import deep_mel_distance, mel_distance, spectral_distance
+from examples.foley.spectra import mel_distances, spectral_distance
 from examples.foley.stage import run_stage
 from litefocus_jax.models.vocoder import Vocoder
 
@@ -162,9 +162,8 @@ def sound_loss(
     made: Float[Array, "batch samples"], real: Float[Array, "batch samples"]
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """Distances of log-mels and of spectra, and each by name: ``mel_l1`` and ``deep_mel`` in nepers, ``spectral``."""
-    mel_l1, deep_mel, spectral = (
-        distance(made, real) for distance in (mel_distance, deep_mel_distance, spectral_distance)
-    )
+    mel_l1, deep_mel = mel_distances(made, real)
+    spectral = spectral_distance(made, real)
     loss = _MEL_WEIGHT * mel_l1 + _DEEP_MEL_WEIGHT * deep_mel + _SPECTRAL_WEIGHT * spectral
     return loss, {"mel_l1": mel_l1, "deep_mel": deep_mel, "spectral": spectral}
 
