@@ -43,7 +43,7 @@ def main(
 
 def _summary(components, destination: Path) -> Table:
     """What was written: parameters and size of each sub-model."""
-    from litefocus_jax.checkpoint.modules import parameter_count
+    from litefocus_jax.checkpoint.weights import parameter_count
 
     table = Table(title=f"{destination} ({components.dtype})", title_justify="left")
     table.add_column("sub-model")

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from convert import pickles
 from litefocus_jax.checkpoint import native, store
-from litefocus_jax.checkpoint.opened import Components
-from litefocus_jax.checkpoint.replacement import check_destination
-from litefocus_jax.checkpoint.sub_models import SUB_MODELS
+from litefocus_jax.models.components import NETWORKS, Components
+from litefocus_jax.system.files import check_destination
 
 Report = Callable[[str], None]
 
@@ -46,7 +45,7 @@ def convert_checkpoint(
     folder = _fetch(source, revision)
     report(f"Checking names and shapes in {folder}")
     checkpoint = store.open_checkpoint(folder, read_weights=pickles.read_folder)
-    components = checkpoint.load(dtype, on_sub_model=lambda name: report(f"Reading {name}"))
+    components = checkpoint.load(dtype, on_network=lambda name: report(f"Reading {name}"))
     report(f"Writing {destination}")
     native.save_native(components, destination, overwrite=overwrite)
     return components
@@ -59,8 +58,8 @@ def _fetch(source: str, revision: str | None) -> Path:
         return folder
     patterns = [
         pattern
-        for sub_model in SUB_MODELS
-        if not pickles.has_safetensors(folder / sub_model.folder, sub_model.weights)
-        for pattern in pickles.pickle_patterns(sub_model.folder, sub_model.weights)
+        for name, network in NETWORKS.items()
+        if not pickles.has_safetensors(folder / name, network.weights)
+        for pattern in pickles.pickle_patterns(name, network.weights)
     ]
     return store.local_folder(source, revision=revision, patterns=tuple(patterns)) if patterns else folder

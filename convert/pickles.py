@@ -13,11 +13,10 @@ import ml_dtypes
 import numpy as np
 
 from litefocus_jax.checkpoint import safetensors_files
-from litefocus_jax.checkpoint.lazy import LazyArray, Tensors
-from litefocus_jax.checkpoint.rules import CheckpointError, listed
-from litefocus_jax.checkpoint.sub_models import TRANSFORMERS_WEIGHTS
+from litefocus_jax.checkpoint.errors import CheckpointError, listed
+from litefocus_jax.checkpoint.tensors import LazyArray, Tensors
 
-_STEMS = {TRANSFORMERS_WEIGHTS: "pytorch_model"}  # transformers names its pickles otherwise than its safetensors
+_STEMS = {"model": "pytorch_model"}  # transformers names its pickles otherwise than its safetensors
 
 
 def read_folder(folder: Path, stem: str) -> Tensors:

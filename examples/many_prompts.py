@@ -25,7 +25,7 @@ from jax.sharding import Mesh
 from litefocus_jax import AudioLDM2Pipeline
 from litefocus_jax.audio import save_audio
 from litefocus_jax.cli.destinations import file_names
-from litefocus_jax.progress import progress_bar
+from litefocus_jax.system.progress import progress_bar
 
 logger = logging.getLogger("many_prompts")
 

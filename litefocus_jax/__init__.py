@@ -8,23 +8,24 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from litefocus_jax.checkpoint.rules import CheckpointError
-    from litefocus_jax.config import ConfigError
-    from litefocus_jax.litefocus import LiteFocusConfig, litefocus_attention
-    from litefocus_jax.output import AudioPipelineOutput
+    from litefocus_jax.checkpoint.errors import CheckpointError
+    from litefocus_jax.diffusion.windows import WindowedDenoising
+    from litefocus_jax.generation.output import AudioPipelineOutput
+    from litefocus_jax.generation.resume import RunCheckpoint
+    from litefocus_jax.ops.litefocus.attention import litefocus_attention
+    from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
     from litefocus_jax.pipeline import AudioLDM2Pipeline
-    from litefocus_jax.resume import RunCheckpoint
-    from litefocus_jax.windows import WindowedDenoising
+    from litefocus_jax.system.json_config import ConfigError
 
 _PUBLIC = {
     "AudioLDM2Pipeline": "litefocus_jax.pipeline",
-    "AudioPipelineOutput": "litefocus_jax.output",
-    "CheckpointError": "litefocus_jax.checkpoint.rules",
-    "ConfigError": "litefocus_jax.config",
-    "LiteFocusConfig": "litefocus_jax.litefocus",
-    "RunCheckpoint": "litefocus_jax.resume",
-    "WindowedDenoising": "litefocus_jax.windows",
-    "litefocus_attention": "litefocus_jax.litefocus",
+    "AudioPipelineOutput": "litefocus_jax.generation.output",
+    "CheckpointError": "litefocus_jax.checkpoint.errors",
+    "ConfigError": "litefocus_jax.system.json_config",
+    "LiteFocusConfig": "litefocus_jax.ops.litefocus.settings",
+    "RunCheckpoint": "litefocus_jax.generation.resume",
+    "WindowedDenoising": "litefocus_jax.diffusion.windows",
+    "litefocus_attention": "litefocus_jax.ops.litefocus.attention",
 }
 
 __all__ = [

@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 from jaxtyping import Float
 
-from litefocus_jax.files import written_beside
+from litefocus_jax.system.files import written_beside
 
 logger = logging.getLogger(__name__)
 

@@ -12,22 +12,27 @@ from jax.sharding import Mesh
 from jax.stages import Compiled
 from jaxtyping import Array, Float
 
-from litefocus_jax import generate
-from litefocus_jax.checkpoint.store import Checkpoint, Components, open_checkpoint, save_native
-from litefocus_jax.compilation_cache import use_compilation_cache
-from litefocus_jax.decoding import DecodingPlan, TilingConfig, plan_decoding, sound_blocks
-from litefocus_jax.devices import check_frames, check_mesh, replicate
-from litefocus_jax.finite import require_finite
-from litefocus_jax.litefocus import LiteFocusConfig
-from litefocus_jax.memory import release_unused_memory
-from litefocus_jax.memory_needs import estimate_memory, require_memory
-from litefocus_jax.models.unet import UNet, check_levels, frames_at_last_level
-from litefocus_jax.output import AudioPipelineOutput
-from litefocus_jax.progress import progress_bar
-from litefocus_jax.request import LatentGeometry, Request, make_request
-from litefocus_jax.resume import ResumableRun, RunCheckpoint
-from litefocus_jax.tokenization import load_tokenizer, tokenize_prompts
-from litefocus_jax.windows import WindowedDenoising
+from litefocus_jax.checkpoint.native import save_native
+from litefocus_jax.checkpoint.opened import Checkpoint
+from litefocus_jax.checkpoint.store import open_checkpoint
+from litefocus_jax.decoding.plan import DecodingPlan, TilingConfig, plan_decoding
+from litefocus_jax.decoding.sound import sound_blocks
+from litefocus_jax.diffusion.windows import WindowedDenoising
+from litefocus_jax.generation import sampling
+from litefocus_jax.generation.needs import estimate_memory, require_memory
+from litefocus_jax.generation.output import AudioPipelineOutput
+from litefocus_jax.generation.request import Request, make_request
+from litefocus_jax.generation.resume import ResumableRun, RunCheckpoint
+from litefocus_jax.models.components import Components, LatentGeometry
+from litefocus_jax.models.tokenization import load_tokenizer, tokenize_prompts
+from litefocus_jax.models.unet.network import UNet
+from litefocus_jax.models.unet.self_attention import check_levels, frames_at_last_level
+from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
+from litefocus_jax.parallel.mesh import check_frames, check_mesh, replicate
+from litefocus_jax.system.compilation_cache import use_compilation_cache
+from litefocus_jax.system.platform import release_unused_memory
+from litefocus_jax.system.progress import progress_bar
+from litefocus_jax.system.waiting import require_finite
 
 
 class Inputs(NamedTuple):
@@ -36,10 +41,10 @@ class Inputs(NamedTuple):
     Attributes:
         keys: all randomness.
         latents: the noise to begin with.
-        tokens: arguments of `generate.encode`.
+        tokens: arguments of `sampling.encode`.
     """
 
-    keys: generate.RandomKeys
+    keys: sampling.RandomKeys
     latents: Float[Array, "sounds time frequency channels"]
     tokens: tuple[Any, ...]
 
@@ -198,9 +203,9 @@ class AudioLDM2Pipeline:
         run = None if run_checkpoint is None else ResumableRun(run_checkpoint, request, models, latents, mesh=mesh)
 
         compiled = self.compile_ahead(request, inputs, length=run and run.length, mesh=mesh)
-        conditioning = generate.encode(*tokens)
+        conditioning = sampling.encode(*tokens)
         require_finite("text encoders", conditioning)
-        context = generate.project_context(models.unet, conditioning, request.num_waveforms_per_prompt)
+        context = sampling.project_context(models.unet, conditioning, request.num_waveforms_per_prompt)
         # This waits; what goes wrong there goes wrong again below, where it is raised.
         if compiled.exception() is None and check_memory:
             # The decoder of a sound of usual length is not worth the wait for its compilation.
@@ -210,7 +215,7 @@ class AudioLDM2Pipeline:
             require_memory(needs, request, models.dtype, self.geometry)
         release_unused_memory()
         with progress_bar("Denoising", request.schedule.num_steps, enabled=progress) as on_progress:
-            latents = generate.sample(
+            latents = sampling.sample(
                 self._unet_on(mesh),
                 context,
                 request.schedule,
@@ -299,14 +304,14 @@ class AudioLDM2Pipeline:
             ValueError: when ``latents`` are misshapen, or LiteFocus is to be where the UNet has no attention.
         """
         check_levels(self.components.unet.config, request.litefocus)
-        keys = generate.random_keys(request.seed, len(request.prompts), request.num_waveforms_per_prompt)
+        keys = sampling.random_keys(request.seed, len(request.prompts), request.num_waveforms_per_prompt)
         return Inputs(keys, self._prepare_latents(request, keys, latents), self._encode_arguments(request))
 
     def compile_ahead(
         self, request: Request, inputs: Inputs, *, length: int | None = None, mesh: Mesh | None = None
     ) -> Future[Compiled]:
-        """Compile the denoising loop of a request in another thread; see `generate.compile_ahead`."""
-        return generate.compile_ahead(
+        """Compile the denoising loop of a request in another thread; see `sampling.compile_ahead`."""
+        return sampling.compile_ahead(
             self._unet_on(mesh),
             inputs.tokens,
             request.schedule,
@@ -329,12 +334,12 @@ class AudioLDM2Pipeline:
         return self._unet_copies[1]
 
     def _prepare_latents(
-        self, request: Request, keys: generate.RandomKeys, latents: Array | np.ndarray | None
+        self, request: Request, keys: sampling.RandomKeys, latents: Array | np.ndarray | None
     ) -> Float[Array, "sounds time frequency channels"]:
         geometry = self.geometry
         shape = (geometry.latent_frames(request.audio_length_in_s), geometry.frequencies, geometry.channels)
         if latents is None:
-            return generate.initial_latents(keys.latents, shape)
+            return sampling.initial_latents(keys.latents, shape)
         try:
             latents = jnp.asarray(latents, jnp.float32)
         except (TypeError, ValueError) as error:
@@ -347,7 +352,7 @@ class AudioLDM2Pipeline:
         return latents
 
     def _encode_arguments(self, request: Request) -> tuple[Any, ...]:
-        """What `generate.encode` takes, for the negative prompts (under guidance) followed by the prompts."""
+        """What `sampling.encode` takes, for the negative prompts (under guidance) followed by the prompts."""
         models = self.components
         encoders = (models.text_encoder, models.text_encoder_2, models.projection_model, models.language_model)
         negative = request.negative_prompts if request.guided else ()

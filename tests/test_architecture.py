@@ -1,41 +1,32 @@
-"""The library's modules depend on one another in one direction, and on nothing that belongs to the converter."""
+"""The house: floors from the bottom up. A file imports from the floors below its own and from its own folder."""
 
 import ast
 import graphlib
+import re
 from pathlib import Path
 
 import litefocus_jax
 
 ROOT = Path(litefocus_jax.__file__).parent
-# From the bottom up, as in CONTRIBUTING.md; a module imports from its own part and from those before it.
-PARTS = (
-    {"block_loop", "config", "memory", "time_axis"},
-    {"devices"},
-    {"attention"},
-    {"litefocus"},
-    {"models"},
-    {"schedulers", "windows"},
-    {"generate"},
-    {"finite"},
-    {"decoding"},
-    {"checkpoint"},
-    {"compilation_cache", "files", "progress", "tokenization"},
-    {"audio", "memory_needs", "request", "resume"},
-    {"output"},
-    {"pipeline", "random_model"},
-    {"estimate"},
-    {"benchmark"},
-    {"training"},
-    {"cli"},
+FLOORS = (
+    ("system", "parallel"),
+    ("ops", "diffusion", "audio"),
+    ("models",),
+    ("checkpoint", "decoding"),
+    ("generation", "training"),
+    ("pipeline",),
+    ("evaluation", "benchmark"),
+    ("cli", "web"),
 )
-HEIGHT = {name: height for height, part in enumerate(PARTS) for name in part}
-NEVER_IMPORTED = {"torch", "diffusers", "convert", "tests"}
+DOOR = {"__init__", "pipeline", "audio"}  # the only files that lie in no folder
+HEIGHT = {room: height for height, floor in enumerate(FLOORS) for room in floor}
+NEVER_IMPORTED = {"torch", "diffusers", "convert", "tests", "examples"}
 
 
-def imports_of(path: Path) -> set[str]:
-    """Dotted names of all that a file imports, inside of functions too."""
+def imports_of(tree: ast.Module) -> set[str]:
+    """Dotted names of all that a file imports, inside of functions and for type checkers too."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -47,7 +38,20 @@ def module_name(path: Path) -> str:
     return ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
-MODULES = {module_name(path): imports_of(path) for path in ROOT.rglob("*.py")}
+TREES = {module_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in ROOT.rglob("*.py")}
+MODULES = {module: imports_of(tree) for module, tree in TREES.items()}
+INSIDE = {module for module in MODULES if module != "litefocus_jax"}  # whose names are loaded on first use
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1]
+
+
+def test_every_file_has_its_room():
+    assert {path.stem for path in ROOT.glob("*.py")} == DOOR
+    assert {room_of(module) for module in INSIDE} <= set(HEIGHT)
+    folders = {path.parent for path in ROOT.rglob("*.py")}
+    assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
 
 
 def test_nothing_imports_pytorch_or_the_converter():
@@ -55,25 +59,44 @@ def test_nothing_imports_pytorch_or_the_converter():
 
 
 def test_imports_point_downwards():
-    upward = [
+    climbing = [
         f"{module} imports {name}"
-        for module, names in MODULES.items()
-        for name in names
-        if name.startswith("litefocus_jax.") and module != "litefocus_jax" and part_of(name) in HEIGHT
-        if HEIGHT[part_of(name)] > HEIGHT[part_of(module)]
+        for module in sorted(INSIDE)
+        for name in MODULES[module]
+        if name.startswith("litefocus_jax.") and room_of(name) in HEIGHT and room_of(name) != room_of(module)
+        if HEIGHT[room_of(name)] >= HEIGHT[room_of(module)]
     ]
-    assert upward == []
+    assert climbing == []
 
 
-def part_of(module: str) -> str:
-    return module.split(".")[1]
+def classes_above(height: int) -> set[str]:
+    """Classes of the floors above one, as a parameter that holds an object of them would be called."""
+    return {
+        re.sub(r"(?<=[a-z])(?=[A-Z])", "_", node.name).lower()
+        for module in INSIDE
+        if HEIGHT[room_of(module)] > height
+        for node in TREES[module].body
+        if isinstance(node, ast.ClassDef)
+    }
+
+
+def test_no_parameter_is_called_any_to_hide_a_type_from_above():
+    hidden = [
+        f"{module}: {argument.arg}"
+        for module in sorted(INSIDE)
+        for node in ast.walk(TREES[module])
+        if isinstance(node, ast.arg) and isinstance(node.annotation, ast.Name) and node.annotation.id == "Any"
+        for argument in [node]
+        if argument.arg in classes_above(HEIGHT[room_of(module)])
+    ]
+    assert hidden == []
 
 
 def test_no_modules_import_each_other_in_a_circle():
     # `from package import name` may mean a module of the package or a name in it.
     graph = {
-        module: {found for name in names for found in (name, name.rpartition(".")[0]) if found in MODULES} - {module}
-        for module, names in MODULES.items()
-        if module != "litefocus_jax"  # its public names are loaded on first use
+        module: {found for name in MODULES[module] for found in (name, name.rpartition(".")[0]) if found in MODULES}
+        - {module, "litefocus_jax"}
+        for module in INSIDE
     }
     graphlib.TopologicalSorter(graph).prepare()

@@ -13,13 +13,16 @@ import numpy as np
 import pytest
 import soundfile
 
-from litefocus_jax import AudioLDM2Pipeline, LiteFocusConfig, generate
-from litefocus_jax.decoding import TilingConfig
-from litefocus_jax.finite import NonFiniteError
-from litefocus_jax.schedulers import make_schedule
-from tests.checkpoints import tiny_checkpoint, tiny_pipeline
-from tests.requests import request_for
-from tests.tolerance import deviation
+from litefocus_jax import AudioLDM2Pipeline, LiteFocusConfig
+from litefocus_jax.decoding import whole
+from litefocus_jax.decoding.plan import TilingConfig
+from litefocus_jax.diffusion.schedulers import make_schedule
+from litefocus_jax.generation import sampling
+from litefocus_jax.system import waiting
+from litefocus_jax.system.waiting import NonFiniteError
+from tests.support.models import tiny_checkpoint, tiny_pipeline
+from tests.support.requests import request_for
+from tests.support.tolerance import deviation
 
 # Programs of other batch sizes or loop lengths sum in another order; in standard deviations, as the parity tests.
 ROUNDING = 1e-4
@@ -78,7 +81,7 @@ def test_half_precision_sounds_nearly_like_float32(dtype: str, bound: float) -> 
 
 def test_seeds_guidance_scales_and_prompts_of_like_length_compile_once() -> None:
     pipe = tiny_pipeline()
-    functions = (generate.encode, generate.project_context, generate.denoise, generate.decode_latents, generate.vocode)
+    functions = (sampling.encode, sampling.project_context, sampling.denoise, whole.decode_latents, whole.vocode)
     pipe("rain on a roof", seed=0, guidance_scale=3.5, **BRIEF)
     compiled = [compiled_programs(function) for function in functions]
     pipe("a dog barks", seed=1, guidance_scale=2.0, **BRIEF)
@@ -93,7 +96,7 @@ def compiled_programs(function: Any) -> int:
 def test_sampling_in_parts_equals_one_scan(monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = {"audio_length_in_s": 0.4, "num_inference_steps": 6, "eta": 0.5, "litefocus": LiteFocusConfig()}
     expected = tiny_pipeline()("rain", **arguments).audios
-    monkeypatch.setattr(generate, "steps_per_call", lambda num_steps, platform: 3)
+    monkeypatch.setattr(sampling, "steps_per_call", lambda num_steps, platform: 3)
     assert deviation(tiny_pipeline()("rain", **arguments).audios, expected) < ROUNDING
 
 
@@ -101,7 +104,7 @@ def test_sampling_in_parts_equals_one_scan(monkeypatch: pytest.MonkeyPatch) -> N
     ("steps", "platform", "expected"), [(200, "gpu", 10), (25, "gpu", 5), (7, "gpu", 7), (200, "cpu", 1)]
 )
 def test_steps_per_call_divide_the_whole(steps: int, platform: str, expected: int) -> None:
-    assert generate.steps_per_call(steps, platform) == expected
+    assert sampling.steps_per_call(steps, platform) == expected
 
 
 def test_progress_counts_every_step() -> None:
@@ -109,15 +112,15 @@ def test_progress_counts_every_step() -> None:
     pipe = tiny_pipeline()
     latents = jnp.zeros((1, 4, pipe.geometry.frequencies, pipe.geometry.channels))
     schedule = make_schedule(pipe.components.scheduler, 5)
-    conditioning = generate.encode(*pipe._encode_arguments(request_for(pipe, guidance_scale=1.0)))
-    context = generate.project_context(pipe.components.unet, conditioning, 1)
-    generate.sample(
+    conditioning = sampling.encode(*pipe._encode_arguments(request_for(pipe, guidance_scale=1.0)))
+    context = sampling.project_context(pipe.components.unet, conditioning, 1)
+    sampling.sample(
         pipe.components.unet,
         context,
         schedule,
         latents,
         1.0,
-        generate.random_keys(0, 1, 1),
+        sampling.random_keys(0, 1, 1),
         guided=False,
         litefocus=None,
         on_progress=seen.append,
@@ -132,9 +135,9 @@ def test_ctrl_c_ends_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
             return False
 
     left_for_the_end: list[Any] = []
-    monkeypatch.setattr(generate.atexit, "register", lambda *call: left_for_the_end.append(call))
+    monkeypatch.setattr(waiting.atexit, "register", lambda *call: left_for_the_end.append(call))
     with pytest.raises(KeyboardInterrupt):
-        generate.wait_for(cast(jax.Array, NeverReady()))
+        waiting.wait_for(cast(jax.Array, NeverReady()))
     assert left_for_the_end, "a program that ends now must wait for the device first"
 
 
@@ -214,12 +217,13 @@ def test_a_negative_prompt_longer_than_the_prompt_is_cut_with_a_warning_that_say
 def test_a_stage_that_returns_what_is_not_finite_is_named(
     monkeypatch: pytest.MonkeyPatch, function: str, stage: str
 ) -> None:
-    exact = getattr(generate, function)
+    module = whole if hasattr(whole, function) else sampling
+    exact = getattr(module, function)
 
     def spoiled(*arguments: Any, **options: Any) -> Any:
         return jax.tree.map(lambda leaf: leaf + jnp.nan, exact(*arguments, **options))
 
-    monkeypatch.setattr(generate, function, spoiled)
+    monkeypatch.setattr(module, function, spoiled)
     with pytest.raises(NonFiniteError, match=f"the {stage} returned NaN or infinity"):
         tiny_pipeline()("rain", **BRIEF)
 

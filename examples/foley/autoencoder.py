@@ -19,9 +19,8 @@ from examples.foley import model
 from examples.foley.corpus import Corpus
 from examples.foley.learner import DecoderBudget, Learner, begin, optimiser, update_by
 from examples.foley.stage import run_stage
-from litefocus_jax.checkpoint.modules import abstract
-from litefocus_jax.config import VAEConfig
-from litefocus_jax.models.vae import VAE
+from litefocus_jax.checkpoint.weights import abstract
+from litefocus_jax.models.vae import VAE, VAEConfig
 
 _LEARNING_RATE = 1.5e-3
 _SQUARES_WEIGHT = 0.1

@@ -24,12 +24,11 @@ from examples.foley.listening import Ear, EarConfig, by_window, disturbed
 from examples.foley.model import CLAP_CONFIG
 from examples.foley.stage import run_stage
 from litefocus_jax.checkpoint import safetensors_files
-from litefocus_jax.checkpoint.modules import abstract, to_numpy
-from litefocus_jax.config import ClapTextConfig
-from litefocus_jax.files import written_beside
+from litefocus_jax.checkpoint.weights import abstract, to_numpy
 from litefocus_jax.models import parameters
-from litefocus_jax.models.clap import ClapTextModel
-from litefocus_jax.tokenization import Tokens, load_tokenizer, tokenize
+from litefocus_jax.models.clap.text import ClapTextConfig, ClapTextModel
+from litefocus_jax.models.tokenization import Tokens, load_tokenizer, tokenize
+from litefocus_jax.system.files import written_beside
 
 STAGE = "clap"
 

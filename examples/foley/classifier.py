@@ -21,9 +21,9 @@ from examples.foley.learner import Learner, begin, optimiser, update_by
 from examples.foley.listening import Ear, EarConfig, by_window, disturbed, windows
 from examples.foley.stage import run_stage
 from litefocus_jax.checkpoint import safetensors_files
-from litefocus_jax.checkpoint.modules import abstract, fill, leaves, to_numpy
-from litefocus_jax.files import written_beside
+from litefocus_jax.checkpoint.weights import abstract, fill, leaves, to_numpy
 from litefocus_jax.models import parameters
+from litefocus_jax.system.files import written_beside
 
 STAGE = "classifier"
 

@@ -22,8 +22,8 @@ from examples.foley.kinds import KINDS
 from examples.foley.model import HOP_LENGTH, SAMPLING_RATE, TRAINING_SECONDS
 from examples.foley.sounds import random_scene, render
 from litefocus_jax.audio import log_mel_spectrogram
-from litefocus_jax.files import write_text, written_beside
-from litefocus_jax.progress import progress_bar
+from litefocus_jax.system.files import write_text, written_beside
+from litefocus_jax.system.progress import progress_bar
 
 Split = Literal["training", "validation", "test"]
 

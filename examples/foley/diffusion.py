@@ -11,10 +11,10 @@ from jax.sharding import Mesh
 from examples.foley.corpus import CAPTIONS_PER_CLIP, Corpus
 from examples.foley.lengths import LengthOrder
 from examples.foley.tokens import CaptionTokens
-from litefocus_jax.checkpoint.opened import Components
-from litefocus_jax.files import written_beside
+from litefocus_jax.models.components import Components
 from litefocus_jax.models.vae import VAE, LatentDistribution
-from litefocus_jax.progress import progress_bar
+from litefocus_jax.system.files import written_beside
+from litefocus_jax.system.progress import progress_bar
 from litefocus_jax.training.batches import encode_mels
 from litefocus_jax.training.config import TrainingConfig
 from litefocus_jax.training.loop import LOG, NamedBatch, train

@@ -21,8 +21,8 @@ from examples.foley.report import LENGTHS, RESULTS, quality_table
 from examples.foley.tables import lengths_table
 from examples.foley.variants import ATTENTION, LONG
 from litefocus_jax.benchmark.report import machine
-from litefocus_jax.files import write_text
 from litefocus_jax.pipeline import AudioLDM2Pipeline
+from litefocus_jax.system.files import write_text
 
 Table = Literal["attention", "long"]
 

@@ -37,11 +37,11 @@ from examples.foley.reconstruction import measure_reconstruction
 from examples.foley.sounds import render
 from examples.foley.summaries import RIGHT, length_rows, pairs_summary, spreads
 from examples.foley.variants import ATTENTION, SYNTHESISED, Variant
-from litefocus_jax.checkpoint.modules import to_numpy
-from litefocus_jax.generate import decode_latents
+from litefocus_jax.checkpoint.weights import to_numpy
+from litefocus_jax.decoding.whole import decode_latents
+from litefocus_jax.models.tokenization import load_tokenizer
 from litefocus_jax.pipeline import AudioLDM2Pipeline
-from litefocus_jax.progress import progress_bar
-from litefocus_jax.tokenization import load_tokenizer
+from litefocus_jax.system.progress import progress_bar
 
 SHIPPED_JUDGES = Path(__file__).parent / "judges"
 """Classifier and CLAP of the run that made the bundled model."""

@@ -20,8 +20,13 @@ from jaxtyping import Float, Float32
 
 from examples.foley.spectra import HOP_LENGTH, N_FFT, NUM_MELS, SAMPLING_RATE, filters
 from litefocus_jax.audio import hann_window
-from litefocus_jax.config import VocoderConfig
-from litefocus_jax.models.vocoder import EDGE_KERNEL_SIZE, FINAL_LEAKY_RELU_SLOPE, TransposedConv1d, Vocoder
+from litefocus_jax.models.vocoder import (
+    EDGE_KERNEL_SIZE,
+    FINAL_LEAKY_RELU_SLOPE,
+    TransposedConv1d,
+    Vocoder,
+    VocoderConfig,
+)
 
 _FUNDAMENTAL_IN_HZ = SAMPLING_RATE / HOP_LENGTH
 _HARMONICS = np.arange(1, HOP_LENGTH // 2)

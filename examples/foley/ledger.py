@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from litefocus_jax.files import write_text
+from litefocus_jax.system.files import write_text
 
 Cell = dict[str, Any]
 Figures = dict[str, Any]

@@ -15,7 +15,7 @@ import typer
 from examples.foley.pictures import draw_lengths
 from examples.foley.summaries import LENGTH_FIGURES
 from examples.foley.tables import circumstances, lengths_table
-from litefocus_jax.files import write_text
+from litefocus_jax.system.files import write_text
 
 RESULTS = "long_audio.json"
 TABLE = "long_audio.md"

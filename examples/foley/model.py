@@ -12,19 +12,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from litefocus_jax.config import (
-    ClapTextConfig,
-    GPT2Config,
-    JsonConfig,
-    ProjectionConfig,
-    SchedulerConfig,
-    T5Config,
-    UNetConfig,
-    VAEConfig,
-    VocoderConfig,
-)
-from litefocus_jax.random_model import published_config
-from litefocus_jax.tokenization import import_transformers
+from litefocus_jax.checkpoint.random_model import published_config
+from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
+from litefocus_jax.models.clap.text import ClapTextConfig
+from litefocus_jax.models.gpt2 import GPT2Config
+from litefocus_jax.models.projection import ProjectionConfig
+from litefocus_jax.models.t5 import T5Config
+from litefocus_jax.models.tokenization import import_transformers
+from litefocus_jax.models.unet.config import UNetConfig
+from litefocus_jax.models.vae import VAEConfig
+from litefocus_jax.models.vocoder import VocoderConfig
+from litefocus_jax.system.json_config import JsonConfig
 
 SAMPLING_RATE = 16000
 HOP_LENGTH = 160

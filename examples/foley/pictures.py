@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from examples.foley.variants import SCALED, SYNTHESISED
-from litefocus_jax.files import written_beside
+from litefocus_jax.system.files import written_beside
 
 _PANELS = {
     "frechet": "Frechet distance (lower is better)",

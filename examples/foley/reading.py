@@ -29,8 +29,8 @@ from examples.foley.lengths import LengthOrder
 from examples.foley.sounds import Scene, random_scene
 from examples.foley.stage import run_stage
 from examples.foley.tokens import CaptionTokens
-from litefocus_jax.checkpoint.opened import Components
 from litefocus_jax.models import parameters
+from litefocus_jax.models.components import Components
 from litefocus_jax.models.conditioning import encode_text
 
 STAGE = "reading"

@@ -15,15 +15,16 @@ import numpy as np
 from jaxtyping import Array, Float, Float16, Int, Key
 
 from examples.foley.corpus import Corpus
-from litefocus_jax import generate
-from litefocus_jax.checkpoint.opened import Components
-from litefocus_jax.config import SchedulerConfig
-from litefocus_jax.files import written_beside
+from litefocus_jax.decoding import whole
+from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
+from litefocus_jax.diffusion.schedulers import Schedule, add_noise, initial_state, make_schedule
+from litefocus_jax.generation import sampling
+from litefocus_jax.models.components import Components
+from litefocus_jax.models.tokenization import tokenize_prompts
 from litefocus_jax.models.vae import VAE
 from litefocus_jax.pipeline import AudioLDM2Pipeline
-from litefocus_jax.progress import progress_bar
-from litefocus_jax.schedulers import Schedule, add_noise, initial_state, make_schedule
-from litefocus_jax.tokenization import tokenize_prompts
+from litefocus_jax.system.files import written_beside
+from litefocus_jax.system.progress import progress_bar
 
 # The last steps of schedules of so many: they begin where a clip is nearly clean, and where it is mostly noise.
 _LAST_STEPS = 4
@@ -65,7 +66,7 @@ def redrawn(
             key = jax.random.fold_in(jax.random.key(seed), number)
             latents = _noised(components.vae, components.scheduler, mels[rows], schedule.steps.timestep[0], key)
             latents = _denoised(pipeline, [captions[row] for row in rows], latents, schedule)
-            drawn[rows] = generate.decode_latents(components.vae, latents, scaling_factor)
+            drawn[rows] = whole.decode_latents(components.vae, latents, scaling_factor)
             on_progress(number + 1)
     with written_beside(path) as partial, partial.open("wb") as file:
         np.save(file, drawn)
@@ -101,17 +102,17 @@ def _denoised(
 ) -> Float[Array, "batch time frequency channels"]:
     models = pipeline.components
     tokens = tokenize_prompts(pipeline.tokenizer, pipeline.tokenizer_2, captions, [""] * len(captions))
-    conditioning = generate.encode(
+    conditioning = sampling.encode(
         models.text_encoder, models.text_encoder_2, models.projection_model, models.language_model, *tokens
     )
-    state = generate.denoise(
+    state = sampling.denoise(
         models.unet,
-        generate.project_context(models.unet, conditioning, 1),
+        sampling.project_context(models.unet, conditioning, 1),
         schedule,
         initial_state(schedule, latents),
         jnp.int32(0),
         jnp.float32(_GUIDANCE_SCALE),
-        generate.random_keys(0, len(captions), 1),  # without noise in the steps, and with dense attention, never used
+        sampling.random_keys(0, len(captions), 1),  # without noise in the steps, and with dense attention, never used
         guided=True,
         litefocus=None,
     )

@@ -19,9 +19,9 @@ from examples.foley.model import CONFIGS, SAMPLING_RATE, TRAINING_SECONDS
 from examples.foley.pictures import draw_losses
 from examples.foley.tables import NOT_MEASURED, Results, circumstances, lengths_table, spread_text, table
 from examples.foley.variants import DENSE, SYNTHESISED
-from litefocus_jax.checkpoint.modules import abstract, parameter_count
-from litefocus_jax.checkpoint.sub_models import SUB_MODELS
-from litefocus_jax.files import write_text
+from litefocus_jax.checkpoint.weights import abstract, parameter_count
+from litefocus_jax.models.components import NETWORKS
+from litefocus_jax.system.files import write_text
 
 CARD = "MODEL_CARD.md"
 NOTES = "notes.md"
@@ -116,7 +116,7 @@ def card(
 
 def sizes_table(stored: int | None) -> str:
     """Parameters of every part of the model, and the bytes of all weights as stored."""
-    counts = {part.folder: parameter_count(abstract(part.model_class, CONFIGS[part.folder])) for part in SUB_MODELS}
+    counts = {name: parameter_count(abstract(network.model_class, CONFIGS[name])) for name, network in NETWORKS.items()}
     rows = [[f"`{name}`", f"{count:,}"] for name, count in counts.items()]
     rows.append(["all", f"{sum(counts.values()):,}"])
     size = NOT_MEASURED if stored is None else f"{stored / 1e6:.1f} MB"

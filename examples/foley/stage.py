@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from litefocus_jax.checkpoint import safetensors_files
-from litefocus_jax.files import write_text, written_beside
-from litefocus_jax.progress import progress_bar
+from litefocus_jax.system.files import write_text, written_beside
+from litefocus_jax.system.progress import progress_bar
 from litefocus_jax.training.journal import read_journal
 
 logger = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int
 
-from litefocus_jax.checkpoint.opened import Components
-from litefocus_jax.tokenization import Tokens, load_tokenizer, tokenize
+from litefocus_jax.models.components import Components
+from litefocus_jax.models.tokenization import Tokens, load_tokenizer, tokenize
 
 
 class CaptionTokens(NamedTuple):

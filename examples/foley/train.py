@@ -33,15 +33,14 @@ from examples.foley.reading import train_reading
 from examples.foley.redrawn import redrawn
 from examples.foley.vocoder import train_vocoder
 from litefocus_jax.checkpoint import safetensors_files
-from litefocus_jax.checkpoint.modules import to_numpy
 from litefocus_jax.checkpoint.native import save_native
-from litefocus_jax.checkpoint.opened import Components
+from litefocus_jax.checkpoint.random_model import random_model
 from litefocus_jax.checkpoint.store import load_components
-from litefocus_jax.checkpoint.sub_models import SUB_MODELS
-from litefocus_jax.compilation_cache import use_compilation_cache
-from litefocus_jax.files import written_beside
+from litefocus_jax.checkpoint.weights import to_numpy
+from litefocus_jax.models.components import NETWORKS, Components
 from litefocus_jax.models.vocoder import Vocoder
-from litefocus_jax.random_model import random_model
+from litefocus_jax.system.compilation_cache import use_compilation_cache
+from litefocus_jax.system.files import written_beside
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -154,8 +153,8 @@ def train_model(run: Path, budget: Budget, *, seed: int = 0, progress: bool = Tr
 
     trained = {"vae": vae, "text_encoder": clap}
     modules = {
-        part.folder: trained.get(part.folder) or random_model(part.model_class, CONFIGS[part.folder], seed)
-        for part in SUB_MODELS
+        name: trained.get(name) or random_model(network.model_class, CONFIGS[name], seed)
+        for name, network in NETWORKS.items()
     }
     components = Components(
         **modules,

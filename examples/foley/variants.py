@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from examples.foley.model import TRAINING_SECONDS
-from litefocus_jax.litefocus import LiteFocusConfig
-from litefocus_jax.windows import WindowedDenoising
+from litefocus_jax.diffusion.windows import WindowedDenoising
+from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ from litefocus_jax.benchmark.measure import Row
 from litefocus_jax.benchmark.stages import StageTimes
 from litefocus_jax.benchmark.start import PHASES, StartTimes
 from litefocus_jax.benchmark.workload import DECODER_VARIANT, TILES_VARIANT
-from litefocus_jax.files import write_text, written_beside
+from litefocus_jax.system.files import write_text, written_beside
 
 STEPS = 200  # of a whole generation, the published default
 

@@ -11,14 +11,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from litefocus_jax import generate
 from litefocus_jax.benchmark.unet_call import evaluate, random_inputs
 from litefocus_jax.benchmark.workload import BATCH_SIZE, PROMPT_TOKENS, Workload
+from litefocus_jax.checkpoint.random_model import random_model, sub_model_configs
 from litefocus_jax.checkpoint.store import open_checkpoint
-from litefocus_jax.checkpoint.sub_models import SUB_MODELS
-from litefocus_jax.config import UNetConfig
-from litefocus_jax.models.unet import UNet, self_attention_by_level
-from litefocus_jax.random_model import random_model, sub_model_configs
+from litefocus_jax.decoding.whole import decode_latents, vocode
+from litefocus_jax.generation.sampling import encode
+from litefocus_jax.models.components import NETWORKS
+from litefocus_jax.models.unet.config import UNetConfig
+from litefocus_jax.models.unet.network import UNet
+from litefocus_jax.models.unet.self_attention import self_attention_by_level
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,10 +51,8 @@ def load_models(config: str | None, model: str | None, dtype: str) -> dict[str, 
         return open_checkpoint(model).load(dtype).modules
     configs = sub_model_configs(config or "audioldm2")
     return {
-        part.folder: random_model(
-            part.model_class, configs[part.folder], dtype="float32" if part.folder in ("vae", "vocoder") else dtype
-        )
-        for part in SUB_MODELS
+        name: random_model(network.model_class, configs[name], dtype=network.weights_dtype(np.dtype(dtype)))
+        for name, network in NETWORKS.items()
     }
 
 
@@ -119,7 +119,7 @@ def _encode(models: dict[str, Any]) -> Any:
     tokens = np.full((BATCH_SIZE, PROMPT_TOKENS), 5, np.int32)
     mask = np.ones((BATCH_SIZE, PROMPT_TOKENS), bool)
     names = ("text_encoder", "text_encoder_2", "projection_model", "language_model")
-    return generate.encode(*(models[name] for name in names), tokens, mask, tokens, mask, np.int32(PROMPT_TOKENS))
+    return encode(*(models[name] for name in names), tokens, mask, tokens, mask, np.int32(PROMPT_TOKENS))
 
 
 def _self_attention_seconds(unet: UNet, workload: Workload, shape: tuple[int, ...], rounds: int) -> dict[int, float]:
@@ -153,8 +153,8 @@ def _one_attention_seconds(
 def _decoder_seconds(models: dict[str, Any], shape: tuple[int, ...], rounds: int) -> dict[str, float]:
     latents = jax.random.normal(jax.random.key(0), (1, *shape[1:]))
     scaling_factor = jnp.float32(models["vae"].config.scaling_factor)
-    mel = generate.decode_latents(models["vae"], latents, scaling_factor)
+    mel = decode_latents(models["vae"], latents, scaling_factor)
     return {
-        "VAE": _median_seconds(lambda: generate.decode_latents(models["vae"], latents, scaling_factor), rounds),
-        "vocoder": _median_seconds(lambda: generate.vocode(models["vocoder"], mel), rounds),
+        "VAE": _median_seconds(lambda: decode_latents(models["vae"], latents, scaling_factor), rounds),
+        "vocoder": _median_seconds(lambda: vocode(models["vocoder"], mel), rounds),
     }

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from litefocus_jax.benchmark.workload import BATCH_SIZE, GENERATED_VECTORS, PROMPT_TOKENS, Workload, prompt_widths
-from litefocus_jax.litefocus import LiteFocusConfig
-from litefocus_jax.memory import LowMemoryJit
-from litefocus_jax.models.unet import Context, UNet
+from litefocus_jax.models.unet.network import Context, UNet
+from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
+from litefocus_jax.system.platform import LowMemoryJit
 
 
 class Inputs(NamedTuple):

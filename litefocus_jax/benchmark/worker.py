@@ -12,27 +12,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from litefocus_jax import generate
 from litefocus_jax.audio import save_audio_blocks
 from litefocus_jax.benchmark.protocol import claim_output, process_peak_bytes, serve
 from litefocus_jax.benchmark.unet_call import evaluate, random_inputs
 from litefocus_jax.benchmark.workload import Workload
-from litefocus_jax.checkpoint.modules import abstract
+from litefocus_jax.checkpoint.random_model import random_model
 from litefocus_jax.checkpoint.store import open_checkpoint
-from litefocus_jax.checkpoint.sub_models import SUB_MODELS
-from litefocus_jax.decoding import TilingConfig, lower_programs, plan_decoding, sound_blocks
-from litefocus_jax.memory import release_unused_memory
-from litefocus_jax.models.unet import UNet
-from litefocus_jax.random_model import random_model
+from litefocus_jax.checkpoint.weights import abstract
+from litefocus_jax.decoding import whole
+from litefocus_jax.decoding.plan import TilingConfig, plan_decoding
+from litefocus_jax.decoding.programs import lower_programs
+from litefocus_jax.decoding.sound import sound_blocks
+from litefocus_jax.models.components import NETWORKS
+from litefocus_jax.models.unet.network import UNet
+from litefocus_jax.system.platform import release_unused_memory
 
-_CLASSES = {part.folder: part.model_class for part in SUB_MODELS}
+_CLASSES = {name: network.model_class for name, network in NETWORKS.items()}
 
 
-def load(workload: Workload, sub_model: str, dtype: str) -> Any:
+def load(workload: Workload, name: str, dtype: str) -> Any:
     """A sub-model of the workload's model, or one with random weights in a published shape."""
     if workload.model is not None:
-        return open_checkpoint(workload.model).sub_models[sub_model].load(dtype)
-    return random_model(_CLASSES[sub_model], workload.configs()[sub_model], dtype=dtype)
+        return open_checkpoint(workload.model).networks[name].load(dtype)
+    return random_model(_CLASSES[name], workload.configs()[name], dtype=dtype)
 
 
 def prepare_unet(workload: Workload) -> tuple[Callable[[], Any], float]:
@@ -54,9 +56,9 @@ def prepare_decoder(workload: Workload) -> tuple[Callable[[], Any], float]:
     vae, vocoder = (abstract(_CLASSES[name], configs[name]) for name in ("vae", "vocoder"))
     latents = jax.random.normal(jax.random.key(0), (1, *workload.latent_shape()[1:]))
     scaling_factor = jnp.float32(configs["vae"].scaling_factor)
-    mel = jax.eval_shape(generate.decode_latents, vae, latents, scaling_factor)
-    decode, decode_seconds = _compile(generate.decode_latents.lower(vae, latents, scaling_factor))
-    vocode, vocode_seconds = _compile(generate.vocode.lower(vocoder, mel))
+    mel = jax.eval_shape(whole.decode_latents, vae, latents, scaling_factor)
+    decode, decode_seconds = _compile(whole.decode_latents.lower(vae, latents, scaling_factor))
+    vocode, vocode_seconds = _compile(whole.vocode.lower(vocoder, mel))
     vae, vocoder = (load(workload, name, "float32") for name in ("vae", "vocoder"))
     return lambda: vocode(vocoder, decode(vae, latents, scaling_factor)), decode_seconds + vocode_seconds
 

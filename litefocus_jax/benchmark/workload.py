@@ -5,9 +5,11 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from litefocus_jax.config import UNetConfig, VAEConfig, VocoderConfig
-from litefocus_jax.litefocus import LiteFocusConfig
-from litefocus_jax.request import LatentGeometry
+from litefocus_jax.models.components import LatentGeometry
+from litefocus_jax.models.unet.config import UNetConfig
+from litefocus_jax.models.vae import VAEConfig
+from litefocus_jax.models.vocoder import VocoderConfig
+from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 
 BATCH_SIZE = 2  # one sound, with and without its prompt
 PROMPT_TOKENS = 32  # of the T5 encoder; a long sentence
@@ -78,7 +80,7 @@ class Workload:
             folder = local_folder(self.model)
             classes = {"unet": UNetConfig, "vae": VAEConfig, "vocoder": VocoderConfig}
             return {name: kind.from_file(folder / name / "config.json") for name, kind in classes.items()}
-        from litefocus_jax.random_model import sub_model_configs
+        from litefocus_jax.checkpoint.random_model import sub_model_configs
 
         return sub_model_configs(self.config or "audioldm2")
 

@@ -1,20 +1,33 @@
-"""Checkpoints as diffusers saves them: ``model_index.json`` and one folder per sub-model."""
+"""Checkpoints as diffusers saves them: ``model_index.json`` and one folder per network; read, and written again."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from litefocus_jax.checkpoint import safetensors_files
-from litefocus_jax.checkpoint.lazy import Tensors
-from litefocus_jax.checkpoint.modules import abstract
-from litefocus_jax.checkpoint.opened import Checkpoint, StoredSubModel, open_checkpoint_folder
-from litefocus_jax.checkpoint.rules import CheckpointError, listed
-from litefocus_jax.checkpoint.sub_models import SUB_MODELS, SubModel
-from litefocus_jax.config import read_json
+import jax.numpy as jnp
+import numpy as np
+from safetensors.numpy import save_file
+
+from litefocus_jax.checkpoint import safetensors_files, weights
+from litefocus_jax.checkpoint.errors import CheckpointError, listed
+from litefocus_jax.checkpoint.matching import invert
+from litefocus_jax.checkpoint.opened import Checkpoint, StoredNetwork, open_checkpoint_folder
+from litefocus_jax.checkpoint.saving import FolderLayout, save_folder
+from litefocus_jax.checkpoint.spellings import undo_spellings
+from litefocus_jax.checkpoint.tensors import Tensors
+from litefocus_jax.models.components import NETWORKS, Components
+from litefocus_jax.models.keys import Network
+from litefocus_jax.system.json_config import JsonConfig, read_json
 
 INDEX = "model_index.json"
 PIPELINE_CLASS = "AudioLDM2Pipeline"
 # The feature extractor serves diffusers' ranking of waveforms alone; the others are judged where they are read.
 _WITHOUT_WEIGHTS = frozenset({"scheduler", "tokenizer", "tokenizer_2", "feature_extractor"})
+# diffusers tells the two tokenizers apart by these classes, or by those of the same names without "Fast". The fast
+# ones read a tokenizer.json under transformers 4 as well.
+_TOKENIZERS = {"tokenizer": "RobertaTokenizerFast", "tokenizer_2": "T5TokenizerFast"}
+_FEATURE_EXTRACTOR = Path(__file__).parents[1] / "assets" / "configs" / "audioldm2" / "feature_extractor"
 
 ReadWeights = Callable[[Path, str], Tensors]
 
@@ -24,35 +37,42 @@ def open_diffusers(folder: Path, read_weights: ReadWeights = safetensors_files.r
 
     Args:
         folder: holds ``model_index.json``.
-        read_weights: the tensors of a sub-model from its folder and the stem of its weight files.
+        read_weights: the tensors of a network from its folder and the stem of its weight files.
 
     Raises:
         CheckpointError: one message with everything that is missing, not supported or does not fit.
         ConfigError: when ``model_index.json`` is missing or not a JSON object.
     """
     _check_index(folder / INDEX)
+    open_network = functools.partial(open_diffusers_network, read_weights=read_weights)
+    return open_checkpoint_folder(folder, format="diffusers", dtype="float32", open_network=open_network)
 
-    def open_sub_model(sub_model: SubModel) -> StoredSubModel:
-        path = folder / sub_model.folder
-        config = sub_model.config_class.from_file(path / "config.json")
-        tensors = read_weights(path, sub_model.weights)
-        try:
-            tensors = sub_model.normalise(tensors)
-        except CheckpointError as error:
-            raise CheckpointError(f"{path}: {error}") from None
-        module = abstract(sub_model.model_class, config)
-        return StoredSubModel(path, config, module, tensors, sub_model.rules, sub_model.ignored)
 
-    return open_checkpoint_folder(folder, format="diffusers", dtype="float32", open_sub_model=open_sub_model)
+def open_diffusers_network(
+    folder: Path, network: Network, *, read_weights: ReadWeights = safetensors_files.read_folder
+) -> StoredNetwork:
+    """Open one network; its weights are neither checked nor read.
+
+    Raises:
+        CheckpointError: when there are no weights, a file is broken, or keys are spelt in contradiction.
+        ConfigError: when the configuration cannot be read or is not supported.
+    """
+    config = network.config_class.from_file(folder / "config.json")
+    tensors = read_weights(folder, network.weights)
+    try:
+        tensors = undo_spellings(tensors, network.keys.spellings)
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder}: {error}") from None
+    return StoredNetwork(folder, network, config, tensors, network.keys)
 
 
 def _check_index(path: Path) -> None:
-    """Refuse pipelines and sub-models of other classes than those we run."""
+    """Refuse pipelines and networks of other classes than those we run."""
     index = read_json(path)
     problems = []
     if index.get("_class_name") != PIPELINE_CLASS:
         problems.append(f"_class_name = {index.get('_class_name')!r}; expected {PIPELINE_CLASS!r}")
-    known = {sub_model.folder: sub_model.class_names for sub_model in SUB_MODELS}
+    known = {name: network.class_names for name, network in NETWORKS.items()}
     for name, entry in index.items():
         if not isinstance(entry, list) or name in _WITHOUT_WEIGHTS:
             continue
@@ -64,3 +84,73 @@ def _check_index(path: Path) -> None:
     problems += [f"{name} is missing; expected {' or '.join(known[name])}" for name in known if name not in index]
     if problems:
         raise CheckpointError(f"{path} describes a pipeline that is not supported:\n{listed(problems)}")
+
+
+def save_diffusers(components: Components, folder: str | Path, *, overwrite: bool = False, dtype: Any = None) -> None:
+    """Write a model so that diffusers' ``AudioLDM2Pipeline`` runs it: the key tables run backwards.
+
+    Takes the arguments of `save_folder`.
+
+    Raises:
+        CheckpointError: when weights overflow the asked-for type, or a tokenizer is of a class that diffusers'
+            pipeline does not know.
+        ConfigError: when a tokenizer has no ``tokenizer_config.json``, or a malformed one.
+        FileExistsError: as `save_folder`.
+        ValueError: likewise.
+        OSError: likewise.
+    """
+    _check_tokenizers(components)
+    save_folder(components, folder, _LAYOUT, overwrite=overwrite, dtype=dtype)
+
+
+def _check_tokenizers(components: Components) -> None:
+    """Refuse tokenizers that diffusers would open as another class than their own, and so misread."""
+    problems = []
+    for name, fast in _TOKENIZERS.items():
+        path = getattr(components, name) / "tokenizer_config.json"
+        found = read_json(path).get("tokenizer_class", fast)
+        known = (fast.removesuffix("Fast"), fast)
+        if found not in known:
+            problems.append(f"{path}: tokenizer_class = {found!r}; expected {' or '.join(known)}")
+    if problems:
+        raise CheckpointError(f"diffusers' {PIPELINE_CLASS} does not know these tokenizers:\n{listed(problems)}")
+
+
+def _index(components: Components, dtype: np.dtype) -> dict[str, Any]:
+    """The ``model_index.json``: library and class of every part."""
+    del dtype
+    parts = {
+        **{name: (network.library, network.class_names[0]) for name, network in NETWORKS.items()},
+        **{name: ("transformers", class_name) for name, class_name in _TOKENIZERS.items()},
+        "feature_extractor": ("transformers", "ClapFeatureExtractor"),
+        "scheduler": ("diffusers", components.scheduler.class_name),
+    }
+    return {"_class_name": PIPELINE_CLASS, **dict(sorted(parts.items()))}
+
+
+def _config_json(network: Network, config: JsonConfig) -> dict[str, Any]:
+    """A network's ``config.json`` as the library that runs it reads it."""
+    values = config.to_dict()
+    if network.model_type is not None:
+        values |= {"architectures": [network.class_names[0]], "model_type": network.model_type}
+    return values | dict(network.extra_config)
+
+
+def _write_weights(network: Network, module: Any, dtype: np.dtype, folder: Path) -> None:
+    """A network's tensors under PyTorch's names and in its layout."""
+    tensors = invert(weights.to_numpy(module, dtype), network.keys, folder.name)
+    for name, tensor in network.extra_tensors(module.config).items():
+        tensors[name] = tensor.astype(dtype) if jnp.issubdtype(tensor.dtype, jnp.floating) else tensor
+    # The transforms return views, and files hold bytes.
+    stored = {network.written_prefix + name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
+    # transformers 4 refuses files that do not say for which library they are.
+    save_file(stored, folder / f"{network.weights}.safetensors", metadata={"format": "pt"})
+
+
+_LAYOUT = FolderLayout(
+    marker=INDEX,
+    manifest=_index,
+    config_json=_config_json,
+    write_weights=_write_weights,
+    extra_folders=(("feature_extractor", _FEATURE_EXTRACTOR),),
+)

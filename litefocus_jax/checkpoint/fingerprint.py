@@ -5,8 +5,8 @@ import json
 
 import numpy as np
 
-from litefocus_jax.checkpoint.modules import leaves
-from litefocus_jax.checkpoint.opened import Components
+from litefocus_jax.checkpoint.weights import leaves
+from litefocus_jax.models.components import Components
 
 _SAMPLES_PER_ARRAY = 64
 

@@ -1,26 +1,27 @@
-"""The native format: ``model.json`` and, per sub-model, ``config.json`` and ``model.safetensors`` with our own names.
+"""The native format: ``model.json`` and, per network, ``config.json`` and ``model.safetensors`` with our own names.
 
 Scheduler and tokenizers lie in folders of their own, as in a diffusers checkpoint.
 """
 
-import json
-import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import litefocus_jax
-from litefocus_jax.checkpoint import modules, safetensors_files
-from litefocus_jax.checkpoint.opened import Checkpoint, Components, StoredSubModel, open_checkpoint_folder
-from litefocus_jax.checkpoint.replacement import replacement_folder
-from litefocus_jax.checkpoint.rules import CheckpointError, Rule
-from litefocus_jax.checkpoint.sub_models import SUB_MODELS, SubModel
-from litefocus_jax.config import read_json
+from litefocus_jax.checkpoint import safetensors_files, weights
+from litefocus_jax.checkpoint.errors import CheckpointError
+from litefocus_jax.checkpoint.opened import Checkpoint, StoredNetwork, open_checkpoint_folder
+from litefocus_jax.checkpoint.saving import FolderLayout, save_folder
+from litefocus_jax.models.components import NETWORKS, Components
+from litefocus_jax.models.keys import KeyTable, Network, Rule
+from litefocus_jax.system.json_config import read_json
 
 MANIFEST = "model.json"
 FORMAT = "litefocus-jax"
 FORMAT_VERSION = 1
 
-_SAME_NAMES = (Rule("{path}", "{path}"),)
+_SAME_NAMES = KeyTable((Rule("{path}", "{path}"),))
 
 
 def open_native(folder: Path) -> Checkpoint:
@@ -39,59 +40,52 @@ def open_native(folder: Path) -> Checkpoint:
             f"{path}: format_version = {manifest.get('format_version')!r}, written by litefocus-jax "
             f"{manifest.get('library_version')}; this version reads {FORMAT_VERSION}"
         )
-    expected = [sub_model.folder for sub_model in SUB_MODELS]
+    expected = list(NETWORKS)
     if manifest.get("sub_models") != expected:
         raise CheckpointError(f"{path}: sub_models = {manifest.get('sub_models')!r}; expected {expected!r}")
-    if manifest.get("dtype") not in modules.FLOATING_DTYPES:
-        known = ", ".join(modules.FLOATING_DTYPES)
+    if manifest.get("dtype") not in weights.FLOATING_DTYPES:
+        known = ", ".join(weights.FLOATING_DTYPES)
         raise CheckpointError(f"{path}: dtype = {manifest.get('dtype')!r}; expected {known}")
+    return open_checkpoint_folder(folder, format="native", dtype=manifest["dtype"], open_network=open_native_network)
 
-    def open_sub_model(sub_model: SubModel) -> StoredSubModel:
-        location = folder / sub_model.folder
-        config = sub_model.config_class.from_file(location / "config.json")
-        tensors = safetensors_files.read_folder(location, "model")
-        return StoredSubModel(location, config, modules.abstract(sub_model.model_class, config), tensors, _SAME_NAMES)
 
-    return open_checkpoint_folder(folder, format="native", dtype=manifest["dtype"], open_sub_model=open_sub_model)
+def open_native_network(folder: Path, network: Network) -> StoredNetwork:
+    """Open one network; its weights are neither checked nor read.
+
+    Raises:
+        CheckpointError: when there are no weights, or a file is broken.
+        ConfigError: when the configuration cannot be read.
+    """
+    config = network.config_class.from_file(folder / "config.json")
+    return StoredNetwork(folder, network, config, safetensors_files.read_folder(folder, "model"), _SAME_NAMES)
 
 
 def save_native(components: Components, folder: str | Path, *, overwrite: bool = False, dtype: Any = None) -> None:
     """Write a model in the native format, whole or not at all.
 
-    Args:
-        components: the model.
-        folder: destination.
-        overwrite: replace an earlier native folder, once the new one is complete.
-        dtype: floating-point type of the stored weights, VAE and vocoder excepted; theirs unless given.
-
-    Raises:
-        FileExistsError: when the destination exists without ``overwrite``, or is something else than a native folder.
-        CheckpointError: when weights overflow the asked-for type.
-        ValueError: when ``dtype`` is not float32, bfloat16 or float16.
+    Takes the arguments of `save_folder`, and raises what it does.
     """
-    dtype = modules.floating_dtype(components.dtype if dtype is None else dtype)
-    manifest = {
+    save_folder(components, folder, _LAYOUT, overwrite=overwrite, dtype=dtype)
+
+
+def _manifest(components: Components, dtype: np.dtype) -> dict[str, Any]:
+    return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "library_version": litefocus_jax.__version__,
         "dtype": dtype.name,
         "sub_models": list(components.modules),
     }
-    with replacement_folder(Path(folder), overwrite=overwrite, marker=MANIFEST) as new:
-        for sub_model in SUB_MODELS:
-            module = components.modules[sub_model.folder]
-            location = new / sub_model.folder
-            location.mkdir()
-            _write_json(location / "config.json", module.config.to_dict())
-            arrays = modules.to_numpy(module, sub_model.weights_dtype(dtype))
-            safetensors_files.write_file(location / "model.safetensors", arrays)
-        (new / "scheduler").mkdir()
-        _write_json(new / "scheduler" / "scheduler_config.json", components.scheduler.to_dict())
-        for name in ("tokenizer", "tokenizer_2"):
-            # Contents only: a hub cache's files are links, and may be read-only.
-            shutil.copytree(getattr(components, name), new / name, copy_function=shutil.copyfile)
-        _write_json(new / MANIFEST, manifest)
 
 
-def _write_json(path: Path, values: dict[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+def _write_weights(network: Network, module: Any, dtype: np.dtype, folder: Path) -> None:
+    del network
+    safetensors_files.write_file(folder / "model.safetensors", weights.to_numpy(module, dtype))
+
+
+_LAYOUT = FolderLayout(
+    marker=MANIFEST,
+    manifest=_manifest,
+    config_json=lambda network, config: config.to_dict(),
+    write_weights=_write_weights,
+)

@@ -10,9 +10,9 @@ import ml_dtypes
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from litefocus_jax.checkpoint.lazy import LazyArray, Tensors
-from litefocus_jax.checkpoint.rules import CheckpointError, listed
-from litefocus_jax.config import read_json
+from litefocus_jax.checkpoint.errors import CheckpointError, listed
+from litefocus_jax.checkpoint.tensors import LazyArray, Tensors
+from litefocus_jax.system.json_config import read_json
 
 _DTYPES: Mapping[str, Any] = {
     "BF16": ml_dtypes.bfloat16,

@@ -4,11 +4,16 @@ import re
 from pathlib import Path
 from typing import Any
 
-from litefocus_jax.checkpoint import bundled, diffusers, native, safetensors_files
-from litefocus_jax.checkpoint.native import save_native
-from litefocus_jax.checkpoint.opened import Checkpoint, Components
-from litefocus_jax.checkpoint.rules import CheckpointError
-from litefocus_jax.checkpoint.sub_models import DIFFUSERS_WEIGHTS, TRANSFORMERS_WEIGHTS
+from litefocus_jax.checkpoint import diffusers, native, safetensors_files
+from litefocus_jax.checkpoint.errors import CheckpointError
+from litefocus_jax.checkpoint.opened import Checkpoint
+from litefocus_jax.models.components import NETWORKS, Components
+
+BUNDLED_MODEL = "foley"
+"""What the bundled model is called where a checkpoint is asked for."""
+
+BUNDLED_FOLDER = Path(__file__).parents[1] / "assets" / BUNDLED_MODEL
+"""Where it lies, in the native format; its model card, ``MODEL_CARD.md``, beside it."""
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _DOWNLOADED = (
@@ -19,7 +24,7 @@ _DOWNLOADED = (
     *(f"tokenizer{number}/*.{suffix}" for number in ("", "_2") for suffix in ("json", "txt", "model")),
     *(
         pattern
-        for stem in (DIFFUSERS_WEIGHTS, TRANSFORMERS_WEIGHTS)
+        for stem in sorted({network.weights for network in NETWORKS.values()})
         for pattern in (f"*/{stem}.safetensors", f"*/{stem}.safetensors.index.json", f"*/{stem}-*-of-*.safetensors")
     ),
 )
@@ -83,8 +88,8 @@ def local_folder(source: str | Path, *, revision: str | None = None, patterns: t
         ValueError: when ``revision`` is given with a folder.
     """
     folder = Path(source).expanduser()
-    if source == bundled.BUNDLED_MODEL and not folder.exists():
-        folder = bundled.FOLDER
+    if source == BUNDLED_MODEL and not folder.exists():
+        folder = BUNDLED_FOLDER
     if folder.is_dir():
         if revision is not None:
             raise ValueError(f"revision = {revision!r} is for models on the hub, but {folder} is a folder")
@@ -104,6 +109,3 @@ def local_folder(source: str | Path, *, revision: str | None = None, patterns: t
             f"  As a folder: {folder.absolute()} does not exist.\n"
             f"  As a hub id: {type(error).__name__}: {str(error).strip()}"
         ) from error
-
-
-__all__ = ["Checkpoint", "Components", "load_components", "local_folder", "open_checkpoint", "save_native"]

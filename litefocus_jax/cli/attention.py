@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 if TYPE_CHECKING:
-    from litefocus_jax.litefocus import LiteFocusConfig
+    from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 
 AttentionChoice = Literal["auto", "on", "linear", "off"]
 """Where the other options begin: at what the library chooses, or at LiteFocus, linear or dense attention."""
@@ -51,7 +51,7 @@ def litefocus_config(
     """
     if choice == "off" and not scale_scores:
         return None
-    from litefocus_jax.litefocus import LiteFocusConfig
+    from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 
     if choice == "off":
         return LiteFocusConfig(levels=(), scale_scores=True)

@@ -28,8 +28,8 @@ def _bench_start(plan: "Plan", folder: Path) -> None:
 
     from litefocus_jax.benchmark.report import start_table, write_start
     from litefocus_jax.benchmark.start import measure_start
-    from litefocus_jax.progress import described_progress_bar
-    from litefocus_jax.random_model import save_random_model
+    from litefocus_jax.checkpoint.random_model import save_random_model
+    from litefocus_jax.system.progress import described_progress_bar
 
     starts = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -111,7 +111,7 @@ def bench(
         from litefocus_jax.benchmark.report import STEPS, machine, rows_table, stages_table, write_rows, write_stages
         from litefocus_jax.benchmark.stages import load_models, measure_stages
         from litefocus_jax.benchmark.workload import Workload, peer_folder
-        from litefocus_jax.progress import described_progress_bar
+        from litefocus_jax.system.progress import described_progress_bar
 
         if against:
             peer_folder()

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from litefocus_jax.cli.console import messages, output
 
 if TYPE_CHECKING:
+    from litefocus_jax.generation.request import Request
     from litefocus_jax.pipeline import AudioLDM2Pipeline
-    from litefocus_jax.request import Request
 
 
 def print_estimate(pipe: "AudioLDM2Pipeline", request: "Request", num_sounds: int) -> None:
@@ -20,8 +20,8 @@ def print_estimate(pipe: "AudioLDM2Pipeline", request: "Request", num_sounds: in
     Raises:
         InsufficientMemoryError: when the request cannot fit.
     """
-    from litefocus_jax.estimate import estimate_memory, estimate_time
-    from litefocus_jax.memory_needs import gigabytes, require_memory
+    from litefocus_jax.benchmark.estimate import estimate_memory, estimate_time
+    from litefocus_jax.generation.needs import gigabytes, require_memory
 
     messages.print("Compiling")
     needs = estimate_memory(pipe, request)

@@ -26,15 +26,14 @@ def export(
         import jax
 
         jax.config.update("jax_platforms", "cpu")  # nothing is computed, and weights need not pass through a GPU
-        from litefocus_jax.checkpoint.diffusers import INDEX
-        from litefocus_jax.checkpoint.export import save_diffusers
-        from litefocus_jax.checkpoint.replacement import check_destination
+        from litefocus_jax.checkpoint.diffusers import INDEX, save_diffusers
         from litefocus_jax.checkpoint.store import open_checkpoint
+        from litefocus_jax.system.files import check_destination
 
         check_destination(folder, overwrite=overwrite, marker=INDEX)
         with messages.status(f"Looking for {model}") as status:
             checkpoint = open_checkpoint(model)
-            components = checkpoint.load(dtype, on_sub_model=lambda name: status.update(f"Reading {name}"))
+            components = checkpoint.load(dtype, on_network=lambda name: status.update(f"Reading {name}"))
             status.update(f"Writing {folder}")
             save_diffusers(components, folder, overwrite=overwrite)
         output.print(str(folder), markup=False)

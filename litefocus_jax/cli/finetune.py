@@ -15,7 +15,7 @@ from litefocus_jax.cli.console import INTERRUPTED, logger, messages, output, rep
 if TYPE_CHECKING:
     from jax.sharding import Mesh
 
-    from litefocus_jax.checkpoint.opened import Components
+    from litefocus_jax.models.components import Components
     from litefocus_jax.training.batches import AudioBatches
     from litefocus_jax.training.config import TrainingConfig
     from litefocus_jax.training.data import Dataset
@@ -144,8 +144,8 @@ def finetune(
 
     with reporting_errors(_OUT_OF_MEMORY):
         # In this order, because each part takes longer than the one before it.
+        from litefocus_jax.system.extras import import_extra
         from litefocus_jax.training.config import TrainingConfig
-        from litefocus_jax.training.extras import import_extra
         from litefocus_jax.training.loop import MODEL, TrainingInterrupted, check_run_folder, train
 
         config = TrainingConfig(
@@ -200,9 +200,9 @@ def _load(
 ) -> "tuple[AudioBatches, Components]":
     """Open the model and the batches; what does not fit is found before weights are read."""
     from litefocus_jax.checkpoint.store import open_checkpoint
-    from litefocus_jax.compilation_cache import use_compilation_cache
-    from litefocus_jax.models.unet import check_levels
-    from litefocus_jax.request import LatentGeometry
+    from litefocus_jax.models.components import LatentGeometry
+    from litefocus_jax.models.unet.self_attention import check_levels
+    from litefocus_jax.system.compilation_cache import use_compilation_cache
     from litefocus_jax.training.batches import AudioBatches, clip_samples
 
     use_compilation_cache()
@@ -242,7 +242,7 @@ def _print_skipped(dataset: "Dataset") -> None:
 
 
 def _print_plan(batches: "AudioBatches", components: "Components", config: "TrainingConfig", mesh: "Mesh") -> None:
-    from litefocus_jax.checkpoint.modules import parameter_count
+    from litefocus_jax.checkpoint.weights import parameter_count
 
     parameters = sum(parameter_count(components.modules[name]) for name in config.trainable)
     devices = f"{mesh.size} devices" if mesh.size > 1 else "one device"

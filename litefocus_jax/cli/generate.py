@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from litefocus_jax.cli.destinations import Destination
     from litefocus_jax.cli.run_files import RunFiles
-    from litefocus_jax.pipeline import AudioPipelineOutput
-    from litefocus_jax.windows import WindowedDenoising
+    from litefocus_jax.diffusion.windows import WindowedDenoising
+    from litefocus_jax.generation.output import AudioPipelineOutput
 
 _BUNDLED_NOTICE = (
     "Loading foley, the small bundled model, of 36 kinds of synthetic sound; for a real one: -m cvssp/audioldm2"
@@ -215,10 +215,10 @@ def generate(
                 messages.print("All of these sounds are there already.")
             return
 
-        from litefocus_jax.checkpoint.bundled import BUNDLED_MODEL
-        from litefocus_jax.checkpoint.store import open_checkpoint
+        from litefocus_jax.checkpoint.store import BUNDLED_MODEL, open_checkpoint
+        from litefocus_jax.generation.request import make_request
+        from litefocus_jax.models.components import LatentGeometry
         from litefocus_jax.pipeline import AudioLDM2Pipeline
-        from litefocus_jax.request import LatentGeometry, make_request
 
         if not quiet:
             # A line and not a spinner, which would fight with the bars of a download.
@@ -308,7 +308,7 @@ def _windowed_denoising(
 ) -> "WindowedDenoising | None":
     if method is None:
         return None
-    from litefocus_jax.windows import WindowedDenoising
+    from litefocus_jax.diffusion.windows import WindowedDenoising
 
     return WindowedDenoising(method, window_in_s, overlap_in_s)
 

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from litefocus_jax.checkpoint.opened import Checkpoint
-    from litefocus_jax.config import SchedulerConfig, UNetConfig
-    from litefocus_jax.litefocus import LiteFocusConfig
-    from litefocus_jax.request import LatentGeometry
+    from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
+    from litefocus_jax.models.components import LatentGeometry
+    from litefocus_jax.models.unet.config import UNetConfig
+    from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 
 _TRAINING_LENGTHS = (1, 2, 4, 8, 16)  # about those of the paper's tables, and one beyond
 
@@ -26,8 +27,8 @@ def info(
     """
     with reporting_errors():
         from litefocus_jax.checkpoint.store import open_checkpoint
-        from litefocus_jax.litefocus import PUBLISHED_TRAINING_LENGTH_IN_S, LiteFocusConfig
-        from litefocus_jax.request import LatentGeometry
+        from litefocus_jax.models.components import LatentGeometry
+        from litefocus_jax.ops.litefocus.settings import PUBLISHED_TRAINING_LENGTH_IN_S, LiteFocusConfig
 
         checkpoint = open_checkpoint(model)
         geometry = LatentGeometry.from_configs(**checkpoint.configs)
@@ -48,26 +49,23 @@ def info(
 def _sub_models(checkpoint: "Checkpoint") -> "Table":
     import jax.numpy as jnp
 
-    from litefocus_jax.checkpoint.sub_models import SUB_MODELS
-
     # Whatever is chosen, some sub-models stay in float32.
     choices = ("float32", "bfloat16")
     table = _table("Sub-model", "Parameters", "Stored", "On disk", *(f"In {choice}" for choice in choices))
     total = [0] * (2 + len(choices))
-    for sub_model in SUB_MODELS:
-        stored = checkpoint.sub_models[sub_model.folder]
+    for name, stored in checkpoint.networks.items():
         types = sorted({str(tensor.dtype) for tensor in stored.tensors.values()})
-        loaded = [stored.parameters * sub_model.weights_dtype(jnp.dtype(choice)).itemsize for choice in choices]
+        loaded = [stored.parameters * stored.network.weights_dtype(jnp.dtype(choice)).itemsize for choice in choices]
         numbers = [stored.parameters, stored.stored_bytes, *loaded]
         total = [one + other for one, other in zip(total, numbers, strict=True)]
-        table.add_row(sub_model.folder, f"{numbers[0]:,}", ", ".join(types), *map(_size, numbers[1:]))
+        table.add_row(name, f"{numbers[0]:,}", ", ".join(types), *map(_size, numbers[1:]))
     table.add_section()
     table.add_row("all", f"{total[0]:,}", "", *map(_size, total[1:]))
     return table
 
 
 def _attention(config: "UNetConfig", geometry: "LatentGeometry") -> "Table":
-    from litefocus_jax.litefocus import LiteFocusConfig
+    from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 
     table = _table("UNet level", "Frequencies", "Self-attentions", "LiteFocus")
     frequencies = geometry.frequencies

@@ -23,7 +23,7 @@ def init(
     It makes noise, but takes every path that a trained model takes.
     """
     with reporting_errors():
-        from litefocus_jax.random_model import save_random_model
+        from litefocus_jax.checkpoint.random_model import save_random_model
 
         with messages.status(f"Writing {folder}"):
             save_random_model(folder, size=size, seed=seed, overwrite=overwrite)

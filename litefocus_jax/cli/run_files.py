@@ -68,7 +68,7 @@ class RunFiles:
         if self.every is None and not self.resume:
             yield {}
             return
-        from litefocus_jax.resume import RunCheckpoint
+        from litefocus_jax.generation.resume import RunCheckpoint
 
         path = self.path(batch)
         if self.overwrite and not self.resume:

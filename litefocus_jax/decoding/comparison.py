@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from litefocus_jax import generate
-from litefocus_jax.decoding.mel import mel_blocks
 from litefocus_jax.decoding.plan import DecodingPlan
+from litefocus_jax.decoding.sound import mel_blocks
+from litefocus_jax.decoding.whole import decode_latents
 from litefocus_jax.models.vae import VAE
 
 _DB_PER_UNIT = 20.0 / math.log(10.0)  # the spectrogram holds natural logarithms of magnitudes
@@ -37,7 +37,7 @@ def mel_error(vae: VAE, latents: Float[Array | np.ndarray, "time frequency chann
         latents: of the whole sound, as the diffusion model has them.
         plan: from `plan_decoding`, for as many frames; tiles are used even if it says that the sound is decoded whole.
     """
-    whole = generate.decode_latents(vae, jnp.asarray(latents)[None], jnp.float32(vae.config.scaling_factor))
+    whole = decode_latents(vae, jnp.asarray(latents)[None], jnp.float32(vae.config.scaling_factor))
     tiles = np.concatenate([*mel_blocks(vae, np.asarray(latents), plan)])
     error = _DB_PER_UNIT * (tiles.astype(np.float64) - np.asarray(whole[0]))
     return MelError(float(np.sqrt(np.mean(error**2))), float(np.abs(error).max()))

@@ -1,25 +1,222 @@
-"""The programs that decode a sound, before anything is computed: to compile them, or to ask what memory they take."""
+"""The compiled functions that decode windows of a sound with what they are told of the rest of it.
 
-from typing import Any
+Letters in shape comments: B windows, T latent frames of a window, F frequencies, C channels.
+"""
+
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from flax import nnx
 from jax.stages import Lowered
+from jaxtyping import Array, Bool, Float, Int
 
-from litefocus_jax import generate
-from litefocus_jax.decoding.far_keys import FarKeys
-from litefocus_jax.decoding.mel import no_corrections
-from litefocus_jax.decoding.plan import DecodingPlan
-from litefocus_jax.decoding.vae_windows import (
-    Context,
-    Windows,
-    decode_window,
-    keys_of_window,
-    look_at_sample,
-    look_for_keys,
+from litefocus_jax.decoding.context import (
+    Correction,
+    FarKeys,
+    Moments,
+    attend_near_and_far,
+    correct,
+    measure,
+    no_correction,
+    normalise,
 )
-from litefocus_jax.models.vae import VAE
+from litefocus_jax.decoding.plan import KEY_REACH, DecodingPlan
+from litefocus_jax.decoding.whole import decode_latents, vocode
+from litefocus_jax.models.layers import GroupNorm, Normalise, ResnetBlock
+from litefocus_jax.models.vae import VAE, SpatialAttention
 from litefocus_jax.models.vocoder import Vocoder
+from litefocus_jax.system.platform import LowMemoryJit
+
+
+class Windows(NamedTuple):
+    """Where some windows of one size lie in a sound.
+
+    Attributes:
+        start: number of each window's first frame within the sound.
+        first: first frame that counts, within the window.
+        end: frame after the last one that counts, within the window.
+        total: frames of the sound.
+    """
+
+    start: Int[Array | np.ndarray, " windows"]
+    first: Int[Array | np.ndarray, " windows"]
+    end: Int[Array | np.ndarray, " windows"]
+    total: Int[Array | np.ndarray, ""]
+
+    def mask(self, positions: int, scale: int) -> Bool[Array, "windows positions"]:
+        """Which positions count, where every frame has ``scale`` of them."""
+        numbers = jnp.arange(positions)[None]
+        return (numbers >= scale * self.first[:, None]) & (numbers < scale * self.end[:, None])
+
+
+class Context(NamedTuple):
+    """What a tile has to know of the whole sound.
+
+    Attributes:
+        moments: of every group normalisation, in the order in which they run.
+        far: keys for the middle attention; None where the VAE has none.
+    """
+
+    moments: tuple[Moments, ...]
+    far: FarKeys | None
+
+
+@LowMemoryJit
+def look_for_keys(
+    vae: VAE,
+    latents: Float[Array, "windows time frequency channels"],
+    scaling_factor: Float[Array, ""],
+    windows: Windows,
+    corrections: tuple[Correction, ...],
+) -> tuple[Moments, ...]:
+    """`look_at_sample` as far as the middle attention: what `keys_of_window` takes."""
+    norms = _SharedNorms(windows, latents.shape[1], corrections)
+    _keys(vae, latents / scaling_factor, norms)
+    return tuple(norms.used)
+
+
+@LowMemoryJit
+def keys_of_window(
+    vae: VAE,
+    latents: Float[Array, "1 time frequency channels"],
+    scaling_factor: Float[Array, ""],
+    moments: tuple[Moments, ...],
+) -> tuple[Float[Array, "time frequency channels"], Float[Array, "time frequency channels"]]:
+    """Keys and values of the middle attention.
+
+    Args:
+        vae: its decoder, which has this attention.
+        latents: one window, as the diffusion model has it.
+        scaling_factor: of the latents.
+        moments: from `look_for_keys`.
+    """
+    given = iter(moments)
+    keys, values = _keys(vae, latents / scaling_factor, lambda norm, x: normalise(norm, x, next(given)))
+    return keys[0], values[0]
+
+
+@LowMemoryJit
+def look_at_sample(
+    vae: VAE,
+    latents: Float[Array, "windows time frequency channels"],
+    scaling_factor: Float[Array, ""],
+    windows: Windows,
+    corrections: tuple[Correction, ...],
+    far: FarKeys | None,
+) -> tuple[tuple[Moments, ...], tuple[Moments, ...]]:
+    """Decode windows that share their normalisations.
+
+    Args:
+        vae: its decoder.
+        latents: the windows, as the diffusion model has them.
+        scaling_factor: of the latents.
+        windows: where they lie.
+        corrections: made to the moments of each normalisation before they are used.
+        far: keys for the middle attention.
+
+    Returns:
+        The moments of each normalisation as they were used, and as they were before their correction.
+    """
+    norms = _SharedNorms(windows, latents.shape[1], corrections)
+    _decode(vae, latents / scaling_factor, norms, far, windows)
+    return tuple(norms.used), tuple(norms.measured)
+
+
+@LowMemoryJit
+def decode_window(
+    vae: VAE,
+    latents: Float[Array, "1 time frequency channels"],
+    scaling_factor: Float[Array, ""],
+    windows: Windows,
+    context: Context,
+) -> tuple[Float[Array, "1 mel_frames mel_bins"], tuple[Moments, ...]]:
+    """One window of the log-mel spectrogram, and what each normalisation saw in the part of it that counts.
+
+    Args:
+        vae: its decoder.
+        latents: the window, as the diffusion model has it.
+        scaling_factor: of the latents.
+        windows: where it lies.
+        context: what it has to know of the whole sound.
+    """
+    size = latents.shape[1]
+    given = iter(context.moments)
+    measured: list[Moments] = []
+
+    def normalise_as_given(norm: GroupNorm, x: Array) -> Array:
+        measured.append(measure(norm, x, windows.mask(x.shape[1], x.shape[1] // size)))
+        return normalise(norm, x, next(given))
+
+    mel = _decode(vae, latents / scaling_factor, normalise_as_given, context.far, windows)
+    return mel, tuple(measured)
+
+
+class _SharedNorms:
+    """Normalises with the moments of all windows together, corrected; keeps both kinds in the order of the layers."""
+
+    def __init__(self, windows: Windows, size: int, corrections: tuple[Correction, ...]) -> None:
+        self._windows = windows
+        self._size = size
+        self._corrections = iter(corrections)
+        self.measured: list[Moments] = []
+        self.used: list[Moments] = []
+
+    def __call__(self, norm: GroupNorm, x: Array) -> Array:
+        self.measured.append(measure(norm, x, self._windows.mask(x.shape[1], x.shape[1] // self._size)))
+        self.used.append(correct(self.measured[-1], next(self._corrections)))
+        return normalise(norm, x, self.used[-1])
+
+
+def _decode(vae: VAE, latents: Array, normalise: Normalise, far: FarKeys | None, windows: Windows) -> Array:
+    """The VAE's decoder, with other normalisations and with keys from outside of the windows."""
+
+    def attend(query: Array, key: Array, value: Array) -> Array:
+        assert far is not None
+        return _attend_in_turn(query, key, value, far, windows)
+
+    def run(layer: Any, x: Array) -> Array:
+        if isinstance(layer, GroupNorm):
+            return normalise(layer, x)
+        if isinstance(layer, SpatialAttention):
+            return layer(x, normalise=normalise, attend=attend)
+        assert isinstance(layer, ResnetBlock)
+        return layer.transform(x, normalise=normalise)
+
+    return vae.decode(latents, run)[..., 0]
+
+
+def _keys(vae: VAE, latents: Array, normalise: Normalise) -> tuple[Array, Array]:
+    """Keys and values of the middle attention, by the part of the decoder that comes before it."""
+    if vae.post_quant_conv is not None:
+        latents = vae.post_quant_conv(latents)
+    middle = vae.decoder.mid_block
+    x = middle.resnets[0].transform(vae.decoder.conv_in(latents), normalise=normalise)
+    tokens = normalise(middle.attentions[0].group_norm, x)
+    return middle.attentions[0].to_k(tokens), middle.attentions[0].to_v(tokens)  # [B, T, F, C] each
+
+
+def _attend_in_turn(query: Array, key: Array, value: Array, far: FarKeys, windows: Windows) -> Array:
+    """`attend_near_and_far` for one window after another. Keys that were made at a window's cut do not count."""
+    frames = query.shape[1] // far.frequencies
+
+    def attend(window: tuple[Array, ...]) -> Array:
+        query, key, value, start = window
+        near = (
+            jnp.where(start > 0, KEY_REACH, 0),
+            jnp.where(start + frames < windows.total, frames - KEY_REACH, frames),
+        )
+        return attend_near_and_far(query, key, value, far, start=start, near=near, total=jnp.asarray(windows.total))
+
+    tokens = (query[:, :, 0], key[:, :, 0], value[:, :, 0], jnp.asarray(windows.start))
+    return jax.lax.map(attend, tokens)[:, :, None]
+
+
+def no_corrections(vae: VAE) -> tuple[Correction, ...]:
+    """For every normalisation of the decoder, the correction that changes nothing."""
+    norms = sum(isinstance(module, GroupNorm) for _, module in nnx.iter_modules(vae.decoder))
+    return (no_correction(vae.config.norm_num_groups),) * norms
 
 
 def lower_programs(
@@ -37,11 +234,11 @@ def lower_programs(
     latents = _float32(1, size, frequencies, vae.config.latent_channels)
     scaling_factor = jnp.float32(vae.config.scaling_factor)
     if plan.is_whole:
-        mel = jax.eval_shape(generate.decode_latents, vae, latents, scaling_factor)
-        return [generate.decode_latents.lower(vae, latents, scaling_factor)], [generate.vocode.lower(vocoder, mel)]
+        mel = jax.eval_shape(decode_latents, vae, latents, scaling_factor)
+        return [decode_latents.lower(vae, latents, scaling_factor)], [vocode.lower(vocoder, mel)]
 
     sampled = _float32(len(plan.sample), plan.sample_size, *latents.shape[2:])
-    sample = (vae, sampled, scaling_factor, _windows(len(plan.sample)), no_corrections(vae))
+    sample = (vae, sampled, scaling_factor, _windows_shape(len(plan.sample)), no_corrections(vae))
     programs = []
     far = None
     if vae.decoder.mid_block.attentions:
@@ -55,13 +252,13 @@ def lower_programs(
     moments, _ = jax.eval_shape(look_at_sample, *sample, far)
     programs += [
         look_at_sample.lower(*sample, far),
-        decode_window.lower(vae, latents, scaling_factor, _windows(1), Context(moments, far)),
+        decode_window.lower(vae, latents, scaling_factor, _windows_shape(1), Context(moments, far)),
     ]
     mel = _float32(1, plan.vocoder_size, vocoder.config.model_in_dim)
-    return programs, [generate.vocode.lower(vocoder, mel)]
+    return programs, [vocode.lower(vocoder, mel)]
 
 
-def _windows(count: int) -> Windows:
+def _windows_shape(count: int) -> Windows:
     return Windows(_int32(count), _int32(count), _int32(count), _int32())
 
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 import jax
 import jax.numpy as jnp
 
-from litefocus_jax.config import ConfigError
+from litefocus_jax.system.json_config import ConfigError
 
 Activation = Callable[[jax.Array], jax.Array]
 

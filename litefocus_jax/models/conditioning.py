@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from litefocus_jax.models.clap import ClapTextModel
+from litefocus_jax.models.clap.text import ClapTextModel
 from litefocus_jax.models.gpt2 import GPT2
 from litefocus_jax.models.projection import ProjectionModel
 from litefocus_jax.models.t5 import T5Encoder

@@ -4,18 +4,54 @@ Radford et al., "Language Models are Unsupervised Multitask Learners" (2019); Au
 Letters in shape comments: B batch, P prompt, N new vectors, S = P + N - 1 places in the cache, C features.
 """
 
-from typing import NamedTuple, TypeAlias
+import dataclasses
+from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-from litefocus_jax.config import GPT2Config
 from litefocus_jax.models import parameters
-from litefocus_jax.models.activations import activation_named
+from litefocus_jax.models.keys import KeyTable, Network, Prefix, Rule
 from litefocus_jax.models.layers import LayerNorm
-from litefocus_jax.models.text_layers import Embedding, multi_head_attention
+from litefocus_jax.models.text_layers import Embedding, activation_named, multi_head_attention
+from litefocus_jax.system.json_config import ConfigError, JsonConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class GPT2Config(JsonConfig):
+    """Fields of transformers' ``GPT2Model`` JSON, with AudioLDM2's ``max_new_tokens``."""
+
+    STRICT = False
+    REQUIRED: ClassVar = {"add_cross_attention": (False,), "model_type": ("gpt2",)}
+
+    vocab_size: int = 50257
+    n_positions: int = 1024
+    n_embd: int = 768
+    n_layer: int = 12
+    n_head: int = 12
+    n_inner: int | None = None
+    activation_function: str = "gelu_new"
+    layer_norm_epsilon: float = 1e-5
+    scale_attn_weights: bool = True
+    scale_attn_by_inverse_layer_idx: bool = False
+    max_new_tokens: int = 8
+
+    def __post_init__(self) -> None:
+        if self.n_embd % self.n_head:
+            raise ConfigError(f"n_embd = {self.n_embd} is not a multiple of n_head = {self.n_head}")
+        if self.max_new_tokens < 1:
+            raise ConfigError(f"max_new_tokens = {self.max_new_tokens}; expected at least 1")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of a ``GPT2Model``."""
+        return {"architectures": ["GPT2Model"], "model_type": "gpt2", **super().to_dict()}
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Two layers, a few features wide, generating four vectors."""
+        return cls(vocab_size=30, n_positions=96, n_embd=16, n_layer=2, n_head=2, max_new_tokens=4)
 
 
 class KeyValues(NamedTuple):
@@ -219,3 +255,46 @@ def _causal_mask(
     is_past = jnp.tril(jnp.ones((prompt_length, num_places), bool))
     is_real = jnp.pad(attention_mask.astype(bool), ((0, 0), (0, num_places - prompt_length)))
     return (is_past[None] & is_real[:, None, :])[:, None]
+
+
+_GPT2_BLOCK = r"h.{n:\d+}."
+
+# transformers stores the weights of GPT-2's linear layers ("Conv1D") as [in, out], as we do.
+_RULES = (
+    Rule("wte.weight", "token_embedding.embedding"),
+    Rule("wpe.weight", "position_embedding.embedding"),
+    Rule(_GPT2_BLOCK + "ln_1.weight", "blocks.{n}.attention_norm.scale"),
+    Rule(_GPT2_BLOCK + "ln_1.bias", "blocks.{n}.attention_norm.bias"),
+    Rule(_GPT2_BLOCK + "attn.c_attn.weight", "blocks.{n}.attention.query_key_value.kernel"),
+    Rule(_GPT2_BLOCK + "attn.c_attn.bias", "blocks.{n}.attention.query_key_value.bias"),
+    Rule(_GPT2_BLOCK + "attn.c_proj.weight", "blocks.{n}.attention.output.kernel"),
+    Rule(_GPT2_BLOCK + "attn.c_proj.bias", "blocks.{n}.attention.output.bias"),
+    Rule(_GPT2_BLOCK + "ln_2.weight", "blocks.{n}.feed_forward_norm.scale"),
+    Rule(_GPT2_BLOCK + "ln_2.bias", "blocks.{n}.feed_forward_norm.bias"),
+    Rule(_GPT2_BLOCK + "mlp.c_fc.weight", "blocks.{n}.feed_forward.up.kernel"),
+    Rule(_GPT2_BLOCK + "mlp.c_fc.bias", "blocks.{n}.feed_forward.up.bias"),
+    Rule(_GPT2_BLOCK + "mlp.c_proj.weight", "blocks.{n}.feed_forward.down.kernel"),
+    Rule(_GPT2_BLOCK + "mlp.c_proj.bias", "blocks.{n}.feed_forward.down.bias"),
+    Rule("ln_f.weight", "final_norm.scale"),
+    Rule("ln_f.bias", "final_norm.bias"),
+)
+_IGNORED = (
+    # Buffers of old files: the causal mask and the number that masks.
+    r"h.{n:\d+}.attn.{buffer:bias|masked_bias}",
+    # Tied to wte; no tokens are predicted.
+    "lm_head.weight",
+)
+
+NETWORK = Network(
+    config_class=GPT2Config,
+    model_class=GPT2,
+    keys=KeyTable(_RULES, _IGNORED, spellings=(Prefix("transformer."),)),
+    library="transformers",
+    # As published it is a GPT2Model; diffusers calls a method on it that transformers 5 has only on the
+    # GPT2LMHeadModel around it, whose head is tied to the embedding and not stored.
+    class_names=("GPT2LMHeadModel", "GPT2Model"),
+    model_type="gpt2",
+    written_prefix="transformer.",
+    # It generates vectors; transformers' own numbers of these tokens may lie outside of a small vocabulary.
+    extra_config=(("bos_token_id", None), ("eos_token_id", None)),
+)

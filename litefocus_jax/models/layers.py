@@ -12,10 +12,10 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from litefocus_jax.block_loop import map_in_place
 from litefocus_jax.models import parameters
-from litefocus_jax.models.convolution import convolve_3x3, convolve_doubled
-from litefocus_jax.time_axis import is_time_split, split_time
+from litefocus_jax.ops.block_loop import map_in_place
+from litefocus_jax.ops.convolution import convolve_3x3, convolve_doubled
+from litefocus_jax.parallel.time_axis import is_time_split, split_time
 
 
 class GroupNorm(nnx.Module):

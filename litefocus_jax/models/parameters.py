@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from litefocus_jax.models.convolution import convolve
+from litefocus_jax.ops.convolution import convolve
 
 _LECUN_NORMAL = jax.nn.initializers.lecun_normal()
 

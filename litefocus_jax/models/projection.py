@@ -1,11 +1,43 @@
 """The bridge from the two text encoders to the language model (diffusers' ``AudioLDM2ProjectionModel``)."""
 
+import dataclasses
+from typing import Self
+
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from litefocus_jax.config import ProjectionConfig
 from litefocus_jax.models import parameters
+from litefocus_jax.models.keys import KeyTable, Network, Rule
+from litefocus_jax.system.json_config import ConfigError, JsonConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class ProjectionConfig(JsonConfig):
+    """Fields of ``AudioLDM2ProjectionModel``'s JSON; ``langauge_model_dim`` is spelt as published."""
+
+    CLASS_NAME = "AudioLDM2ProjectionModel"
+
+    text_encoder_dim: int
+    text_encoder_1_dim: int
+    langauge_model_dim: int
+    use_learned_position_embedding: bool | None = None
+    max_seq_length: int | None = None
+
+    def __post_init__(self) -> None:
+        # diffusers builds the embedding whenever the flag is not None, so that False counts as True.
+        if self.has_learned_positions and self.max_seq_length is None:
+            raise ConfigError("use_learned_position_embedding is set, but max_seq_length is missing")
+
+    @property
+    def has_learned_positions(self) -> bool:
+        """Whether the second encoder's vectors get learned positions."""
+        return self.use_learned_position_embedding is not None
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """The widths of the other tiny text models, without learned positions, as published."""
+        return cls(text_encoder_dim=8, text_encoder_1_dim=24, langauge_model_dim=16)
 
 
 class ProjectionModel(nnx.Module):
@@ -72,3 +104,20 @@ def _between(
 
 def _unmasked_ends(mask: Bool[Array, "batch tokens"]) -> Bool[Array, "batch tokens+2"]:
     return jnp.pad(mask.astype(bool), ((0, 0), (1, 1)), constant_values=True)
+
+
+_RULES = (
+    Rule("{name:projection|projection_1}.weight", "{name}.kernel", "linear"),
+    Rule("{name:projection|projection_1}.bias", "{name}.bias"),
+    Rule("{name:[se]os_embed|[se]os_embed_1}", "{name}"),
+    Rule("learnable_positional_embedding", "position_embedding", optional=True),
+)
+
+NETWORK = Network(
+    config_class=ProjectionConfig,
+    model_class=ProjectionModel,
+    keys=KeyTable(_RULES),
+    library="audioldm2",
+    class_names=("AudioLDM2ProjectionModel",),
+    weights="diffusion_pytorch_model",
+)

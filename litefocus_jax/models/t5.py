@@ -4,7 +4,11 @@ The numbers are those of transformers' ``T5EncoderModel``. With half-precision w
 float32: its values grow past what float16 holds, and past what bfloat16 resolves.
 """
 
+import dataclasses
 import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +16,85 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-from litefocus_jax.config import T5Config
 from litefocus_jax.models import parameters
-from litefocus_jax.models.activations import gelu_tanh
-from litefocus_jax.models.text_layers import Embedding, multi_head_attention
+from litefocus_jax.models.keys import KeyTable, Network, Rule, Tied
+from litefocus_jax.models.text_layers import Embedding, gelu_tanh, multi_head_attention
+from litefocus_jax.system.json_config import ConfigError, JsonConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class T5Config(JsonConfig):
+    """Fields of transformers' ``T5EncoderModel`` JSON."""
+
+    STRICT = False
+    REQUIRED: ClassVar = {"is_decoder": (False,)}
+
+    vocab_size: int = 32128
+    d_model: int = 512
+    d_kv: int = 64
+    d_ff: int = 2048
+    num_layers: int = 6
+    num_heads: int = 8
+    relative_attention_num_buckets: int = 32
+    relative_attention_max_distance: int = 128
+    layer_norm_epsilon: float = 1e-6
+    feed_forward_proj: str = "relu"
+    pad_token_id: int = 0
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], source: str | Path = "configuration") -> Self:
+        """Read a ``T5EncoderModel``'s JSON.
+
+        Raises:
+            ConfigError: when the JSON belongs to another model (a VITS text encoder, say).
+        """
+        if values.get("model_type") not in ("t5", None):
+            raise ConfigError(
+                f"{source}: model_type = {values['model_type']!r} is not supported as the second text encoder; "
+                "expected 't5' (text-to-speech checkpoints with a VITS encoder cannot be run)"
+            )
+        return super().from_dict(values, source)
+
+    def __post_init__(self) -> None:
+        if self.feed_forward_proj not in ("relu", "gated-gelu"):
+            raise ConfigError(
+                f"feed_forward_proj = {self.feed_forward_proj!r} is not supported; expected 'relu' or 'gated-gelu'"
+            )
+        # A quarter of the buckets holds single distances behind the query; the rest widen up to the largest distance.
+        if self.relative_attention_num_buckets < 4:
+            raise ConfigError(
+                f"relative_attention_num_buckets = {self.relative_attention_num_buckets} is too few; "
+                "expected at least 4"
+            )
+        if self.relative_attention_max_distance <= self.relative_attention_num_buckets // 4:
+            raise ConfigError(
+                f"relative_attention_max_distance = {self.relative_attention_max_distance} is too short for "
+                f"{self.relative_attention_num_buckets} buckets; expected more than a quarter of their number"
+            )
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether the feed-forward networks have a gate (T5 v1.1 and Flan-T5)."""
+        return self.feed_forward_proj.startswith("gated-")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of a ``T5EncoderModel``."""
+        return {"architectures": ["T5EncoderModel"], "model_type": "t5", **super().to_dict()}
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Two gated blocks, a few features wide, with distances that short prompts exhaust."""
+        return cls(
+            vocab_size=300,
+            d_model=24,
+            d_kv=6,
+            d_ff=32,
+            num_layers=2,
+            num_heads=2,
+            relative_attention_num_buckets=8,
+            relative_attention_max_distance=12,
+            feed_forward_proj="gated-gelu",
+        )
 
 
 def relative_position_buckets(distances: np.ndarray, num_buckets: int, max_distance: int) -> np.ndarray:
@@ -182,3 +261,38 @@ class T5Encoder(nnx.Module):
 def _linear_to_float32(in_features: int, out_features: int, rngs: nnx.Rngs) -> nnx.Linear:
     """A linear layer that writes to the residual stream: multiplied in the weights' dtype, summed into float32."""
     return parameters.linear(in_features, out_features, use_bias=False, preferred_element_type=jnp.float32, rngs=rngs)
+
+
+_T5_BLOCK = r"encoder.block.{n:\d+}.layer."
+_T5_BIAS = "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
+
+_RULES = (
+    Rule("shared.weight", "token_embedding.embedding"),
+    Rule(_T5_BIAS, "relative_position_bias.buckets.embedding"),
+    Rule(_T5_BLOCK + "0.layer_norm.weight", "blocks.{n}.attention_norm.scale"),
+    Rule(_T5_BLOCK + "0.SelfAttention.q.weight", "blocks.{n}.attention.query.kernel", "linear"),
+    Rule(_T5_BLOCK + "0.SelfAttention.k.weight", "blocks.{n}.attention.key.kernel", "linear"),
+    Rule(_T5_BLOCK + "0.SelfAttention.v.weight", "blocks.{n}.attention.value.kernel", "linear"),
+    Rule(_T5_BLOCK + "0.SelfAttention.o.weight", "blocks.{n}.attention.output.kernel", "linear"),
+    Rule(_T5_BLOCK + "1.layer_norm.weight", "blocks.{n}.feed_forward_norm.scale"),
+    # Gated feed-forward networks have wi_0 and wi_1, others wi.
+    Rule(_T5_BLOCK + "1.DenseReluDense.wi_0.weight", "blocks.{n}.feed_forward.gate.kernel", "linear", optional=True),
+    Rule(_T5_BLOCK + "1.DenseReluDense.wi_1.weight", "blocks.{n}.feed_forward.value.kernel", "linear", optional=True),
+    Rule(_T5_BLOCK + "1.DenseReluDense.wi.weight", "blocks.{n}.feed_forward.up.kernel", "linear", optional=True),
+    Rule(_T5_BLOCK + "1.DenseReluDense.wo.weight", "blocks.{n}.feed_forward.down.kernel", "linear"),
+    Rule("encoder.final_layer_norm.weight", "final_norm.scale"),
+)
+_IGNORED = (
+    # A whole T5 may be stored; only its encoder is used.
+    "decoder.{rest}",
+    "lm_head.weight",
+)
+
+NETWORK = Network(
+    config_class=T5Config,
+    model_class=T5Encoder,
+    keys=KeyTable(_RULES, _IGNORED, spellings=(Tied("shared.weight", "encoder.embed_tokens.weight"),)),
+    library="transformers",
+    class_names=("T5EncoderModel",),
+    model_type="t5",
+)

@@ -3,18 +3,81 @@
 Letters in shape comments: B batch, T time, F frequency, C channels, L latent channels.
 """
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
-from litefocus_jax.attention import dot_product_attention
-from litefocus_jax.config import VAEConfig
 from litefocus_jax.models import parameters
+from litefocus_jax.models.keys import KeyTable, Network, Renamed, Rule
 from litefocus_jax.models.layers import Downsample, GroupNorm, Normalise, ResnetBlock, Upsample, conv_3x3
+from litefocus_jax.ops.attention import dot_product_attention
+from litefocus_jax.system.json_config import ConfigError, JsonConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class VAEConfig(JsonConfig):
+    """Fields of diffusers' ``AutoencoderKL`` JSON."""
+
+    CLASS_NAME = "AutoencoderKL"
+    REQUIRED: ClassVar = {
+        "act_fn": ("silu", "swish"),
+        "shift_factor": (None,),
+        "latents_mean": (None,),
+        "latents_std": (None,),
+    }
+    # sample_size only sizes diffusers' own tiling; force_upcast asks for float32, which the caller chooses by dtype.
+    IGNORED = frozenset({"sample_size", "force_upcast"})
+
+    in_channels: int = 3
+    out_channels: int = 3
+    down_block_types: tuple[str, ...] = ("DownEncoderBlock2D",)
+    up_block_types: tuple[str, ...] = ("UpDecoderBlock2D",)
+    block_out_channels: tuple[int, ...] = (64,)
+    layers_per_block: int = 1
+    latent_channels: int = 4
+    norm_num_groups: int = 32
+    scaling_factor: float = 0.18215
+    use_quant_conv: bool = True
+    use_post_quant_conv: bool = True
+    mid_block_add_attention: bool = True
+
+    def __post_init__(self) -> None:
+        levels = len(self.block_out_channels)
+        for name, types, known in (
+            ("down_block_types", self.down_block_types, "DownEncoderBlock2D"),
+            ("up_block_types", self.up_block_types, "UpDecoderBlock2D"),
+        ):
+            if types != (known,) * levels:
+                raise ConfigError(f"{name} = {types!r} is not supported; expected {levels} times {known!r}")
+        for channels in self.block_out_channels:
+            if channels % self.norm_num_groups:
+                raise ConfigError(f"block_out_channels has {channels}, not a multiple of {self.norm_num_groups} groups")
+
+    @property
+    def scale_factor(self) -> int:
+        """Mel frames per latent frame, and mel bins per latent frequency."""
+        return 2 ** (len(self.block_out_channels) - 1)
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Three levels (4x down-sampling), as published, a few channels wide."""
+        return cls(
+            in_channels=1,
+            out_channels=1,
+            down_block_types=("DownEncoderBlock2D",) * 3,
+            up_block_types=("UpDecoderBlock2D",) * 3,
+            block_out_channels=(8, 8, 16),
+            layers_per_block=1,
+            latent_channels=4,
+            norm_num_groups=4,
+            scaling_factor=0.5,
+        )
+
 
 _EPSILON = 1e-6  # of every normalisation; the configuration has no field for it
 _LOGVAR_RANGE = (-30.0, 20.0)
@@ -253,3 +316,34 @@ def _check_shape(name: str, array: Array, channels: int, *, smallest: int) -> No
         raise ValueError(f"{name} has shape {array.shape}; expected [batch, time, frequency, {channels}]")
     if min(array.shape[1:3]) < smallest:
         raise ValueError(f"{name} has shape {array.shape}; expected at least {smallest} along time and frequency")
+
+
+_ATTENTION = "{side:encoder|decoder}.mid_block.attentions.0"
+
+_RULES = (
+    Rule("{block}.conv{part:1|2|_in|_out|_shortcut}.weight", "{block}.conv{part}.kernel", "conv2d"),
+    Rule("{block}.norm{part:1|2}.weight", "{block}.norm{part}.scale"),
+    Rule("{side:encoder|decoder}.conv_norm_out.weight", "{side}.conv_norm_out.scale"),
+    Rule("{block}samplers.0.conv.weight", "{block}samplers.0.conv.kernel", "conv2d", optional=True),
+    Rule(f"{_ATTENTION}.group_norm.weight", f"{_ATTENTION}.group_norm.scale", optional=True),
+    Rule(f"{_ATTENTION}.to_{{part:q|k|v|out.0}}.weight", f"{_ATTENTION}.to_{{part}}.kernel", "linear", optional=True),
+    Rule("{side:quant|post_quant}_conv.weight", "{side}_conv.kernel", "conv2d", optional=True),
+    Rule("{layer}.bias", "{layer}.bias"),
+)
+
+# Files written before diffusers 0.15 spell the attention so.
+_FORMER_ATTENTION = Renamed(
+    r"(.*attentions\.\d+)\.(query|key|value|proj_attn)\.(weight|bias)",
+    part=2,
+    names=(("query", "to_q"), ("key", "to_k"), ("value", "to_v"), ("proj_attn", "to_out.0")),
+)
+
+NETWORK = Network(
+    config_class=VAEConfig,
+    model_class=VAE,
+    keys=KeyTable(_RULES, spellings=(_FORMER_ATTENTION,)),
+    library="diffusers",
+    class_names=("AutoencoderKL",),
+    weights="diffusion_pytorch_model",
+    always_float32=True,  # as the vocoder: it takes little of the time, and eight bits of mantissa are audible
+)

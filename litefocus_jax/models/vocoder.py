@@ -4,7 +4,9 @@ Letters in shape comments: B batch, T time at the current rate, C channels, W ke
 O output channels.
 """
 
+import dataclasses
 import math
+from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +14,59 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
 
-from litefocus_jax.config import VocoderConfig
 from litefocus_jax.models import parameters
+from litefocus_jax.models.keys import KeyTable, Network, Rule, WeightNorm
+from litefocus_jax.system.json_config import ConfigError, JsonConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class VocoderConfig(JsonConfig):
+    """Fields of transformers' ``SpeechT5HifiGan`` JSON."""
+
+    STRICT = False
+
+    model_in_dim: int = 80
+    sampling_rate: int = 16000
+    upsample_initial_channel: int = 512
+    upsample_rates: tuple[int, ...] = (4, 4, 4, 4)
+    upsample_kernel_sizes: tuple[int, ...] = (8, 8, 8, 8)
+    resblock_kernel_sizes: tuple[int, ...] = (3, 7, 11)
+    resblock_dilation_sizes: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
+    leaky_relu_slope: float = 0.1
+    normalize_before: bool = True
+
+    def __post_init__(self) -> None:
+        if len(self.upsample_rates) != len(self.upsample_kernel_sizes):
+            raise ConfigError(
+                f"upsample_rates = {self.upsample_rates} and upsample_kernel_sizes = {self.upsample_kernel_sizes} "
+                "have different lengths; expected one kernel size per rate"
+            )
+        for rate, kernel in zip(self.upsample_rates, self.upsample_kernel_sizes, strict=True):
+            if kernel < rate:
+                raise ConfigError(f"upsample_kernel_sizes has {kernel}, less than its rate {rate}")
+        if len(self.resblock_kernel_sizes) != len(self.resblock_dilation_sizes):
+            raise ConfigError("resblock_kernel_sizes and resblock_dilation_sizes have different lengths")
+        if any(kernel % 2 == 0 for kernel in self.resblock_kernel_sizes):
+            raise ConfigError(f"resblock_kernel_sizes = {self.resblock_kernel_sizes}; expected odd sizes")
+
+    @property
+    def hop_length(self) -> int:
+        """Samples of sound per mel frame."""
+        return math.prod(self.upsample_rates)
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """The published rates (hop 160 at 16 kHz, odd and even), a few channels wide."""
+        return cls(
+            model_in_dim=32,
+            upsample_initial_channel=32,
+            upsample_rates=(5, 4, 2, 2, 2),
+            upsample_kernel_sizes=(16, 16, 8, 4, 4),
+            resblock_kernel_sizes=(3, 7),
+            resblock_dilation_sizes=((1, 3), (1, 5)),
+            normalize_before=False,
+        )
+
 
 EDGE_KERNEL_SIZE = 7
 """Width of the first and of the last convolution."""
@@ -174,3 +227,22 @@ class Vocoder(nnx.Module):
             hidden = sum(outputs[1:], outputs[0]) / blocks_per_rate
         hidden = self.conv_post(jax.nn.leaky_relu(hidden, FINAL_LEAKY_RELU_SLOPE))  # [B, samples, 1]
         return jnp.tanh(hidden[..., 0].astype(jnp.float32))
+
+
+_RULES = (
+    Rule("conv_{end:pre|post}.weight", "conv_{end}.kernel", "conv1d"),
+    Rule("upsampler.{level}.weight", "upsampler.{level}.kernel", "conv_transpose1d"),
+    Rule("resblocks.{block}.convs{side:1|2}.{pair}.weight", "resblocks.{block}.convs{side}.{pair}.kernel", "conv1d"),
+    Rule("{layer}.bias", "{layer}.bias"),
+    Rule("{statistic:mean|scale}", "{statistic}"),
+)
+
+NETWORK = Network(
+    config_class=VocoderConfig,
+    model_class=Vocoder,
+    keys=KeyTable(_RULES, spellings=(WeightNorm(),)),
+    library="transformers",
+    class_names=("SpeechT5HifiGan",),
+    model_type="speecht5_hifigan",
+    always_float32=True,
+)

@@ -10,12 +10,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from litefocus_jax.audio import log_mel_spectrogram
-from litefocus_jax.checkpoint.opened import Components
+from litefocus_jax.models.components import Components, LatentGeometry
+from litefocus_jax.models.tokenization import load_tokenizer, tokenize
 from litefocus_jax.models.vae import VAE, LatentDistribution
-from litefocus_jax.request import LatentGeometry
-from litefocus_jax.tokenization import load_tokenizer, tokenize
+from litefocus_jax.system.extras import import_extra
 from litefocus_jax.training.data import Dataset, Sound, read_clip
-from litefocus_jax.training.extras import import_extra
 from litefocus_jax.training.loop import NamedBatch
 from litefocus_jax.training.losses import Batch
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import jax
 from jax.sharding import Sharding
 
-from litefocus_jax.checkpoint.replacement import replacement_folder
-from litefocus_jax.checkpoint.rules import CheckpointError
-from litefocus_jax.config import read_json
+from litefocus_jax.checkpoint.errors import CheckpointError
+from litefocus_jax.system.extras import import_extra
+from litefocus_jax.system.files import replacement_folder
+from litefocus_jax.system.json_config import read_json
 from litefocus_jax.training.config import TrainingConfig
-from litefocus_jax.training.extras import import_extra
 from litefocus_jax.training.state import TrainingState
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from litefocus_jax.litefocus import LiteFocusConfig
+from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 
 Dtype = Literal["float32", "bfloat16"]
 

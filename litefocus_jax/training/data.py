@@ -14,8 +14,8 @@ import numpy as np
 import soundfile
 from jaxtyping import Float
 
-from litefocus_jax.progress import progress_bar
-from litefocus_jax.training.extras import import_extra
+from litefocus_jax.system.extras import import_extra
+from litefocus_jax.system.progress import progress_bar
 from litefocus_jax.training.metadata import Entry, find_metadata, read_metadata
 
 logger = logging.getLogger(__name__)

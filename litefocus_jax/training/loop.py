@@ -15,10 +15,9 @@ from jax.sharding import Mesh, NamedSharding
 
 from litefocus_jax.checkpoint.fingerprint import fingerprint
 from litefocus_jax.checkpoint.native import save_native
-from litefocus_jax.checkpoint.opened import Components
-from litefocus_jax.models.unet import check_levels
-from litefocus_jax.progress import figures_progress_bar
-from litefocus_jax.request import LatentGeometry
+from litefocus_jax.models.components import Components, LatentGeometry
+from litefocus_jax.models.unet.self_attention import check_levels
+from litefocus_jax.system.progress import figures_progress_bar
 from litefocus_jax.training.checkpoints import TrainingCheckpoints
 from litefocus_jax.training.config import TrainingConfig
 from litefocus_jax.training.interruption import deferred_interruption

@@ -12,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from litefocus_jax.config import SchedulerConfig
-from litefocus_jax.litefocus import LiteFocusConfig
+from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
+from litefocus_jax.diffusion.schedulers import add_noise, velocity
 from litefocus_jax.models.conditioning import TextConditioning, encode_text
-from litefocus_jax.models.unet import UNet
+from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.models.vae import LatentDistribution
-from litefocus_jax.schedulers import add_noise, velocity
+from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 
 
 class Batch(NamedTuple):

@@ -9,17 +9,15 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from litefocus_jax.checkpoint.modules import abstract, leaves
-from litefocus_jax.checkpoint.opened import Components
-from litefocus_jax.checkpoint.sub_models import SUB_MODELS
-from litefocus_jax.config import JsonConfig, SchedulerConfig
+from litefocus_jax.checkpoint.weights import abstract, leaves
+from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
+from litefocus_jax.models.components import NETWORKS, Components
+from litefocus_jax.system.extras import import_extra
+from litefocus_jax.system.json_config import JsonConfig
 from litefocus_jax.training.config import LOSS_MODELS, TrainingConfig, average_decay_at, learning_rate_at
-from litefocus_jax.training.extras import import_extra
 
 Weights = Mapping[str, Mapping[str, Array]]
 """Arrays by sub-model, then by dotted path, as `litefocus_jax.checkpoint.modules.leaves` names them."""
-
-_MODEL_CLASSES = {sub_model.folder: sub_model.model_class for sub_model in SUB_MODELS}
 
 
 class TrainingState(NamedTuple):
@@ -61,7 +59,7 @@ class Architecture:
     def assemble(self, weights: Weights) -> dict[str, nnx.Module]:
         """The sub-models that ``weights`` has arrays for."""
         return {
-            name: with_weights(abstract(_MODEL_CLASSES[name], config), weights[name])
+            name: with_weights(abstract(NETWORKS[name].model_class, config), weights[name])
             for name, config in zip(LOSS_MODELS, self.configs, strict=True)
             if name in weights
         }

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int, Key
 
-from litefocus_jax.devices import DATA_AXIS, EVERYWHERE
+from litefocus_jax.parallel.mesh import DATA_AXIS, EVERYWHERE
 from litefocus_jax.training.config import TrainingConfig, learning_rate_at
 from litefocus_jax.training.losses import Batch, diffusion_loss
 from litefocus_jax.training.state import Architecture, TrainingState, Weights, apply_gradient

@@ -9,20 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from litefocus_jax.checkpoint.tables.text import (
-    CLAP_IGNORED,
-    CLAP_RULES,
-    GPT2_IGNORED,
-    GPT2_RULES,
-    PROJECTION_RULES,
-)
-from litefocus_jax.config import ClapTextConfig, GPT2Config, ProjectionConfig, T5Config
-from litefocus_jax.models.clap import ClapTextModel
+from litefocus_jax.models.clap.text import NETWORK as CLAP_NETWORK
+from litefocus_jax.models.clap.text import ClapTextConfig, ClapTextModel
 from litefocus_jax.models.conditioning import TextConditioning, encode_text
-from litefocus_jax.models.gpt2 import GPT2
-from litefocus_jax.models.projection import ProjectionModel
-from litefocus_jax.models.t5 import T5Encoder
-from tests.parity.comparison import assert_parity, port, to_jax
+from litefocus_jax.models.gpt2 import GPT2, GPT2Config
+from litefocus_jax.models.gpt2 import NETWORK as GPT2_NETWORK
+from litefocus_jax.models.projection import NETWORK as PROJECTION_NETWORK
+from litefocus_jax.models.projection import ProjectionConfig, ProjectionModel
+from litefocus_jax.models.t5 import T5Config, T5Encoder
 from tests.parity.test_text import (
     clap_features,
     clap_reference,
@@ -33,6 +27,7 @@ from tests.parity.test_text import (
     t5_reference,
     tokens,
 )
+from tests.support.parity import assert_parity, port, to_jax
 
 CLAP, T5, LANGUAGE = ClapTextConfig.tiny(), T5Config.tiny(), GPT2Config.tiny()
 LENGTHS = (4, 9, 6)
@@ -49,10 +44,10 @@ def references():
 def models(references) -> Models:
     clap, t5, projection, language_model = references
     return (
-        port(ClapTextModel, CLAP, clap, CLAP_RULES, CLAP_IGNORED),
+        port(CLAP_NETWORK, CLAP, clap),
         port_t5(T5, t5),
-        port(ProjectionModel, ProjectionConfig.tiny(), projection, PROJECTION_RULES),
-        port(GPT2, LANGUAGE, language_model.transformer, GPT2_RULES, GPT2_IGNORED),
+        port(PROJECTION_NETWORK, ProjectionConfig.tiny(), projection),
+        port(GPT2_NETWORK, LANGUAGE, language_model.transformer),
     )
 
 
@@ -133,7 +128,7 @@ def test_half_precision_weights_stay_near_float32(models):
 
 def test_a_prompt_beyond_the_language_model_is_refused(models):
     config = dataclasses.replace(LANGUAGE, n_positions=10)
-    short = port(GPT2, config, gpt2_reference(config).transformer, GPT2_RULES, GPT2_IGNORED)
+    short = port(GPT2_NETWORK, config, gpt2_reference(config).transformer)
     arrays = [to_jax(array) for array in prompts()]
     with pytest.raises(ValueError, match="n_positions = 10"):
         encode((*models[:3], short), arrays, 9)

@@ -10,11 +10,11 @@ import torch
 
 from convert import pickles
 from convert.conversion import convert_checkpoint
-from litefocus_jax.checkpoint.rules import CheckpointError
+from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.checkpoint.store import load_components
-from litefocus_jax.checkpoint.sub_models import SUB_MODELS
-from tests.parity.reference import build_diffusers_folder
-from tests.stored_models import assert_same_model, write_json
+from litefocus_jax.models.components import NETWORKS
+from tests.support.reference import build_diffusers_folder
+from tests.support.stored_models import assert_same_model, write_json
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +33,11 @@ def test_pickles_give_the_same_model_as_safetensors(source: Path, tmp_path: Path
     from safetensors.torch import load_file
 
     pickled = tmp_path / "pickled"
-    for sub_model in SUB_MODELS:
-        (pickled / sub_model.folder).mkdir(parents=True)
-        stem = {"model": "pytorch_model"}.get(sub_model.weights, sub_model.weights)
-        tensors = load_file(source / sub_model.folder / f"{sub_model.weights}.safetensors")
-        torch.save(tensors, pickled / sub_model.folder / f"{stem}.bin")
+    for name, network in NETWORKS.items():
+        (pickled / name).mkdir(parents=True)
+        stem = {"model": "pytorch_model"}.get(network.weights, network.weights)
+        tensors = load_file(source / name / f"{network.weights}.safetensors")
+        torch.save(tensors, pickled / name / f"{stem}.bin")
     for path in source.rglob("*"):
         if path.is_file() and path.suffix != ".safetensors":
             copy = pickled / path.relative_to(source)

@@ -9,15 +9,15 @@ from diffusers import AudioLDM2Pipeline as DiffusersPipeline
 from typer.testing import CliRunner
 
 from litefocus_jax import AudioLDM2Pipeline
-from litefocus_jax.checkpoint.bundled import BUNDLED_MODEL
-from litefocus_jax.checkpoint.store import load_components, save_native
-from litefocus_jax.checkpoint.sub_models import SUB_MODELS
+from litefocus_jax.checkpoint.native import save_native
+from litefocus_jax.checkpoint.store import BUNDLED_MODEL, load_components
 from litefocus_jax.cli import app
-from tests.checkpoints import tiny_checkpoint
-from tests.parity.comparison import nhwc
-from tests.parity.reference import build_diffusers_folder
+from litefocus_jax.models.components import NETWORKS
 from tests.parity.test_pipeline import NEGATIVE_PROMPTS, PROMPTS
-from tests.tolerance import deviation
+from tests.support.models import tiny_checkpoint
+from tests.support.parity import nhwc
+from tests.support.reference import build_diffusers_folder
+from tests.support.tolerance import deviation
 
 
 def export(model: Path | str, folder: Path, *options: str) -> Path:
@@ -54,10 +54,10 @@ def test_every_weight_comes_back_to_diffusers_as_it_left(tmp_path: Path) -> None
     expected = build_diffusers_folder(tmp_path / "diffusers")  # biases and norms are random in it
     save_native(load_components(tmp_path / "diffusers"), tmp_path / "native")
     exported = export(tmp_path / "native", tmp_path / "exported")
-    for sub_model in SUB_MODELS:
-        original = getattr(expected, sub_model.folder)
-        model, report = type(original).from_pretrained(exported / sub_model.folder, output_loading_info=True)
-        assert not any(report.values()), f"{sub_model.folder}: {report}"
+    for name in NETWORKS:
+        original = getattr(expected, name)
+        model, report = type(original).from_pretrained(exported / name, output_loading_info=True)
+        assert not any(report.values()), f"{name}: {report}"
         weights = model.state_dict()
         for name, weight in original.state_dict().items():
             if not name.startswith(("audio_", "logit_scale_")):

@@ -12,9 +12,9 @@ from diffusers import AudioLDM2Pipeline as DiffusersPipeline
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 
 from litefocus_jax import AudioLDM2Pipeline
-from tests.parity.comparison import nhwc
-from tests.parity.reference import build_diffusers_folder
-from tests.tolerance import deviation
+from tests.support.parity import nhwc
+from tests.support.reference import build_diffusers_folder
+from tests.support.tolerance import deviation
 
 ROOT = Path(__file__).parents[2]
 PROMPTS = ["rain on a tin roof", "a dog barks twice, far away"]

@@ -1,7 +1,6 @@
 """The text models, one by one, against transformers and diffusers."""
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,28 +11,23 @@ import transformers
 from diffusers.pipelines.audioldm2.modeling_audioldm2 import AudioLDM2ProjectionModel
 from transformers.models.t5.modeling_t5 import T5Attention
 
-import litefocus_jax.config
-from litefocus_jax.checkpoint.modules import abstract, leaves, parameter_count
-from litefocus_jax.checkpoint.normalise import drop_tied, strip_prefix
-from litefocus_jax.checkpoint.rules import convert, invert
-from litefocus_jax.checkpoint.tables.text import (
-    CLAP_IGNORED,
-    CLAP_RULES,
-    GPT2_IGNORED,
-    GPT2_RULES,
-    PROJECTION_RULES,
-    T5_IGNORED,
-    T5_RULES,
-)
-from litefocus_jax.config import ClapTextConfig, GPT2Config, ProjectionConfig, T5Config, read_json
-from litefocus_jax.models.clap import ClapTextModel
-from litefocus_jax.models.gpt2 import GPT2
-from litefocus_jax.models.projection import ProjectionModel
-from litefocus_jax.models.t5 import T5Encoder, relative_position_buckets
-from tests.parity.comparison import assert_parity, port, randomise, to_jax
-from tests.parity.reference import TINY_CLAP_AUDIO
+from litefocus_jax.checkpoint.matching import convert, invert
+from litefocus_jax.checkpoint.random_model import PUBLISHED_CONFIGS
+from litefocus_jax.checkpoint.spellings import undo_spellings
+from litefocus_jax.checkpoint.weights import abstract, leaves, parameter_count
+from litefocus_jax.models.clap.text import NETWORK as CLAP_NETWORK
+from litefocus_jax.models.clap.text import ClapTextConfig, ClapTextModel
+from litefocus_jax.models.gpt2 import GPT2, GPT2Config
+from litefocus_jax.models.gpt2 import NETWORK as GPT2_NETWORK
+from litefocus_jax.models.projection import NETWORK as PROJECTION_NETWORK
+from litefocus_jax.models.projection import ProjectionConfig, ProjectionModel
+from litefocus_jax.models.t5 import NETWORK as T5_NETWORK
+from litefocus_jax.models.t5 import T5Config, T5Encoder, relative_position_buckets
+from litefocus_jax.system.json_config import read_json
+from tests.support.parity import assert_parity, port, randomise, to_jax
+from tests.support.reference import TINY_CLAP_AUDIO
 
-PUBLISHED = Path(litefocus_jax.config.__file__).parents[1] / "assets/configs/audioldm2"
+PUBLISHED = PUBLISHED_CONFIGS / "audioldm2"
 LENGTHS = (7, 3, 11)
 
 
@@ -55,7 +49,7 @@ def projection_reference(config: ProjectionConfig) -> AudioLDM2ProjectionModel:
 
 
 def port_t5(config: T5Config, theirs: transformers.T5EncoderModel) -> T5Encoder:
-    return port(T5Encoder, config, theirs, T5_RULES, (*T5_IGNORED, "encoder.embed_tokens.weight"))
+    return port(T5_NETWORK, config, theirs)
 
 
 def tokens(vocab_size: int, pad_token_id: int, lengths=LENGTHS) -> tuple[torch.Tensor, torch.Tensor]:
@@ -86,7 +80,7 @@ def test_clap_features_of_prompts_of_mixed_lengths(hidden_act):
     config = dataclasses.replace(ClapTextConfig.tiny(), hidden_act=hidden_act)
     theirs = clap_reference(config)
     ids, mask = tokens(config.vocab_size, config.pad_token_id)
-    features = port(ClapTextModel, config, theirs, CLAP_RULES, CLAP_IGNORED)(to_jax(ids), to_jax(mask))
+    features = port(CLAP_NETWORK, config, theirs)(to_jax(ids), to_jax(mask))
     assert_parity(features, clap_features(theirs, ids, mask))
 
 
@@ -124,7 +118,7 @@ def test_gpt2_continues_a_masked_prompt_by_its_hidden_states(changes):
     prompt = torch.randn(3, 10, config.n_embd, generator=torch.Generator().manual_seed(0))
     mask = torch.ones(3, 10, dtype=torch.long)
     mask[0, 4:9], mask[1, 8:9] = 0, 0
-    ours = port(GPT2, config, theirs.transformer, GPT2_RULES, GPT2_IGNORED)
+    ours = port(GPT2_NETWORK, config, theirs.transformer)
     generated = ours.generate(to_jax(prompt), to_jax(mask), jnp.arange(10), 10, config.max_new_tokens)
     assert_parity(generated, continue_by_hidden_states(theirs, prompt, mask, config.max_new_tokens))
 
@@ -137,7 +131,7 @@ def test_projection_joins_both_encoders(positions):
     first, second = torch.randn(2, 1, 8, generator=generator), torch.randn(2, 7, 24, generator=generator)
     first_mask, second_mask = torch.ones(2, 1).long(), torch.tensor([[1] * 7, [1] * 3 + [0] * 4])
     expected = theirs(first, second, first_mask, second_mask)
-    ours = port(ProjectionModel, config, theirs, PROJECTION_RULES)
+    ours = port(PROJECTION_NETWORK, config, theirs)
     joined, mask = ours(to_jax(first), to_jax(first_mask), to_jax(second), to_jax(second_mask))
     assert_parity(joined, expected.hidden_states)
     np.testing.assert_array_equal(mask, expected.attention_mask.bool().numpy())
@@ -147,8 +141,8 @@ def test_projection_joins_both_encoders(positions):
 def test_t5_embedding_is_found_under_either_name_or_both(missing):
     theirs = t5_reference(T5Config.tiny())
     tensors = {name: tensor.numpy() for name, tensor in theirs.state_dict().items() if name != missing}
-    tensors = drop_tied("shared.weight", "encoder.embed_tokens.weight")(tensors)
-    converted = convert(tensors, T5_RULES, leaves(abstract(T5Encoder, T5Config.tiny())), T5_IGNORED)
+    tensors = undo_spellings(tensors, T5_NETWORK.keys.spellings)
+    converted = convert(tensors, T5_NETWORK.keys, leaves(abstract(T5Encoder, T5Config.tiny())))
     np.testing.assert_array_equal(converted["token_embedding.embedding"], theirs.shared.weight.numpy())
 
 
@@ -156,16 +150,16 @@ def test_gpt2_is_read_from_a_language_model_with_old_buffers():
     theirs = gpt2_reference(GPT2Config.tiny())
     tensors = {name: tensor.numpy() for name, tensor in theirs.state_dict().items()}
     tensors |= {f"transformer.h.{n}.attn.{name}": np.zeros(1) for n in range(2) for name in ("bias", "masked_bias")}
-    tensors = strip_prefix("transformer.")(tensors)
+    tensors = undo_spellings(tensors, GPT2_NETWORK.keys.spellings)
     assert "lm_head.weight" in tensors
-    converted = convert(tensors, GPT2_RULES, leaves(abstract(GPT2, GPT2Config.tiny())), GPT2_IGNORED)
+    converted = convert(tensors, GPT2_NETWORK.keys, leaves(abstract(GPT2, GPT2Config.tiny())))
     np.testing.assert_array_equal(converted["position_embedding.embedding"], theirs.transformer.wpe.weight.numpy())
 
 
 def test_tables_run_backwards_to_what_they_read():
     theirs = gpt2_reference(GPT2Config.tiny()).transformer
     tensors = {name: tensor.numpy() for name, tensor in theirs.state_dict().items()}
-    returned = invert(convert(tensors, GPT2_RULES, leaves(abstract(GPT2, GPT2Config.tiny()))), GPT2_RULES)
+    returned = invert(convert(tensors, GPT2_NETWORK.keys, leaves(abstract(GPT2, GPT2Config.tiny()))), GPT2_NETWORK.keys)
     assert returned.keys() == tensors.keys()
     for name, tensor in tensors.items():
         np.testing.assert_array_equal(returned[name], tensor)
@@ -174,11 +168,11 @@ def test_tables_run_backwards_to_what_they_read():
 @pytest.mark.parametrize(
     ("table", "config", "model"),
     [
-        (CLAP_RULES, ClapTextConfig.tiny(), ClapTextModel),
-        (T5_RULES, T5Config.tiny(), T5Encoder),
-        (T5_RULES, dataclasses.replace(T5Config.tiny(), feed_forward_proj="relu"), T5Encoder),
-        (GPT2_RULES, GPT2Config.tiny(), GPT2),
-        (PROJECTION_RULES, ProjectionConfig.tiny(), ProjectionModel),
+        (CLAP_NETWORK.keys, ClapTextConfig.tiny(), ClapTextModel),
+        (T5_NETWORK.keys, T5Config.tiny(), T5Encoder),
+        (T5_NETWORK.keys, dataclasses.replace(T5Config.tiny(), feed_forward_proj="relu"), T5Encoder),
+        (GPT2_NETWORK.keys, GPT2Config.tiny(), GPT2),
+        (PROJECTION_NETWORK.keys, ProjectionConfig.tiny(), ProjectionModel),
     ],
 )
 def test_every_parameter_has_one_name_in_pytorch(table, config, model):

@@ -9,19 +9,19 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 
-from litefocus_jax.checkpoint.modules import leaves
-from litefocus_jax.checkpoint.rules import convert
-from litefocus_jax.checkpoint.tables.unet import UNET_IGNORED, UNET_RULES
-from litefocus_jax.config import SchedulerConfig
+from litefocus_jax.checkpoint.matching import convert
+from litefocus_jax.checkpoint.random_model import published_config
+from litefocus_jax.checkpoint.weights import leaves
+from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
 from litefocus_jax.models.conditioning import TextConditioning
-from litefocus_jax.random_model import published_config
+from litefocus_jax.models.unet.network import NETWORK as UNET_NETWORK
 from litefocus_jax.training.config import TrainingConfig
 from litefocus_jax.training.losses import denoising_loss
 from litefocus_jax.training.state import TrainingState, apply_gradient, first_state, with_weights
-from tests.parity.comparison import nhwc, to_jax
 from tests.parity.test_unet import SMALL, build, random_inputs
-from tests.tolerance import deviation
-from tests.training import quick_compilation
+from tests.support.parity import nhwc, to_jax
+from tests.support.tolerance import deviation
+from tests.support.training import quick_compilation
 
 CONFIG = TrainingConfig(
     steps=10,
@@ -92,7 +92,7 @@ def step_of_pytorch() -> Step:
 def in_our_names(tensors: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
     """Through the production table, which is linear: it maps gradients as it maps weights."""
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-    return convert(arrays, UNET_RULES, leaves(build(SMALL)[1]), UNET_IGNORED, source="PyTorch")
+    return convert(arrays, UNET_NETWORK.keys, leaves(build(SMALL)[1]), source="PyTorch")
 
 
 def our_loss(weights: dict[str, dict[str, jax.Array]], prediction_type: str) -> jax.Array:

@@ -10,11 +10,11 @@ import pytest
 import torch
 from diffusers.pipelines.audioldm2.modeling_audioldm2 import AudioLDM2UNet2DConditionModel
 
-from litefocus_jax.checkpoint.tables.unet import UNET_IGNORED, UNET_RULES
-from litefocus_jax.config import UNetConfig
-from litefocus_jax.models.unet import Context, UNet
-from litefocus_jax.random_model import published_config
-from tests.parity.comparison import assert_parity, nhwc, port, randomise, to_jax
+from litefocus_jax.checkpoint.random_model import published_config
+from litefocus_jax.models.unet.config import UNetConfig
+from litefocus_jax.models.unet.network import NETWORK as UNET_NETWORK
+from litefocus_jax.models.unet.network import Context, UNet
+from tests.support.parity import assert_parity, nhwc, port, randomise, to_jax
 
 TINY = UNetConfig.tiny()
 # Two levels: a third of the time to compile.
@@ -64,7 +64,7 @@ def build(config: UNetConfig) -> tuple[torch.nn.Module, UNet]:
     reference = AudioLDM2UNet2DConditionModel.from_config(config.to_dict())
     assert isinstance(reference, AudioLDM2UNet2DConditionModel)
     reference = randomise(reference)
-    return reference, port(UNet, config, reference, UNET_RULES, UNET_IGNORED)
+    return reference, port(UNET_NETWORK, config, reference)
 
 
 def random_inputs(config: UNetConfig, time: int, frequency: int, masked: bool = True) -> dict[str, torch.Tensor]:

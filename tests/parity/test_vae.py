@@ -9,14 +9,13 @@ import pytest
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
-from litefocus_jax.checkpoint.modules import abstract, fill, leaves, parameter_count
-from litefocus_jax.checkpoint.normalise import rename_deprecated_attention
-from litefocus_jax.checkpoint.rules import convert
-from litefocus_jax.checkpoint.tables.vae import VAE_IGNORED, VAE_RULES
-from litefocus_jax.config import VAEConfig
-from litefocus_jax.models.vae import VAE
-from litefocus_jax.random_model import published_config
-from tests.parity.comparison import assert_parity, nhwc, port, randomise
+from litefocus_jax.checkpoint.matching import convert
+from litefocus_jax.checkpoint.random_model import published_config
+from litefocus_jax.checkpoint.spellings import undo_spellings
+from litefocus_jax.checkpoint.weights import abstract, fill, leaves, parameter_count
+from litefocus_jax.models.vae import NETWORK as VAE_NETWORK
+from litefocus_jax.models.vae import VAE, VAEConfig
+from tests.support.parity import assert_parity, nhwc, port, randomise
 
 TINY = VAEConfig.tiny()
 VARIANTS = {
@@ -40,7 +39,7 @@ def reference(config: VAEConfig) -> Any:
 
 def build(config: VAEConfig) -> tuple[VAE, Any]:
     theirs = randomise(reference(config))
-    return port(VAE, config, theirs, VAE_RULES, VAE_IGNORED), theirs
+    return port(VAE_NETWORK, config, theirs), theirs
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -83,7 +82,7 @@ def test_extreme_log_variance_is_clipped_as_in_pytorch():
     ours, theirs = build(TINY)
     mel = 1e4 * noise(1, 1, 8, 16)
     theirs.quant_conv.weight.mul_(100)
-    ours = port(VAE, TINY, theirs, VAE_RULES, VAE_IGNORED)
+    ours = port(VAE_NETWORK, TINY, theirs)
     logvar = encode(ours, nhwc(mel)).logvar
     assert {-30.0, 20.0} <= set(logvar.ravel().tolist())
     assert_parity(logvar, nhwc(theirs.encode(mel).latent_dist.logvar))
@@ -99,7 +98,7 @@ def test_former_names_of_the_attention_load_to_the_same_weights():
         tensors[key] = tensor.numpy()
     assert "decoder.mid_block.attentions.0.proj_attn.bias" in tensors
     reloaded = abstract(VAE, TINY)
-    arrays = convert(rename_deprecated_attention(tensors), VAE_RULES, leaves(reloaded), VAE_IGNORED)
+    arrays = convert(undo_spellings(tensors, VAE_NETWORK.keys.spellings), VAE_NETWORK.keys, leaves(reloaded))
     reloaded = fill(reloaded, arrays, jnp.float32)
     assert all(jnp.array_equal(value, leaves(reloaded)[path]) for path, value in leaves(ours).items())
 

@@ -9,14 +9,13 @@ import pytest
 import torch
 from transformers import SpeechT5HifiGan, SpeechT5HifiGanConfig
 
-from litefocus_jax.checkpoint.modules import abstract, fill, leaves, parameter_count
-from litefocus_jax.checkpoint.normalise import fuse_weight_norm
-from litefocus_jax.checkpoint.rules import convert
-from litefocus_jax.checkpoint.tables.vocoder import VOCODER_IGNORED, VOCODER_RULES
-from litefocus_jax.config import VocoderConfig
-from litefocus_jax.models.vocoder import Vocoder
-from litefocus_jax.random_model import published_config
-from tests.parity.comparison import assert_parity, port, randomise, to_jax
+from litefocus_jax.checkpoint.matching import convert
+from litefocus_jax.checkpoint.random_model import published_config
+from litefocus_jax.checkpoint.spellings import undo_spellings
+from litefocus_jax.checkpoint.weights import abstract, fill, leaves, parameter_count
+from litefocus_jax.models.vocoder import NETWORK as VOCODER_NETWORK
+from litefocus_jax.models.vocoder import Vocoder, VocoderConfig
+from tests.support.parity import assert_parity, port, randomise, to_jax
 
 
 def reference(config: VocoderConfig) -> SpeechT5HifiGan:
@@ -35,7 +34,7 @@ def test_published_rates_give_the_samples_of_pytorch(frames):
     config = VocoderConfig.tiny()
     theirs = reference(config)
     mel = log_mel(config, frames)
-    samples = synthesise(port(Vocoder, config, theirs, VOCODER_RULES, VOCODER_IGNORED), to_jax(mel))
+    samples = synthesise(port(VOCODER_NETWORK, config, theirs), to_jax(mel))
     assert samples.shape == (2, 160 * frames + 32)
     assert_parity(samples, theirs(mel))
 
@@ -49,7 +48,7 @@ def test_any_rate_and_kernel_size_match_in_length_and_value(rates, kernel_sizes)
     config = dataclasses.replace(VocoderConfig.tiny(), upsample_rates=rates, upsample_kernel_sizes=kernel_sizes)
     theirs = reference(config)
     mel = log_mel(config, 7)
-    ours = port(Vocoder, config, theirs, VOCODER_RULES, VOCODER_IGNORED)
+    ours = port(VOCODER_NETWORK, config, theirs)
     assert_parity(synthesise(ours, to_jax(mel)), theirs(mel))
 
 
@@ -59,7 +58,7 @@ def test_normalisation_uses_the_stored_mean_and_scale():
     theirs.mean.copy_(torch.linspace(-1.0, 1.0, config.model_in_dim))
     theirs.scale.copy_(torch.linspace(0.5, 2.0, config.model_in_dim))
     mel = log_mel(config, 5)
-    ours = port(Vocoder, config, theirs, VOCODER_RULES, VOCODER_IGNORED)
+    ours = port(VOCODER_NETWORK, config, theirs)
     assert_parity(synthesise(ours, to_jax(mel)), theirs(mel))
 
 
@@ -71,7 +70,7 @@ def test_weight_normalised_checkpoint_is_fused_to_the_same_vocoder():
     tensors = {name: tensor.numpy() for name, tensor in theirs.state_dict().items()}
     assert "conv_pre.parametrizations.weight.original0" in tensors
     ours = abstract(Vocoder, config)
-    arrays = convert(fuse_weight_norm(tensors), VOCODER_RULES, leaves(ours), VOCODER_IGNORED)
+    arrays = convert(undo_spellings(tensors, VOCODER_NETWORK.keys.spellings), VOCODER_NETWORK.keys, leaves(ours))
     mel = log_mel(config, 6)
     assert_parity(synthesise(fill(ours, arrays, jnp.float32), to_jax(mel)), theirs(mel))
 
@@ -88,7 +87,7 @@ def test_half_precision_weights_still_give_float32_sound():
     config = VocoderConfig.tiny()
     theirs = reference(config)
     expected = theirs(log_mel(config, 8))
-    ours = port(Vocoder, config, theirs.bfloat16().float(), VOCODER_RULES, VOCODER_IGNORED)
+    ours = port(VOCODER_NETWORK, config, theirs.bfloat16().float())
     samples = synthesise(ours, to_jax(log_mel(config, 8)).astype(jnp.bfloat16))
     assert samples.dtype == np.float32
     assert_parity(samples, expected, tolerance=0.2)

@@ -1,0 +1,127 @@
+"""Models with random weights in any published shape: for trying the tools out, for benchmarks and for tests."""
+
+import hashlib
+import string
+import tempfile
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from litefocus_jax.checkpoint.native import MANIFEST, save_native
+from litefocus_jax.checkpoint.weights import abstract, fill, leaves
+from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
+from litefocus_jax.models.components import NETWORKS, Components
+from litefocus_jax.models.tokenization import import_transformers
+from litefocus_jax.system.files import check_destination
+from litefocus_jax.system.json_config import JsonConfig, read_json
+
+Model = TypeVar("Model", bound=nnx.Module)
+
+PUBLISHED_CONFIGS = Path(__file__).parents[1] / "assets" / "configs"
+SIZES = ("tiny", "audioldm2", "audioldm2-large")
+
+
+def random_weights(module: nnx.Module, seed: int = 0) -> dict[str, np.ndarray]:
+    """Float32 weights for every leaf of an abstract module, each drawn from the seed and its own name.
+
+    Kernels are normal with variance one over fan-in, so that activations keep their size through the network; norms
+    are the identity and biases zero.
+    """
+    weights = {}
+    for path, leaf in leaves(module).items():
+        kind = path.rsplit(".", 1)[-1]
+        digest = hashlib.sha256(f"{seed}/{path}".encode()).digest()
+        generator = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+        if kind == "scale":
+            weights[path] = np.ones(leaf.shape, np.float32)
+        elif kind == "bias" or leaf.ndim == 0:
+            weights[path] = np.zeros(leaf.shape, np.float32)
+        else:
+            fan_in = leaf.shape[-1] if kind == "embedding" else max(1, int(np.prod(leaf.shape[:-1])))
+            weights[path] = generator.standard_normal(leaf.shape, np.float32) * np.float32(fan_in**-0.5)
+    return weights
+
+
+def random_model(model_class: type[Model], model_config: Any, seed: int = 0, dtype: Any = jnp.float32) -> Model:
+    """A module of the given class with random weights."""
+    module = abstract(model_class, model_config)
+    return fill(module, random_weights(module, seed), dtype)
+
+
+def published_config(name: str, sub_model: str) -> dict[str, Any]:
+    """The published JSON of a sub-model (``"unet"``, ``"vae"``, ...); variants share what they do not override.
+
+    Raises:
+        ValueError: when there is no such published configuration.
+    """
+    file = "scheduler_config.json" if sub_model == "scheduler" else "config.json"
+    for folder in (PUBLISHED_CONFIGS / name, PUBLISHED_CONFIGS / "audioldm2"):
+        if (PUBLISHED_CONFIGS / name).is_dir() and (folder / sub_model / file).exists():
+            return read_json(folder / sub_model / file)
+    known = ", ".join(sorted(path.name for path in PUBLISHED_CONFIGS.iterdir()))
+    raise ValueError(f"no published configuration {name!r} with a {sub_model!r}; the published ones are {known}")
+
+
+def save_character_tokenizers(folder: Path) -> tuple[Path, Path]:
+    """Write a CLAP-like and a T5-like tokenizer that need no vocabulary file, for models with random weights.
+
+    Returns the two folders, ``tokenizer`` (one token per byte) and ``tokenizer_2`` (one token per character).
+    """
+    from tokenizers import pre_tokenizers
+
+    transformers = import_transformers()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: index for index, token in enumerate(["<s>", "<pad>", "</s>", "<unk>", *alphabet, "<mask>"])}
+    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0)]
+    pieces += [(character, -3.0) for character in string.printable.strip()]
+    clap = transformers.RobertaTokenizer(vocab=vocabulary, merges=[], model_max_length=36)
+    t5 = transformers.T5Tokenizer(vocab=pieces, extra_ids=0, model_max_length=64)
+    clap.save_pretrained(folder / "tokenizer")
+    t5.save_pretrained(folder / "tokenizer_2")
+    return folder / "tokenizer", folder / "tokenizer_2"
+
+
+def sub_model_configs(size: str) -> dict[str, JsonConfig]:
+    """The configuration of every sub-model of a size, by folder name.
+
+    Raises:
+        ValueError: when the size is not one of `SIZES`.
+    """
+    if size not in SIZES:
+        raise ValueError(f"size = {size!r}; expected one of {', '.join(SIZES)}")
+    if size == "tiny":
+        return {name: network.config_class.tiny() for name, network in NETWORKS.items()}
+    return {name: network.config_class.from_dict(published_config(size, name)) for name, network in NETWORKS.items()}
+
+
+def save_random_model(folder: str | Path, *, size: str = "tiny", seed: int = 0, overwrite: bool = False) -> None:
+    """Write a native folder with random weights: it makes noise, but takes every path a real model takes.
+
+    Args:
+        folder: destination.
+        size: one of `SIZES`.
+        seed: of the weights.
+        overwrite: replace an earlier native folder.
+
+    Raises:
+        ValueError: when the size is unknown.
+        FileExistsError: when the destination exists and ``overwrite`` is false, or is no native folder.
+    """
+    configs = sub_model_configs(size)
+    check_destination(Path(folder), overwrite=overwrite, marker=MANIFEST)
+    with tempfile.TemporaryDirectory() as scratch:
+        tokenizer, tokenizer_2 = save_character_tokenizers(Path(scratch))
+        models: dict[str, Any] = {
+            name: random_model(network.model_class, configs[name], seed) for name, network in NETWORKS.items()
+        }
+        components = Components(
+            **models,
+            scheduler=SchedulerConfig.from_dict(published_config("audioldm2", "scheduler")),
+            tokenizer=tokenizer,
+            tokenizer_2=tokenizer_2,
+            dtype="float32",
+        )
+        save_native(components, folder, overwrite=overwrite)

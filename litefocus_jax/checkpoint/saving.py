@@ -1,0 +1,69 @@
+"""A model's folder, written whole or not at all, in whichever layout."""
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from litefocus_jax.checkpoint.weights import floating_dtype
+from litefocus_jax.models.components import NETWORKS, Components
+from litefocus_jax.models.keys import Network
+from litefocus_jax.system.files import replacement_folder, write_json
+
+
+@dataclasses.dataclass(frozen=True)
+class FolderLayout:
+    """What a format has of its own.
+
+    Attributes:
+        marker: name of the JSON file by which a folder of the format is recognised; it is written last.
+        manifest: from the model and the type of its stored weights to that file's object.
+        config_json: from a network and its configuration to the object in its ``config.json``.
+        write_weights: from a network, its module, the type of the stored weights and its folder to files.
+        extra_folders: copied beside the networks, by name.
+    """
+
+    marker: str
+    manifest: Callable[[Components, np.dtype], Mapping[str, Any]]
+    config_json: Callable[[Network, Any], Mapping[str, Any]]
+    write_weights: Callable[[Network, Any, np.dtype, Path], None]
+    extra_folders: tuple[tuple[str, Path], ...] = ()
+
+
+def save_folder(
+    components: Components, folder: str | Path, layout: FolderLayout, *, overwrite: bool, dtype: Any = None
+) -> None:
+    """Write a model, whole or not at all.
+
+    Args:
+        components: the model.
+        folder: destination.
+        layout: of the format.
+        overwrite: replace an earlier folder of the format, once the new one is complete.
+        dtype: floating-point type of the stored weights, VAE and vocoder excepted; theirs unless given.
+
+    Raises:
+        FileExistsError: when the destination exists without ``overwrite``, or is something else than such a folder.
+        CheckpointError: when weights overflow the asked-for type.
+        ValueError: when ``dtype`` is not float32, bfloat16 or float16.
+        OSError: when the destination cannot be written.
+    """
+    dtype = floating_dtype(components.dtype if dtype is None else dtype)
+    copied = {
+        "tokenizer": components.tokenizer,
+        "tokenizer_2": components.tokenizer_2,
+        **dict(layout.extra_folders),
+    }
+    with replacement_folder(Path(folder), overwrite=overwrite, marker=layout.marker) as new:
+        for name, network in NETWORKS.items():
+            module = components.modules[name]
+            write_json(new / name / "config.json", layout.config_json(network, module.config))
+            layout.write_weights(network, module, network.weights_dtype(dtype), new / name)
+        for name, source in copied.items():
+            # Contents only: a hub cache's files are links, and may be read-only.
+            shutil.copytree(source, new / name, copy_function=shutil.copyfile)
+        write_json(new / "scheduler" / "scheduler_config.json", components.scheduler.to_dict())
+        write_json(new / layout.marker, layout.manifest(components, dtype))

@@ -1,0 +1,21 @@
+"""A sound decoded in one piece: latents to log-mel spectrogram to samples."""
+
+from jaxtyping import Array, Float
+
+from litefocus_jax.models.vae import VAE
+from litefocus_jax.models.vocoder import Vocoder
+from litefocus_jax.system.platform import LowMemoryJit
+
+
+@LowMemoryJit
+def decode_latents(
+    vae: VAE, latents: Float[Array, "sounds time frequency channels"], scaling_factor: Float[Array, ""]
+) -> Float[Array, "sounds mel_frames mel_bins"]:
+    """Latents to log-mel spectrograms, by the VAE's decoder."""
+    return vae.decode(latents / scaling_factor)[..., 0]
+
+
+@LowMemoryJit
+def vocode(vocoder: Vocoder, mel: Float[Array, "sounds mel_frames mel_bins"]) -> Float[Array, "sounds samples"]:
+    """Log-mel spectrograms to sound in [-1, 1], by the vocoder."""
+    return vocoder(mel)

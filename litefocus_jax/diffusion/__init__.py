@@ -1,0 +1,1 @@
+"""The mathematics of noise, for sampling and for training."""

@@ -1,0 +1,359 @@
+"""Samplers of the diffusion process, DDIM and DPM-Solver++(2M): tables built once, and one pure step for both.
+
+Either sampler advances the latents ``x`` by a linear combination whose coefficients are known before sampling starts:
+
+    data   = a * x + b * output                                               (clipped, if DDIM's configuration says so)
+    next x = c * x + d * output + e * data + f * (data one step before) + g * noise
+
+where ``output`` is what the network returned for ``x``, and ``data`` the clean latents it implies. `make_schedule`
+computes the coefficients of every step in float64 on the host; `step` applies one row of them and can be traced, so
+that sampling is a scan over the rows:
+
+    schedule = make_schedule(config, 200)
+    state = initial_state(schedule, noise)
+    state, _ = jax.lax.scan(lambda s, row: (step(schedule, row, s, denoise(s.latents, row.timestep)), None),
+                            state, schedule.steps)
+
+The state holds all that a step needs of the past: scanning some of the rows and then the rest gives what scanning all
+of them gives. Throughout, ``alpha_bar`` is the product of ``1 - beta`` up to a timestep, as in diffusers.
+"""
+
+import dataclasses
+import functools
+import operator
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from litefocus_jax.diffusion.scheduler_config import SAMPLERS, SchedulerConfig
+
+Kind = Literal["ddim", "dpm++"]
+
+# DPM-Solver++ closes with first-order steps below this many, as in diffusers, if lower_order_final is set.
+_FEW_STEPS = 15
+
+
+class StepRow(NamedTuple):
+    """The timestep of each step and the coefficients of its update: arrays ``[steps]``, or scalars inside a scan."""
+
+    timestep: Int[Array | np.ndarray, "*steps"]
+    data_from_latents: Float[Array | np.ndarray, "*steps"]  # a in the module's formula
+    data_from_output: Float[Array | np.ndarray, "*steps"]  # b
+    next_from_latents: Float[Array | np.ndarray, "*steps"]  # c
+    next_from_output: Float[Array | np.ndarray, "*steps"]  # d
+    next_from_data: Float[Array | np.ndarray, "*steps"]  # e
+    next_from_previous_data: Float[Array | np.ndarray, "*steps"]  # f
+    next_from_noise: Float[Array | np.ndarray, "*steps"]  # g
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """All that sampling with a given number of steps needs to know. A pytree whose leaves are the rows.
+
+    Attributes:
+        steps: one row per step, first step first; float32 and int32 on the host.
+        kind: the sampler.
+        clip_range: bound on the magnitude of the predicted data, or None.
+        is_stochastic: whether each step adds noise, which its caller must provide.
+    """
+
+    steps: StepRow
+    kind: Kind = dataclasses.field(metadata={"static": True})
+    clip_range: float | None = dataclasses.field(metadata={"static": True})
+    is_stochastic: bool = dataclasses.field(metadata={"static": True})
+
+    @property
+    def num_steps(self) -> int:
+        """Number of steps."""
+        return self.steps.timestep.shape[0]
+
+    def rows(self, start: int, stop: int) -> StepRow:
+        """The rows of steps ``start`` to ``stop``, the last excluded, for sampling in several scans."""
+        return jax.tree.map(lambda array: array[start:stop], self.steps)
+
+
+class SchedulerState(NamedTuple):
+    """What is carried from step to step: float32 latents and, for DPM-Solver++, the data predicted one step before."""
+
+    latents: Float[Array, "*shape"]
+    previous_data: Float[Array, "*shape"] | None
+
+
+def make_schedule(
+    config: SchedulerConfig, num_inference_steps: int, *, scheduler: str | None = None, eta: float = 0.0
+) -> Schedule:
+    """Compute the timesteps and the coefficients of every step.
+
+    Asking for the other sampler than the checkpoint's does what ``from_config`` of that scheduler does in diffusers:
+    what the JSON says of the noise schedule, the spacing and the offset stays, and defaults fill the rest.
+
+    Args:
+        config: the checkpoint's scheduler configuration.
+        num_inference_steps: how often the network is called.
+        scheduler: ``"ddim"``, ``"dpm++"`` (multistep, second order), or None for the checkpoint's own.
+        eta: noise added by DDIM at each step, from 0 (none) to 1 (as much as DDPM).
+
+    Raises:
+        ValueError: when the sampler is unknown; when the number of steps is not positive or more than the schedule
+            can space apart; when `eta` is outside 0 to 1, or not 0 for a sampler that adds no noise.
+    """
+    kind = config.sampler if scheduler is None else scheduler
+    if kind not in SAMPLERS.values():
+        raise ValueError(f"scheduler = {kind!r} is not supported; expected 'ddim' or 'dpm++'")
+    num_inference_steps = operator.index(num_inference_steps)
+    if not 1 <= num_inference_steps <= config.num_train_timesteps:
+        raise ValueError(
+            f"num_inference_steps = {num_inference_steps}; expected 1 to {config.num_train_timesteps}, "
+            "the number of timesteps the model was trained with"
+        )
+    if not 0.0 <= eta <= 1.0:
+        raise ValueError(f"eta = {eta}; expected 0 (no added noise) to 1 (as much as DDPM)")
+    if kind == "dpm++":
+        if eta != 0.0:
+            raise ValueError(f"eta = {eta} needs scheduler 'ddim'; 'dpm++' adds no noise, expected 0")
+        return Schedule(_dpm_rows(config, num_inference_steps), "dpm++", clip_range=None, is_stochastic=False)
+    clip_range = config.clip_sample_range if config.clip_sample in (True, None) else None
+    return Schedule(_ddim_rows(config, num_inference_steps, eta), "ddim", clip_range, is_stochastic=eta > 0.0)
+
+
+def initial_state(schedule: Schedule, latents: Float[Array, "*shape"]) -> SchedulerState:
+    """The state before the first step.
+
+    Args:
+        schedule: from `make_schedule`.
+        latents: standard normal noise; either sampler starts from unit variance.
+    """
+    latents = jnp.asarray(latents, jnp.float32)
+    return SchedulerState(latents, jnp.zeros_like(latents) if schedule.kind == "dpm++" else None)
+
+
+def step(
+    schedule: Schedule,
+    row: StepRow,
+    state: SchedulerState,
+    model_output: Float[Array, "*shape"],
+    noise: Float[Array, "*shape"] | None = None,
+) -> SchedulerState:
+    """Advance the latents by one step, in float32 whatever the network computes in.
+
+    Args:
+        schedule: from `make_schedule`; only its static fields are read.
+        row: the row of `schedule.steps` for this step, with scalar fields.
+        state: the state before this step.
+        model_output: what the network returned for `state.latents` at `row.timestep`.
+        noise: standard normal noise, needed if `schedule.is_stochastic`.
+
+    Raises:
+        ValueError: when noise is needed and not given.
+    """
+    if schedule.is_stochastic and noise is None:
+        raise ValueError("noise = None; expected standard normal noise at each step, because eta is more than 0")
+    latents, previous_data = state
+    output = model_output.astype(jnp.float32)
+    _, a, b, c, d, e, f, g = (jnp.asarray(column) for column in row)  # the letters of the module's formula
+    data = a * latents + b * output
+    if schedule.clip_range is not None:
+        data = jnp.clip(data, -schedule.clip_range, schedule.clip_range)
+    latents = c * latents + d * output + e * data
+    if previous_data is not None:
+        latents = latents + f * previous_data
+        previous_data = data
+    if schedule.is_stochastic and noise is not None:
+        latents = latents + g * noise
+    return SchedulerState(latents, previous_data)
+
+
+@functools.lru_cache(maxsize=16)
+def alphas_cumprod(config: SchedulerConfig) -> np.ndarray:
+    """``alpha_bar`` of every trained timestep: the share of the clean latents in the variance; read-only float32 [T].
+
+    The table is rounded where diffusers rounds it. That is no matter of taste: near the clean end ``1 - alpha_bar``
+    magnifies the rounding a hundredfold, and the network was trained with the noise that this table says.
+
+    ``"scaled_linear"`` is linear in the root of beta; ``"squaredcos_cap_v2"`` is equation 17 of Nichol and Dhariwal,
+    "Improved Denoising Diffusion Probabilistic Models" (arXiv 2102.09672).
+    """
+    count = config.num_train_timesteps
+    if config.beta_schedule == "linear":
+        betas = np.linspace(config.beta_start, config.beta_end, count, dtype=np.float32)
+    elif config.beta_schedule == "scaled_linear":
+        betas = np.linspace(config.beta_start**0.5, config.beta_end**0.5, count, dtype=np.float32) ** 2
+    else:
+        cosine = np.cos((np.arange(count + 1) / count + 0.008) / 1.008 * np.pi / 2) ** 2
+        betas = np.minimum(1.0 - cosine[1:] / cosine[:-1], 0.999).astype(np.float32)
+    table = np.cumprod(np.float32(1.0) - betas, dtype=np.float64).astype(np.float32)
+    table.flags.writeable = False
+    return table
+
+
+def add_noise(
+    config: SchedulerConfig,
+    sample: Float[Array, " batch *shape"],
+    noise: Float[Array, " batch *shape"],
+    timesteps: Int[Array | np.ndarray, " batch"],
+) -> Float[Array, " batch *shape"]:
+    """The forward process: what the clean sample has become at a timestep (DDIM equation 4, with ``alpha_bar``)."""
+    signal, spread = _mixture(config, timesteps, sample.ndim)
+    return signal.astype(sample.dtype) * sample + spread.astype(sample.dtype) * noise
+
+
+def velocity(
+    config: SchedulerConfig,
+    sample: Float[Array, " batch *shape"],
+    noise: Float[Array, " batch *shape"],
+    timesteps: Int[Array | np.ndarray, " batch"],
+) -> Float[Array, " batch *shape"]:
+    """What a network of prediction type ``"v_prediction"`` is trained to return.
+
+    Appendix D of Salimans and Ho, "Progressive Distillation" (arXiv 2202.00512).
+    """
+    signal, spread = _mixture(config, timesteps, sample.ndim)
+    return signal.astype(sample.dtype) * noise - spread.astype(sample.dtype) * sample
+
+
+def _mixture(config: SchedulerConfig, timesteps: Int[Array | np.ndarray, " batch"], ndim: int) -> tuple[Array, Array]:
+    """Standard deviations of the clean sample and of the noise at some timesteps, shaped to multiply a batch."""
+    alpha_bar = alphas_cumprod(config).astype(np.float64)
+    shape = (-1, *(1,) * (ndim - 1))
+    signal = jnp.asarray(np.sqrt(alpha_bar), jnp.float32)[timesteps]
+    spread = jnp.asarray(np.sqrt(1.0 - alpha_bar), jnp.float32)[timesteps]
+    return signal.reshape(shape), spread.reshape(shape)
+
+
+def _ddim_rows(config: SchedulerConfig, num_steps: int, eta: float) -> StepRow:
+    """Equations 12 and 16 of Song, Meng and Ermon, "Denoising Diffusion Implicit Models" (arXiv 2010.02502)."""
+    timesteps = _spaced_timesteps(config, config.timestep_spacing or "leading", num_steps)
+    table = alphas_cumprod(config).astype(np.float64)
+    final_alpha_bar = 1.0 if config.set_alpha_to_one else table[0]
+    # As in diffusers, the next timestep is one stride away, whatever the spacing put there.
+    next_timesteps = timesteps - config.num_train_timesteps // num_steps
+    alpha_bar = table[timesteps]
+    next_alpha_bar = np.where(next_timesteps >= 0, table[next_timesteps], final_alpha_bar)
+    variance = (1.0 - next_alpha_bar) / (1.0 - alpha_bar) * (1.0 - alpha_bar / next_alpha_bar)  # equation 16, eta = 1
+    # The residue of a difference of equal numbers may fall below zero.
+    noise = eta * np.sqrt(np.maximum(variance, 0.0))
+    direction = np.sqrt(np.maximum(1.0 - next_alpha_bar - noise**2, 0.0))
+    signal, spread = np.sqrt(alpha_bar), np.sqrt(1.0 - alpha_bar)
+    data_from_latents, data_from_output = _data_coefficients(config, signal, spread)
+    # Equation 12 moves along the predicted noise, which is linear in x and output too, and is not clipped.
+    is_velocity = config.prediction_type == "v_prediction"
+    return _rows(
+        timesteps,
+        data_from_latents,
+        data_from_output,
+        next_from_latents=direction * spread if is_velocity else 0.0,
+        next_from_output=direction * signal if is_velocity else direction,
+        next_from_data=np.sqrt(next_alpha_bar),
+        next_from_noise=noise,
+    )
+
+
+def _dpm_rows(config: SchedulerConfig, num_steps: int) -> StepRow:
+    """Algorithm 2 of Lu et al., "DPM-Solver++" (arXiv 2211.01095), predicting the data.
+
+    Solver type ``"heun"`` weighs the second-order term by its exact integral, which ``"midpoint"`` approximates.
+
+    Below, sigma is the noise relative to the signal, and lambda = -log(sigma) half the log signal-to-noise ratio.
+    """
+    spacing = config.timestep_spacing or "linspace"
+    # Leading and linspace lay out one point more than there are steps and leave out the last, nearest to clean.
+    points = num_steps if spacing == "trailing" else num_steps + 1
+    timesteps = _spaced_timesteps(config, spacing, points)[:num_steps]
+    alpha_bar = alphas_cumprod(config).astype(np.float64)
+    sigma_table = np.sqrt((1.0 - alpha_bar) / alpha_bar)
+    final_sigma = 0.0 if config.final_sigmas_type == "zero" else sigma_table[0]
+    sigma, next_sigma = sigma_table[timesteps], np.append(sigma_table[timesteps[1:]], final_sigma)
+    signal, next_signal = 1.0 / np.sqrt(sigma**2 + 1.0), 1.0 / np.sqrt(next_sigma**2 + 1.0)
+    ratio = next_sigma / sigma  # exp(-h)
+    with np.errstate(divide="ignore"):
+        h = -np.log(ratio)  # infinite where the next sigma is zero
+    previous_h = np.append(np.inf, h[:-1])
+
+    index = np.arange(num_steps)
+    is_few = config.lower_order_final and num_steps < _FEW_STEPS
+    ends_in_first_order = config.euler_at_final or is_few or config.final_sigmas_type == "zero"
+    # The first step has no past; a step of no length (the final sigma repeated) needs none.
+    first_order = (index == 0) | (h == 0.0) | ((index == num_steps - 1) & ends_in_first_order)
+    gain = next_signal * (1.0 - ratio)
+    slope = _second_order_weight(config.solver_type, next_signal, ratio, h)
+    # The derivative is estimated as (data - previous data) / r, where r = previous h / h.
+    correction = np.where(first_order, 0.0, slope * np.where(first_order, 0.0, h) / previous_h)
+    data_from_latents, data_from_output = _data_coefficients(config, signal, sigma * signal)
+    return _rows(
+        timesteps,
+        data_from_latents,
+        data_from_output,
+        next_from_latents=ratio * next_signal / signal,
+        next_from_data=gain + correction,
+        next_from_previous_data=-correction,
+    )
+
+
+def _second_order_weight(solver_type: str, next_signal: np.ndarray, ratio: np.ndarray, h: np.ndarray) -> np.ndarray:
+    """How much of the data's estimated derivative, scaled by ``h``, a step adds; ``ratio`` is ``exp(-h)``."""
+    if solver_type == "midpoint":
+        return 0.5 * next_signal * (1.0 - ratio)
+    safe_h = np.where(h == 0.0, 1.0, h)
+    return next_signal * (1.0 - (1.0 - ratio) / safe_h)
+
+
+def _data_coefficients(
+    config: SchedulerConfig, signal: np.ndarray, spread: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """How the predicted data depends on latents and network output, where latents = signal * data + spread * noise."""
+    if config.prediction_type == "v_prediction":
+        return signal, -spread
+    return 1.0 / signal, -spread / signal
+
+
+def _spaced_timesteps(config: SchedulerConfig, spacing: str, points: int) -> np.ndarray:
+    """Falling timesteps: Table 2 of Lin et al., "Common Diffusion Noise Schedules" (arXiv 2305.08891), as in diffusers.
+
+    Raises:
+        ValueError: when the points cannot be kept apart, or the offset pushes the first past the end.
+    """
+    trained = config.num_train_timesteps
+    if spacing == "linspace":
+        timesteps = np.linspace(0, trained - 1, points).round()[::-1]
+    elif spacing == "leading":
+        timesteps = np.arange(points)[::-1] * (trained // points) + config.steps_offset
+    else:
+        # Cut, because rounding errors of the stride can leave one point too many.
+        timesteps = np.arange(trained, 0, -trained / points)[:points].round() - 1
+    timesteps = timesteps.astype(np.int64)
+    if timesteps[0] >= trained or np.any(np.diff(timesteps) >= 0):
+        raise ValueError(
+            f"num_inference_steps is too large for timestep_spacing {spacing!r} with steps_offset "
+            f"{config.steps_offset}: the timesteps, from {timesteps[0]} to {timesteps[-1]}, repeat or pass "
+            f"{trained - 1}, the last trained one; use fewer steps"
+        )
+    return timesteps
+
+
+def _rows(
+    timesteps: np.ndarray,
+    data_from_latents: np.ndarray,
+    data_from_output: np.ndarray,
+    *,
+    next_from_latents: np.ndarray | float = 0.0,
+    next_from_output: np.ndarray | float = 0.0,
+    next_from_data: np.ndarray | float = 0.0,
+    next_from_previous_data: np.ndarray | float = 0.0,
+    next_from_noise: np.ndarray | float = 0.0,
+) -> StepRow:
+    """Rows in the types the step computes in; a number stands for a column of it."""
+    columns = (
+        data_from_latents,
+        data_from_output,
+        next_from_latents,
+        next_from_output,
+        next_from_data,
+        next_from_previous_data,
+        next_from_noise,
+    )
+    shape = timesteps.shape
+    return StepRow(timesteps.astype(np.int32), *(np.broadcast_to(c, shape).astype(np.float32) for c in columns))

@@ -1,0 +1,1 @@
+"""One request, from checked words to latents."""

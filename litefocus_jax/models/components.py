@@ -1,0 +1,136 @@
+"""What "a model" is: its networks, by their folders' names, and how their sizes hang together."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
+from litefocus_jax.models import gpt2, projection, t5, vae, vocoder
+from litefocus_jax.models.clap import text as clap_text
+from litefocus_jax.models.clap.text import ClapTextModel
+from litefocus_jax.models.gpt2 import GPT2
+from litefocus_jax.models.keys import Network
+from litefocus_jax.models.projection import ProjectionModel
+from litefocus_jax.models.t5 import T5Encoder
+from litefocus_jax.models.unet import network as unet
+from litefocus_jax.models.unet.config import UNetConfig
+from litefocus_jax.models.unet.network import UNet
+from litefocus_jax.models.vae import VAE, VAEConfig
+from litefocus_jax.models.vocoder import Vocoder, VocoderConfig
+from litefocus_jax.system.json_config import JsonConfig
+
+NETWORKS: Mapping[str, Network] = {
+    "unet": unet.NETWORK,
+    "vae": vae.NETWORK,
+    "vocoder": vocoder.NETWORK,
+    "text_encoder": clap_text.NETWORK,
+    "text_encoder_2": t5.NETWORK,
+    "language_model": gpt2.NETWORK,
+    "projection_model": projection.NETWORK,
+}
+"""Every network that has weights, by its folder in a checkpoint, which is also its name in `Components`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Components:
+    """The parts of an AudioLDM2, under diffusers' names. Each module holds its configuration as ``.config``.
+
+    Attributes:
+        unet: the denoiser.
+        vae: mel spectrogram to latent and back.
+        vocoder: mel spectrogram to sound.
+        text_encoder: CLAP's text tower.
+        text_encoder_2: Flan-T5's encoder.
+        language_model: GPT-2.
+        projection_model: from the text encoders to GPT-2.
+        scheduler: the noise schedule.
+        tokenizer: folder of CLAP's tokenizer.
+        tokenizer_2: folder of T5's tokenizer.
+        dtype: floating-point type of the weights, such as ``"bfloat16"``; VAE and vocoder are float32 in any case.
+    """
+
+    unet: UNet
+    vae: VAE
+    vocoder: Vocoder
+    text_encoder: ClapTextModel
+    text_encoder_2: T5Encoder
+    language_model: GPT2
+    projection_model: ProjectionModel
+    scheduler: SchedulerConfig
+    tokenizer: Path
+    tokenizer_2: Path
+    dtype: str
+
+    @property
+    def modules(self) -> dict[str, Any]:
+        """The sub-models with weights, by folder name."""
+        return {name: getattr(self, name) for name in NETWORKS}
+
+
+@dataclasses.dataclass(frozen=True)
+class LatentGeometry:
+    """How seconds of sound, mel frames and latent frames follow from one another.
+
+    Attributes:
+        sampling_rate: samples per second.
+        samples_per_latent_frame: vocoder hop times the VAE's down-sampling.
+        frequencies: latent frequencies.
+        channels: latent channels.
+        training_frames: latent frames of the clips the model was trained on.
+    """
+
+    sampling_rate: int
+    samples_per_latent_frame: int
+    frequencies: int
+    channels: int
+    training_frames: int | None
+
+    @classmethod
+    def from_configs(
+        cls, *, unet: UNetConfig, vae: VAEConfig, vocoder: VocoderConfig, **others: JsonConfig
+    ) -> "LatentGeometry":
+        """Read the geometry off the sub-models; ``others`` may be given, and say nothing of it.
+
+        Raises:
+            ValueError: when the sub-models do not fit together.
+        """
+        if vocoder.model_in_dim % vae.scale_factor:
+            raise ValueError(
+                f"the vocoder takes {vocoder.model_in_dim} mel bins, not a multiple of the VAE's factor "
+                f"{vae.scale_factor}; these sub-models do not belong together"
+            )
+        if unet.in_channels != vae.latent_channels or unet.out_channels != vae.latent_channels:
+            raise ValueError(
+                f"the UNet maps {unet.in_channels} to {unet.out_channels} channels, but the VAE's latents have "
+                f"{vae.latent_channels}; these sub-models do not belong together"
+            )
+        return cls(
+            sampling_rate=vocoder.sampling_rate,
+            samples_per_latent_frame=vocoder.hop_length * vae.scale_factor,
+            frequencies=vocoder.model_in_dim // vae.scale_factor,
+            channels=vae.latent_channels,
+            training_frames=unet.sample_size,
+        )
+
+    @property
+    def shortest_in_s(self) -> float:
+        """Seconds of sound in one latent frame."""
+        return self.samples_per_latent_frame / self.sampling_rate
+
+    @property
+    def training_length_in_s(self) -> float | None:
+        """Seconds of the clips the model was trained on, or None where the UNet does not tell."""
+        return None if self.training_frames is None else self.training_frames * self.shortest_in_s
+
+    def samples(self, audio_length_in_s: float) -> int:
+        """Samples of a clip of this length, rounded down as diffusers does."""
+        return int(audio_length_in_s * self.sampling_rate)
+
+    def latent_frames(self, audio_length_in_s: float) -> int:
+        """The fewest latent frames that cover the clip's samples.
+
+        diffusers counts whole mel frames first, and returns less sound than was asked for where the clip ends between
+        two of them.
+        """
+        return -(-self.samples(audio_length_in_s) // self.samples_per_latent_frame)

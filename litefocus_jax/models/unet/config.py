@@ -1,0 +1,150 @@
+"""Configuration of the AudioLDM2 UNet."""
+
+import dataclasses
+from typing import ClassVar, Self
+
+from litefocus_jax.system.json_config import ConfigError, JsonConfig, per_level
+
+DOWN_BLOCKS = ("DownBlock2D", "CrossAttnDownBlock2D")
+UP_BLOCKS = ("UpBlock2D", "CrossAttnUpBlock2D")
+
+
+@dataclasses.dataclass(frozen=True)
+class UNetConfig(JsonConfig):
+    """Fields of ``AudioLDM2UNet2DConditionModel``'s JSON, under diffusers' names.
+
+    ``attention_head_dim`` is the number of heads, as diffusers uses it, not their width. Fields that diffusers lets
+    be given once or per level are kept as given; the ``*_per_level`` properties expand them.
+    ``cross_attention_dim`` gives, per level, one entry per transformer after each resnet: ``None`` makes both of its
+    attentions self-attention.
+    """
+
+    CLASS_NAME = "AudioLDM2UNet2DConditionModel"
+    REQUIRED: ClassVar = {
+        "mid_block_type": ("UNetMidBlock2DCrossAttn",),
+        "only_cross_attention": (False,),
+        "class_embed_type": (None,),
+        "num_class_embeds": (None,),
+        "class_embeddings_concat": (False,),
+        "projection_class_embeddings_input_dim": (None,),
+        "num_attention_heads": (None,),
+        "resnet_time_scale_shift": ("default",),
+        "time_embedding_type": ("positional",),
+        "time_embedding_act_fn": (None,),
+        "timestep_post_act": (None,),
+        "time_cond_proj_dim": (None,),
+        "act_fn": ("silu", "swish"),
+    }
+    # Scores and softmax are always computed in float32, which is what this flag asks for.
+    IGNORED = frozenset({"upcast_attention"})
+
+    sample_size: int | None = None
+    in_channels: int = 4
+    out_channels: int = 4
+    flip_sin_to_cos: bool = True
+    freq_shift: int = 0
+    down_block_types: tuple[str, ...] = ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",)
+    up_block_types: tuple[str, ...] = ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3
+    block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    layers_per_block: int | tuple[int, ...] = 2
+    downsample_padding: int = 1
+    mid_block_scale_factor: float = 1.0
+    norm_num_groups: int = 32
+    norm_eps: float = 1e-5
+    cross_attention_dim: int | tuple[int | tuple[int | None, ...], ...] = 1280
+    transformer_layers_per_block: int | tuple[int, ...] = 1
+    attention_head_dim: int | tuple[int, ...] = 8
+    use_linear_projection: bool = False
+    time_embedding_dim: int | None = None
+    conv_in_kernel: int = 3
+    conv_out_kernel: int = 3
+
+    def __post_init__(self) -> None:
+        levels = len(self.block_out_channels)
+        for name, types, known in (
+            ("down_block_types", self.down_block_types, DOWN_BLOCKS),
+            ("up_block_types", self.up_block_types, UP_BLOCKS),
+        ):
+            per_level(types, levels, name)
+            for block in types:
+                if block not in known:
+                    raise ConfigError(f"{name} names {block!r}, which is not supported; expected one of {known}")
+        for name, layers in (
+            ("layers_per_block", self.layers_per_level),
+            ("transformer_layers_per_block", self.transformer_layers_per_level),
+        ):
+            if min(layers) < 1:
+                raise ConfigError(f"{name} = {layers}; expected at least 1 at every level")
+        for channels, heads in zip(self.block_out_channels, self.num_heads_per_level, strict=True):
+            if channels % heads:
+                raise ConfigError(f"block_out_channels has {channels}, which {heads} attention heads do not divide")
+            if channels % self.norm_num_groups:
+                raise ConfigError(f"block_out_channels has {channels}, not a multiple of {self.norm_num_groups} groups")
+        for dims in self.cross_attention_dim_per_level:
+            if not 1 <= len(dims) <= 4:
+                raise ConfigError(f"cross_attention_dim has {len(dims)} transformers in a level; expected 1 to 4")
+        for name, kernel in (("conv_in_kernel", self.conv_in_kernel), ("conv_out_kernel", self.conv_out_kernel)):
+            if kernel % 2 == 0:
+                raise ConfigError(f"{name} = {kernel} is even; expected an odd size, which keeps the length")
+
+    @property
+    def num_heads_per_level(self) -> tuple[int, ...]:
+        """Attention heads at each level."""
+        return per_level(self.attention_head_dim, len(self.block_out_channels), "attention_head_dim")
+
+    @property
+    def layers_per_level(self) -> tuple[int, ...]:
+        """Resnets at each level on the way down; there is one more on the way up."""
+        return per_level(self.layers_per_block, len(self.block_out_channels), "layers_per_block")
+
+    @property
+    def transformer_layers_per_level(self) -> tuple[int, ...]:
+        """Transformer blocks in each transformer, by level."""
+        return per_level(
+            self.transformer_layers_per_block, len(self.block_out_channels), "transformer_layers_per_block"
+        )
+
+    @property
+    def cross_attention_dim_per_level(self) -> tuple[tuple[int | None, ...], ...]:
+        """For each level the transformers after each resnet, by the width of what they attend to."""
+        dims = per_level(self.cross_attention_dim, len(self.block_out_channels), "cross_attention_dim")
+        return tuple(dim if isinstance(dim, tuple) else (dim,) for dim in dims)
+
+    @property
+    def self_attentions_per_level(self) -> tuple[int, ...]:
+        """Self-attentions at each resolution level, on the way down and up; the middle block's count at the last.
+
+        Every transformer block has two attentions: where its entry of ``cross_attention_dim`` is None both are
+        self-attention, otherwise the first is.
+        """
+        last = len(self.block_out_channels) - 1
+        counts = []
+        for level, (down, up) in enumerate(zip(self.down_block_types, reversed(self.up_block_types), strict=True)):
+            per_layer = sum(2 if dim is None else 1 for dim in self.cross_attention_dim_per_level[level])
+            layers = self.layers_per_level[level]
+            # A level has one more layer on the way up.
+            with_attention = layers * down.startswith("CrossAttn") + (layers + 1) * up.startswith("CrossAttn")
+            with_attention += level == last
+            counts.append(per_layer * self.transformer_layers_per_level[level] * with_attention)
+        return tuple(counts)
+
+    @property
+    def time_embed_dim(self) -> int:
+        """Width of the time embedding."""
+        return self.time_embedding_dim or 4 * self.block_out_channels[0]
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Four levels with attention at levels 1 to 3, as published, a hundredth of the width."""
+        return cls(
+            sample_size=16,
+            in_channels=4,
+            out_channels=4,
+            down_block_types=("DownBlock2D",) + ("CrossAttnDownBlock2D",) * 3,
+            up_block_types=("CrossAttnUpBlock2D",) * 3 + ("UpBlock2D",),
+            block_out_channels=(8, 8, 16, 16),
+            layers_per_block=1,
+            norm_num_groups=4,
+            cross_attention_dim=((None, 16, 24),) * 4,
+            attention_head_dim=2,
+        )

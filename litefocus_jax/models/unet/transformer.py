@@ -1,0 +1,224 @@
+"""Transformers over the tokens of a latent: self-attention, attention to the prompt, feed-forward.
+
+Letters in shape comments: B batch, T time, F frequency, N = T * F tokens, C channels, K prompt vectors, H heads,
+D channels per head.
+"""
+
+import functools
+from typing import NamedTuple, Protocol
+
+from flax import nnx
+from jaxtyping import Array, Bool, Float
+
+from litefocus_jax.models import parameters
+from litefocus_jax.models.layers import FeedForward, GroupNorm, LayerNorm
+from litefocus_jax.ops.attention import dot_product_attention
+from litefocus_jax.parallel.time_axis import attend_across_time, is_time_split, map_frames
+
+# Fixed in the architecture, whatever the configuration says about the resnet blocks.
+_GROUP_NORM_EPSILON = 1e-6
+_LAYER_NORM_EPSILON = 1e-5
+
+
+class SelfAttend(Protocol):
+    """How the tokens of a latent attend to each other: densely, or sparsely as in LiteFocus.
+
+    It is a pytree, such as a `jax.tree_util.Partial`, of the arrays that it knows beside its arguments.
+    """
+
+    def __call__(
+        self,
+        query: Float[Array, "batch tokens heads head_dim"],
+        key: Float[Array, "batch tokens heads head_dim"],
+        value: Float[Array, "batch tokens heads head_dim"],
+        *,
+        num_frequencies: int,
+    ) -> Float[Array, "batch tokens heads head_dim"]:
+        """Tokens are time-major, ``num_frequencies`` to a time frame."""
+        ...
+
+
+def attend_densely(query: Array, key: Array, value: Array, *, num_frequencies: int) -> Array:
+    """The `SelfAttend` in which every token attends to all."""
+    del num_frequencies
+    return dot_product_attention(query, key, value)
+
+
+class PromptKeys(NamedTuple):
+    """What one cross-attention reads of the prompt; the same at every denoising step.
+
+    Attributes:
+        key: one key per prompt vector.
+        value: one value per prompt vector.
+        mask: True where a prompt vector may be attended to, or ``None`` where all may.
+    """
+
+    key: Float[Array, "batch keys heads head_dim"]
+    value: Float[Array, "batch keys heads head_dim"]
+    mask: Bool[Array, "batch keys"] | None
+
+
+class Prompt(NamedTuple):
+    """One of the two encodings of the prompt, with its padding mask."""
+
+    states: Float[Array, "batch keys features"]
+    mask: Bool[Array, "batch keys"] | None
+
+
+class Attention(nnx.Module):
+    """Multi-head attention with diffusers' parameters: no bias but on the output.
+
+    Args:
+        channels: width of the tokens.
+        context_dim: width of what is attended to; ``channels`` for self-attention.
+        num_heads: divides ``channels``.
+        rngs: source of the initial weights.
+    """
+
+    def __init__(self, channels: int, context_dim: int, num_heads: int, *, rngs: nnx.Rngs) -> None:
+        self.num_heads = num_heads
+        self.to_q = parameters.linear(channels, channels, use_bias=False, rngs=rngs)
+        self.to_k = parameters.linear(context_dim, channels, use_bias=False, rngs=rngs)
+        self.to_v = parameters.linear(context_dim, channels, use_bias=False, rngs=rngs)
+        self.to_out = parameters.linear(channels, channels, rngs=rngs)
+
+    def _split_heads(self, x: Array) -> Array:  # [B, N, C] -> [B, N, H, D]
+        return x.reshape(*x.shape[:2], self.num_heads, -1)
+
+    def attend_to_itself(
+        self, x: Float[Array, "batch tokens channels"], attend: SelfAttend, *, num_frequencies: int
+    ) -> Float[Array, "batch tokens channels"]:
+        """Self-attention, in the given manner."""
+        query, key, value = (self._split_heads(project(x)) for project in (self.to_q, self.to_k, self.to_v))
+        return self.to_out(attend(query, key, value, num_frequencies=num_frequencies).reshape(x.shape))
+
+    def project_prompt(self, prompt: Prompt) -> PromptKeys:
+        """The part of cross-attention that does not depend on the tokens.
+
+        Raises:
+            ValueError: when the prompt's vectors have another width than this module attends to.
+        """
+        expected = self.to_k.in_features
+        if prompt.states.shape[-1] != expected:
+            raise ValueError(f"encoder hidden states have shape {prompt.states.shape}; expected {expected} features")
+        key, value = (self._split_heads(project(prompt.states)) for project in (self.to_k, self.to_v))
+        return PromptKeys(key, value, prompt.mask)
+
+    def attend_to_prompt(
+        self, x: Float[Array, "batch tokens channels"], keys: PromptKeys
+    ) -> Float[Array, "batch tokens channels"]:
+        """Cross-attention to what `project_prompt` returned."""
+        query = self._split_heads(self.to_q(x))
+        mixed = dot_product_attention(query, keys.key, keys.value, key_mask=keys.mask)
+        return self.to_out(mixed.reshape(x.shape))
+
+
+class TransformerBlock(nnx.Module):
+    """Self-attention, a second attention and a feed-forward network, each normalised before and added after.
+
+    Args:
+        channels: width of the tokens.
+        num_heads: of both attentions.
+        cross_attention_dim: width of the prompt's vectors that the second attention reads; ``None`` makes it
+            self-attention as well.
+        rngs: source of the initial weights.
+    """
+
+    def __init__(self, channels: int, num_heads: int, cross_attention_dim: int | None, *, rngs: nnx.Rngs) -> None:
+        self.reads_prompt = cross_attention_dim is not None
+        self.norm1 = LayerNorm(channels, epsilon=_LAYER_NORM_EPSILON, rngs=rngs)
+        self.attn1 = Attention(channels, channels, num_heads, rngs=rngs)
+        self.norm2 = LayerNorm(channels, epsilon=_LAYER_NORM_EPSILON, rngs=rngs)
+        self.attn2 = Attention(channels, cross_attention_dim or channels, num_heads, rngs=rngs)
+        self.norm3 = LayerNorm(channels, epsilon=_LAYER_NORM_EPSILON, rngs=rngs)
+        self.ff = FeedForward(channels, rngs=rngs)
+
+    def __call__(
+        self,
+        x: Float[Array, "batch tokens channels"],
+        keys: PromptKeys | None,
+        attend: SelfAttend,
+        *,
+        num_frequencies: int,
+    ) -> Float[Array, "batch tokens channels"]:
+        """``keys`` come from ``attn2.project_prompt``, and are ``None`` where the second attention reads no prompt."""
+        x = x + self.attn1.attend_to_itself(self.norm1(x), attend, num_frequencies=num_frequencies)
+        if keys is None:
+            x = x + self.attn2.attend_to_itself(self.norm2(x), attend, num_frequencies=num_frequencies)
+        else:
+            x = x + self.attn2.attend_to_prompt(self.norm2(x), keys)
+        return x + self.ff(self.norm3(x))
+
+
+class Transformer(nnx.Module):
+    """Transformer blocks between two pointwise projections, around which the input skips (``Transformer2DModel``).
+
+    Args:
+        channels: of input and output.
+        num_heads: of every attention.
+        num_layers: number of transformer blocks.
+        cross_attention_dim: see `TransformerBlock`.
+        num_groups: of the normalisation of the input.
+        use_linear_projection: whether the checkpoint stores the projections as linear layers or as 1x1 convolutions.
+        rngs: source of the initial weights.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        num_heads: int,
+        *,
+        num_layers: int,
+        cross_attention_dim: int | None,
+        num_groups: int,
+        use_linear_projection: bool,
+        rngs: nnx.Rngs,
+    ) -> None:
+        def pointwise() -> nnx.Linear | nnx.Conv:
+            if use_linear_projection:
+                return parameters.linear(channels, channels, rngs=rngs)
+            return parameters.conv(channels, channels, (1, 1), rngs=rngs)
+
+        self.reads_prompt = cross_attention_dim is not None
+        self.norm = GroupNorm(num_groups, channels, epsilon=_GROUP_NORM_EPSILON, rngs=rngs)
+        self.proj_in = pointwise()
+        self.transformer_blocks = nnx.List(
+            TransformerBlock(channels, num_heads, cross_attention_dim, rngs=rngs) for _ in range(num_layers)
+        )
+        self.proj_out = pointwise()
+
+    def project_prompt(self, prompt: Prompt) -> tuple[PromptKeys | None, ...]:
+        """Keys and values of every block's cross-attention; ``None`` for blocks that read no prompt."""
+        if not self.reads_prompt:
+            return (None,) * len(self.transformer_blocks)
+        return tuple(block.attn2.project_prompt(prompt) for block in self.transformer_blocks)
+
+    def __call__(
+        self,
+        x: Float[Array, "batch time frequency channels"],
+        keys: tuple[PromptKeys | None, ...],
+        attend: SelfAttend,
+    ) -> Float[Array, "batch time frequency channels"]:
+        """``keys`` come from `project_prompt`."""
+        hidden = self.proj_in(self.norm(x))
+        if is_time_split():
+            run = functools.partial(_run_blocks_across_time, frames=x.shape[1])
+            hidden = map_frames(run, hidden, self.transformer_blocks, keys, attend)
+        else:
+            hidden = _run_blocks(hidden, self.transformer_blocks, keys, attend)
+        return x + self.proj_out(hidden)
+
+
+def _run_blocks(x: Array, blocks: nnx.List, keys: tuple[PromptKeys | None, ...], attend: SelfAttend) -> Array:
+    batch, time, frequency, channels = x.shape
+    tokens = x.reshape(batch, time * frequency, channels)
+    for block, block_keys in zip(blocks, keys, strict=True):
+        tokens = block(tokens, block_keys, attend, num_frequencies=frequency)
+    return tokens.reshape(x.shape)
+
+
+def _run_blocks_across_time(
+    x: Array, blocks: nnx.List, keys: tuple[PromptKeys | None, ...], attend: SelfAttend, *, frames: int
+) -> Array:
+    """`_run_blocks` on a device's own of all frames."""
+    return _run_blocks(x, blocks, keys, functools.partial(attend_across_time, attend, frames=frames))

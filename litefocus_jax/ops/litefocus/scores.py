@@ -1,0 +1,60 @@
+"""Attention scores at unfamiliar lengths: how many keys a query sees, and what that does to its scores.
+
+The more keys a softmax has, the flatter it is. Jin et al. (arXiv 2306.08645) show that the entropy of attention grows
+with the logarithm of the number of keys, and keep it at what the network knows from training by sharpening the scores.
+
+Letters in shape comments: T time, F frequency, C gathered tokens.
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
+
+
+def scale_queries(
+    query: Float[Array, "batch tokens heads head_dim"],
+    num_keys: Int[Array, " tokens"] | int,
+    training_keys: int,
+) -> Float[Array, "batch tokens heads head_dim"]:
+    """Multiply queries, and so their attention scores, by ``sqrt(log n / log m)`` (arXiv 2306.08645).
+
+    Args:
+        query: queries, to which the usual ``1 / sqrt(head_dim)`` is still to be applied.
+        num_keys: n, the number of keys that each query sees, or that all do.
+        training_keys: m, the number of keys that a query saw in training.
+
+    Raises:
+        ValueError: when ``training_keys`` is less than 2, whose logarithm nothing can be measured against.
+    """
+    if training_keys < 2:
+        raise ValueError(f"training_keys = {training_keys}; expected at least 2")
+    factor = jnp.sqrt(jnp.log(jnp.asarray(num_keys, jnp.float32)) / jnp.log(jnp.float32(training_keys)))
+    factor = jnp.broadcast_to(factor, query.shape[1])[None, :, None, None]
+    return (query.astype(jnp.float32) * factor).astype(query.dtype)
+
+
+def keys_per_query(
+    times: int, num_frequencies: int, config: LiteFocusConfig, cross_indices: Int[Array, " gathered"] | None
+) -> Int[Array, " tokens"]:
+    """How many keys each token sees in LiteFocus; one that counts twice (``overlap="concat"``) is two.
+
+    Args:
+        times: time frames.
+        num_frequencies: frequencies in each.
+        config: its window is in frames of this length.
+        cross_indices: positions of the gathered tokens, or None where there are none.
+    """
+    gathered = 0 if cross_indices is None else len(cross_indices)
+    if not config.same_frequency:
+        return jnp.full(times * num_frequencies, gathered)
+    window = config.window_in_frames or times
+    block = jnp.arange(times) // window
+    first, end = jnp.maximum(block - 1, 0) * window, jnp.minimum((block + 2) * window, times)
+    counts = jnp.broadcast_to((end - first + gathered)[:, None], (times, num_frequencies))
+    if cross_indices is not None and config.overlap == "union":
+        at = (1 + cross_indices // num_frequencies, cross_indices % num_frequencies)
+        # Row t: how many gathered tokens of each frequency there are before time t.
+        before = jnp.cumsum(jnp.zeros((times + 1, num_frequencies), jnp.int32).at[at].add(1), axis=0)
+        counts = counts - (before[end] - before[first])
+    return counts.reshape(-1)

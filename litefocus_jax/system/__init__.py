@@ -1,0 +1,1 @@
+"""Files, settings, devices and waiting for them: no arrays of ours, no model."""

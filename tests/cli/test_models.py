@@ -1,0 +1,45 @@
+"""``litefocus-jax info`` and ``litefocus-jax init``."""
+
+from typing import get_args
+
+from litefocus_jax.checkpoint.random_model import SIZES
+from litefocus_jax.cli.init import init
+from tests.support.command_line import run
+from tests.support.models import tiny_checkpoint
+
+
+def test_info_shows_a_checkpoint_without_reading_its_weights(monkeypatch):
+    monkeypatch.setattr("litefocus_jax.checkpoint.matching.convert", None)
+    result = run("info", tiny_checkpoint())
+    assert result.exit_code == 0, result.output
+    for part in (
+        "native checkpoint",
+        "text_encoder_2",
+        "float32",
+        "DDIMScheduler (ddim)",
+        "16000 Hz",
+        "trained on 0.64 s",
+        " 0.64 s  dense attention",
+        " 5.12 s  same frequency\n",
+        " 10.24 s  same frequency within 0.64 s and 10% of all tokens",
+    ):
+        assert part in result.stdout
+
+
+def test_info_of_something_else_is_an_error(tmp_path):
+    result = run("info", tmp_path / "missing")
+    assert result.exit_code == 1
+    assert "missing" in result.stderr
+
+
+def test_init_offers_every_size_of_the_library():
+    [choices] = [get_args(get_args(hint)[0]) for name, hint in init.__annotations__.items() if name == "size"]
+    assert choices == SIZES
+
+
+def test_init_writes_a_checkpoint_that_info_reads(tmp_path):
+    assert run("init", tmp_path / "model").exit_code == 0
+    assert run("info", tmp_path / "model").exit_code == 0
+    again = run("init", tmp_path / "model")
+    assert again.exit_code == 1
+    assert "--overwrite" in again.stderr

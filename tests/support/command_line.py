@@ -1,0 +1,77 @@
+"""Commands as a test gives them, and a small fake in place of the pipeline."""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+from typer.testing import CliRunner
+
+import litefocus_jax.checkpoint.store
+import litefocus_jax.pipeline
+from litefocus_jax.checkpoint.errors import CheckpointError
+from litefocus_jax.checkpoint.store import open_checkpoint
+from litefocus_jax.cli import app
+from litefocus_jax.generation.output import AudioPipelineOutput
+from tests.support.models import tiny_checkpoint
+
+
+class FakePipeline:
+    """Remembers how it was called, and makes a tenth of a second of a quiet tone for every sound."""
+
+    def __init__(self):
+        self.opened = []
+        self.loaded = []
+        self.calls = []
+        self.decoded = []
+
+    def open_checkpoint(self, model):
+        if model == "broken":
+            raise CheckpointError("2 tensors are missing:\n  unet.conv_in.weight [8, 8, 3, 3]")
+        self.opened.append(model)
+        return open_tiny()
+
+    def from_checkpoint(self, checkpoint, *, dtype=None):
+        self.loaded.append(dtype)
+        return self
+
+    def __call__(self, prompts, **arguments):
+        self.calls.append((prompts, arguments))
+        if "interrupt" in prompts[0]:
+            raise KeyboardInterrupt
+        if "explode" in prompts[0]:
+            raise RuntimeError(prompts[0])
+        count = len(prompts) * arguments["num_waveforms_per_prompt"]
+        return AudioPipelineOutput(np.zeros((count, 3, 8, 4), np.float32), 16000)
+
+    def decode_blocks(self, latents, audio_length_in_s=None, *, progress=True):
+        self.decoded.append((audio_length_in_s, progress))
+        yield from np.full((4, 400), 0.1, np.float32)
+
+    @classmethod
+    def put_in_place(cls, monkeypatch, folder):
+        """A pipeline that commands open from now on, in place of the real one; they run in the folder."""
+        pipeline = cls()
+        monkeypatch.setattr(litefocus_jax.pipeline, "AudioLDM2Pipeline", pipeline)
+        monkeypatch.setattr(litefocus_jax.checkpoint.store, "open_checkpoint", pipeline.open_checkpoint)
+        monkeypatch.chdir(folder)
+        return pipeline
+
+
+@functools.cache
+def open_tiny():
+    return open_checkpoint(tiny_checkpoint())
+
+
+def run(*arguments):
+    """What a command does, ``litefocus-jax`` itself left out."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def generate(*arguments):
+    """The same of ``generate`` with a model that `FakePipeline` takes for any other."""
+    return run("generate", "-m", "model", *arguments)
+
+
+def written(folder="."):
+    """All files of a folder and of those in it."""
+    return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())

@@ -1,0 +1,126 @@
+"""Sounds made on one device and on several, in a process of eight virtual devices, for test_devices.py."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from jax.sharding import Mesh
+
+from litefocus_jax import AudioLDM2Pipeline, LiteFocusConfig, RunCheckpoint, WindowedDenoising
+from litefocus_jax.checkpoint.random_model import random_model
+from litefocus_jax.generation.resume import ResumableRun
+from litefocus_jax.generation.sampling import PartialRun
+from litefocus_jax.models.unet.network import UNet
+from litefocus_jax.parallel.mesh import DATA_AXIS
+from litefocus_jax.parallel.time_axis import TIME_AXIS
+from tests.support.models import small_components, small_pipeline
+from tests.support.requests import request_for
+from tests.support.training import quick_compilation
+
+GUIDED: dict[str, Any] = {
+    "prompt": ["rain on a tin roof", "a dog", "wind in the trees"],
+    "num_waveforms_per_prompt": 2,
+    "audio_length_in_s": 0.64,
+    "num_inference_steps": 4,
+    "eta": 0.5,
+    "scheduler": "ddim",
+    "litefocus": LiteFocusConfig(levels="all", sparse_ratio=0.25),
+}
+UNGUIDED: dict[str, Any] = {
+    "prompt": ["rain", "dogs"],
+    "audio_length_in_s": 0.64,
+    "num_inference_steps": 2,
+    "guidance_scale": 1.0,
+    "scheduler": "dpm++",
+}
+# 61 frames and, a level below, 31: neither is a multiple of the devices, and doubling 31 makes one too many.
+UNEVEN: dict[str, Any] = {
+    "prompt": "rain",
+    "audio_length_in_s": 2.44,
+    "num_inference_steps": 2,
+    "scheduler": "dpm++",
+    "litefocus": LiteFocusConfig(levels="all", window_in_frames=8, max_cross_tokens=16, scale_scores=True),
+}
+LONG_IN_S = 655.36
+"""Enough for activations to outweigh the tiles of a CPU, whose size does not depend on the length."""
+
+
+def mesh_of(data: int, time: int = 1) -> Mesh:
+    """The first devices, along both axes."""
+    return Mesh(np.array(jax.devices()[: data * time]).reshape(data, time), (DATA_AXIS, TIME_AXIS))
+
+
+def wide_pipeline() -> AudioLDM2Pipeline:
+    """`small_pipeline` with half the published channels, and the published number of heads."""
+    components = small_components()
+    config = dataclasses.replace(components.unet.config, block_out_channels=(64, 128), attention_head_dim=8)
+    return AudioLDM2Pipeline(dataclasses.replace(components, unet=random_model(UNet, config)))
+
+
+def denoising_memory(pipe: AudioLDM2Pipeline, litefocus: LiteFocusConfig | None, mesh: Mesh | None) -> int:
+    """Bytes of the temporary arrays on each device, for one long sound under guidance."""
+    request = request_for(pipe, audio_length_in_s=LONG_IN_S, num_inference_steps=1, litefocus=litefocus)
+    account = pipe.compile_ahead(request, pipe.inputs(request), mesh=mesh).result().memory_analysis()
+    assert account is not None
+    return account.temp_size_in_bytes
+
+
+after_call = ResumableRun.after_call
+
+
+def write_and_interrupt(self: ResumableRun, run: PartialRun) -> None:
+    """Ctrl-C after the second step."""
+    after_call(self, run)
+    if run.steps_done == 2:
+        raise KeyboardInterrupt
+
+
+def make_sounds(folder: Path) -> dict[str, np.ndarray]:
+    """Sounds on one device and on several, along either axis and along both; one run is interrupted and resumed."""
+    pipe, path = small_pipeline(), folder / "run.safetensors"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ResumableRun, "after_call", write_and_interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            pipe(**GUIDED, mesh=mesh_of(4), run_checkpoint=RunCheckpoint(path, every=2))
+    return {
+        "guided_on_1": pipe(**GUIDED).audios,
+        "guided_on_4": pipe(**GUIDED, mesh=mesh_of(4)).audios,
+        "resumed_on_4": pipe(**GUIDED, mesh=mesh_of(4), run_checkpoint=RunCheckpoint(path, resume=True)).audios,
+        "unguided_on_1": pipe(**UNGUIDED).audios,
+        "unguided_on_8": pipe(**UNGUIDED, mesh=mesh_of(8)).audios,
+        "guided_on_2x4": pipe(**GUIDED, mesh=mesh_of(2, 4)).audios,
+        "unguided_on_1x8": pipe(**UNGUIDED, mesh=mesh_of(1, 8)).audios,
+        "uneven_on_1": pipe(**UNEVEN).audios,
+        "uneven_on_1x8": pipe(**UNEVEN, mesh=mesh_of(1, 8)).audios,
+    }
+
+
+def refusal_of_windows() -> str:
+    """What is said to windows and several devices along time."""
+    with pytest.raises(ValueError, match="mesh") as refusal:
+        small_pipeline()("rain", audio_length_in_s=1.28, windowed=WindowedDenoising(), mesh=mesh_of(1, 2))
+    return str(refusal.value)
+
+
+def measure_memory() -> dict[str, np.ndarray]:
+    """Bytes on one device, and on each of eight along time."""
+    pipe, modes = wide_pipeline(), {"dense": None, "sparse": LiteFocusConfig.linear()}
+    return {
+        f"{name}_memory": np.array([denoising_memory(pipe, mode, mesh) for mesh in (None, mesh_of(1, 8))])
+        for name, mode in modes.items()
+    }
+
+
+if __name__ == "__main__":
+    with quick_compilation():
+        sounds = make_sounds(Path(sys.argv[1]))
+    np.savez(
+        Path(sys.argv[1]) / "sounds.npz",
+        refusal_of_windows=np.array(refusal_of_windows()),
+        **sounds,  # pyright: ignore[reportArgumentType]
+        **measure_memory(),  # pyright: ignore[reportArgumentType]
+    )
