@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from litefocus_jax.checkpoint.errors import CheckpointError
     from litefocus_jax.diffusion.windows import WindowedDenoising
     from litefocus_jax.generation.output import AudioPipelineOutput
-    from litefocus_jax.generation.resume import RunCheckpoint
+    from litefocus_jax.generation.resume import PartialRun
     from litefocus_jax.ops.litefocus.attention import litefocus_attention
     from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
     from litefocus_jax.pipeline import AudioLDM2Pipeline
@@ -23,7 +23,7 @@ _PUBLIC = {
     "CheckpointError": "litefocus_jax.checkpoint.errors",
     "ConfigError": "litefocus_jax.system.json_config",
     "LiteFocusConfig": "litefocus_jax.ops.litefocus.settings",
-    "RunCheckpoint": "litefocus_jax.generation.resume",
+    "PartialRun": "litefocus_jax.generation.resume",
     "WindowedDenoising": "litefocus_jax.diffusion.windows",
     "litefocus_attention": "litefocus_jax.ops.litefocus.attention",
 }
@@ -34,7 +34,7 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "LiteFocusConfig",
-    "RunCheckpoint",
+    "PartialRun",
     "WindowedDenoising",
     "__version__",
     "litefocus_attention",

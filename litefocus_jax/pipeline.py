@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Unpack
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jax.stages import Compiled
@@ -17,18 +16,17 @@ from litefocus_jax.checkpoint.opened import Checkpoint
 from litefocus_jax.checkpoint.store import open_checkpoint
 from litefocus_jax.decoding.plan import DecodingPlan, TilingConfig, plan_decoding
 from litefocus_jax.decoding.sound import sound_blocks
-from litefocus_jax.diffusion.windows import WindowedDenoising
+from litefocus_jax.diffusion.schedulers import initial_state
 from litefocus_jax.generation import sampling
-from litefocus_jax.generation.needs import estimate_memory, require_memory
+from litefocus_jax.generation.needs import Estimate, estimate_memory, estimate_time, require_memory
 from litefocus_jax.generation.output import AudioPipelineOutput
-from litefocus_jax.generation.request import Request, make_request
-from litefocus_jax.generation.resume import ResumableRun, RunCheckpoint
-from litefocus_jax.models.components import Components, LatentGeometry
+from litefocus_jax.generation.plan import DenoisingPlan
+from litefocus_jax.generation.request import Request, RequestOptions, make_request, takes_request_options
+from litefocus_jax.generation.resume import PartialRun, ResumableRun
+from litefocus_jax.models.components import Components
 from litefocus_jax.models.tokenization import load_tokenizer, tokenize_prompts
 from litefocus_jax.models.unet.network import UNet
-from litefocus_jax.models.unet.self_attention import check_levels, frames_at_last_level
-from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
-from litefocus_jax.parallel.mesh import check_frames, check_mesh, replicate
+from litefocus_jax.parallel.mesh import replicate
 from litefocus_jax.system.compilation_cache import use_compilation_cache
 from litefocus_jax.system.platform import release_unused_memory
 from litefocus_jax.system.progress import progress_bar
@@ -59,18 +57,17 @@ class AudioLDM2Pipeline:
         tiling: how long sounds are decoded; may be set to another one.
 
     Raises:
-        ValueError: when the sub-models or the tokenizers do not belong together.
+        ValueError: when the networks or the tokenizers do not belong together.
     """
 
     def __init__(self, components: Components) -> None:
         self.components = components
         self.tiling = TilingConfig()
-        self.geometry = LatentGeometry.from_configs(
-            unet=components.unet.config, vae=components.vae.config, vocoder=components.vocoder.config
-        )
+        self.facts = components.facts
+        self.geometry = self.facts.geometry
         self.tokenizer = load_tokenizer(components.tokenizer, components.text_encoder.config.vocab_size)
-        self._unet_copies: tuple[Mesh, UNet] | None = None
         self.tokenizer_2 = load_tokenizer(components.tokenizer_2, components.text_encoder_2.config.vocab_size)
+        self._unet_copies: tuple[Mesh, UNet] | None = None
 
     @classmethod
     def from_pretrained(
@@ -121,28 +118,18 @@ class AudioLDM2Pipeline:
         """
         save_native(self.components, save_directory, overwrite=overwrite)
 
+    @takes_request_options
     def __call__(
         self,
         prompt: str | Sequence[str],
         *,
-        negative_prompt: str | Sequence[str] | None = None,
-        audio_length_in_s: float | None = None,
-        num_inference_steps: int = 200,
-        guidance_scale: float = 3.5,
-        num_waveforms_per_prompt: int = 1,
-        eta: float = 0.0,
-        seed: int = 0,
-        latents: Float[Array | np.ndarray, "sounds time frequency channels"] | None = None,
-        scheduler: Literal["ddim", "dpm++"] | None = None,
-        litefocus: LiteFocusConfig | Literal["auto"] | None = "auto",
-        windowed: WindowedDenoising | None = None,
-        run_checkpoint: RunCheckpoint | None = None,
-        mesh: Mesh | None = None,
+        partial_run: PartialRun | None = None,
         check_memory: bool = True,
         output_type: Literal["audio", "latent"] = "audio",
         progress: bool = True,
+        **options: Unpack[RequestOptions],
     ) -> AudioPipelineOutput:
-        """Make sound from text.
+        """Make sound from text: `request`, then `run`.
 
         The same arguments give the same bytes on the same machine. A prompt's sound does not depend on its neighbours
         in the batch, except as in diffusers through padding: a longer neighbour moves the positions of the vectors
@@ -151,83 +138,90 @@ class AudioLDM2Pipeline:
 
         Args:
             prompt: one text, or one for each sound.
-            negative_prompt: what to steer away from: one for all prompts, or one for each.
-            audio_length_in_s: seconds of sound; the length the model was trained on unless given.
-            num_inference_steps: denoising steps.
-            guidance_scale: how closely to follow the prompt; at 1 or below, guidance is off.
-            num_waveforms_per_prompt: sounds made for each prompt.
-            eta: DDIM's share of fresh noise, from 0 to 1.
-            seed: of all randomness; the same seed starts every prompt from the same noise.
-            latents: initial noise instead of the seed's, ``[prompts * waveforms, time, frequency, channel]``.
-            scheduler: ``"ddim"``, ``"dpm++"`` or None for the checkpoint's own.
-            litefocus: ``"auto"`` goes by the length in training lengths, follows the paper, and beyond its lengths
-                takes linear cost (`LiteFocusConfig.for_duration`); None is dense attention.
-            windowed: denoise long sound in overlapping windows; sound of one window's length is not changed by it.
-            run_checkpoint: keep the run on disk, and go on with one that was ended.
-            mesh: devices of this process that share the denoising: the sounds along its axis ``"data"``, the frames of
-                each sound along ``"time"``; see docs/long_audio.md. It changes the sound by rounding alone.
+            partial_run: as for `run`.
+            check_memory: as for `run`.
+            output_type: as for `run`.
+            progress: as for `run`.
+            {options}
+
+        Raises:
+            TypeError: for an argument of a wrong type.
+            ValueError: for an argument that cannot be honoured.
+            InsufficientMemoryError: as `run`; and so the others.
+            ResumeError: when ``partial_run`` is of another request or model.
+            FileExistsError: when ``partial_run`` exists and is not to be resumed.
+            NonFiniteError: when a stage returns NaN or infinity; the message names the stage.
+        """
+        return self.run(
+            self.request(prompt, **options),
+            partial_run=partial_run,
+            check_memory=check_memory,
+            output_type=output_type,
+            progress=progress,
+        )
+
+    @takes_request_options
+    def request(self, prompt: str | Sequence[str], **options: Unpack[RequestOptions]) -> Request:
+        """Check what is asked for, and decide what runs; nothing is computed.
+
+        Args:
+            prompt: one text, or one for each sound.
+            {options}
+
+        Raises:
+            TypeError: for an argument of a wrong type.
+            ValueError: for an argument that cannot be honoured.
+        """
+        return make_request(self.facts, prompt, **options)
+
+    def run(
+        self,
+        request: Request,
+        *,
+        partial_run: PartialRun | None = None,
+        check_memory: bool = True,
+        output_type: Literal["audio", "latent"] = "audio",
+        progress: bool = True,
+    ) -> AudioPipelineOutput:
+        """Make the sound of a request.
+
+        Args:
+            request: from `request`.
+            partial_run: keep the run on disk, and go on with one that was ended.
             check_memory: find out before sampling whether it can fit in memory.
             output_type: ``"latent"`` returns the latents, for `decode_blocks` to make sound of.
             progress: draw progress bars, where there is a terminal.
 
         Raises:
-            TypeError: for an argument of a wrong type.
-            ValueError: for an argument that cannot be honoured.
+            ValueError: when ``output_type`` is unknown.
             InsufficientMemoryError: when it cannot fit in the device's memory; the message says what to change.
-            ResumeError: when ``run_checkpoint`` is of another request or model.
-            FileExistsError: when ``run_checkpoint`` exists and is not to be resumed.
+            ResumeError: when ``partial_run`` is of another request or model.
+            FileExistsError: when ``partial_run`` exists and is not to be resumed.
             NonFiniteError: when a stage returns NaN or infinity; the message names the stage.
         """
-        request = make_request(
-            self.geometry,
-            self.components.scheduler,
-            prompt=prompt,
-            negative_prompt=negative_prompt,
-            audio_length_in_s=audio_length_in_s,
-            num_inference_steps=num_inference_steps,
-            guidance_scale=guidance_scale,
-            num_waveforms_per_prompt=num_waveforms_per_prompt,
-            eta=eta,
-            seed=seed,
-            scheduler=scheduler,
-            litefocus=litefocus,
-            windowed=windowed,
-        )
-        mesh = mesh if mesh is None else check_mesh(mesh, windowed=request.windows is not None)
         if output_type not in ("audio", "latent"):
             raise ValueError(f"output_type = {output_type!r}; expected 'audio' or 'latent'")
-        keys, latents, tokens = inputs = self.inputs(request, latents)
-        models = self.components
-        if mesh is not None:
-            check_frames(mesh, frames_at_last_level(models.unet.config, latents.shape[1]))
-        run = None if run_checkpoint is None else ResumableRun(run_checkpoint, request, models, latents, mesh=mesh)
+        inputs = self.inputs(request)
+        run = None if partial_run is None else ResumableRun(partial_run, request, self.components, inputs.latents)
+        plan = request.plan if run is None else run.plan
 
-        compiled = self.compile_ahead(request, inputs, length=run and run.length, mesh=mesh)
-        conditioning = sampling.encode(*tokens)
-        require_finite("text encoders", conditioning)
-        context = sampling.project_context(models.unet, conditioning, request.num_waveforms_per_prompt)
+        compiled = self.compile_ahead(request, inputs, plan)
+        arguments = self._arguments(request, inputs, plan)
         # This waits; what goes wrong there goes wrong again below, where it is raised.
         if compiled.exception() is None and check_memory:
             # The decoder of a sound of usual length is not worth the wait for its compilation.
-            is_long = latents.shape[1] > (self.geometry.training_frames or 0)
-            plan = self.plan_decoding(latents.shape[1]) if is_long else None
-            needs = estimate_memory(models, compiled.result(), plan, self.geometry.frequencies)
-            require_memory(needs, request, models.dtype, self.geometry)
+            is_long = plan.frames > (self.geometry.training_frames or 0)
+            decoding = self.plan_decoding(plan.frames) if is_long else None
+            require_memory(estimate_memory(self.components, compiled.result(), decoding), request, self.components)
         release_unused_memory()
+        earlier = run and run.earlier
         with progress_bar("Denoising", request.schedule.num_steps, enabled=progress) as on_progress:
             latents = sampling.sample(
-                self._unet_on(mesh),
-                context,
+                arguments if earlier is None else arguments._replace(state=earlier.state),
                 request.schedule,
-                latents,
                 request.guidance_scale,
-                keys,
-                guided=request.guided,
-                litefocus=request.litefocus,
-                windows=request.windows,
-                length=run and run.length,
-                mesh=mesh,
-                resumed=run and run.partial,
+                plan,
+                first_step=0 if earlier is None else earlier.steps_done,
                 on_progress=on_progress,
                 on_call=run and run.after_call,
             )
@@ -241,6 +235,23 @@ class AudioLDM2Pipeline:
         if run is not None:
             run.finish()
         return AudioPipelineOutput(audios, self.geometry.sampling_rate)
+
+    def estimate(self, request: Request) -> Estimate:
+        """What a request will take on this device: memory from its compiled programs, time by doing a little of it.
+
+        Where the memory does not suffice, nothing is run.
+
+        Args:
+            request: from `request`.
+        """
+        inputs = self.inputs(request)
+        decoding = self.plan_decoding(request.plan.frames)
+        compiled = self.compile_ahead(request, inputs, request.plan).result()
+        memory = estimate_memory(self.components, compiled, decoding)
+        if not memory.suffices:
+            return Estimate(memory, None)
+        arguments = self._arguments(request, inputs, request.plan)
+        return Estimate(memory, estimate_time(arguments, request, self.components, decoding))
 
     def decode_blocks(
         self,
@@ -292,38 +303,36 @@ class AudioLDM2Pipeline:
                     yield block[:samples]
                 samples -= len(block)
 
-    def inputs(self, request: Request, latents: Array | np.ndarray | None = None) -> Inputs:
-        """What the programs take for a request.
-
-        Args:
-            request: what is to be made.
-            latents: initial noise instead of the seed's.
-
-        Raises:
-            TypeError: when ``latents`` are no numbers.
-            ValueError: when ``latents`` are misshapen, or LiteFocus is to be where the UNet has no attention.
-        """
-        check_levels(self.components.unet.config, request.litefocus)
+    def inputs(self, request: Request) -> Inputs:
+        """What the programs take for a request."""
         keys = sampling.random_keys(request.seed, len(request.prompts), request.num_waveforms_per_prompt)
-        return Inputs(keys, self._prepare_latents(request, keys, latents), self._encode_arguments(request))
+        latents = request.latents
+        if latents is None:
+            geometry = self.geometry
+            latents = sampling.initial_latents(
+                keys.latents, (request.plan.frames, geometry.frequencies, geometry.channels)
+            )
+        return Inputs(keys, latents, self._encode_arguments(request))
 
-    def compile_ahead(
-        self, request: Request, inputs: Inputs, *, length: int | None = None, mesh: Mesh | None = None
-    ) -> Future[Compiled]:
+    def compile_ahead(self, request: Request, inputs: Inputs, plan: DenoisingPlan) -> Future[Compiled]:
         """Compile the denoising loop of a request in another thread; see `sampling.compile_ahead`."""
         return sampling.compile_ahead(
-            self._unet_on(mesh),
+            self._unet_on(plan.mesh),
             inputs.tokens,
-            request.schedule,
             inputs.latents,
             inputs.keys,
-            num_waveforms_per_prompt=request.num_waveforms_per_prompt,
-            guided=request.guided,
-            litefocus=request.litefocus,
-            windows=request.windows,
-            length=length,
-            mesh=mesh,
+            request.num_waveforms_per_prompt,
+            request.schedule,
+            plan,
         )
+
+    def _arguments(self, request: Request, inputs: Inputs, plan: DenoisingPlan) -> sampling.Arguments:
+        """What denoising takes before its first step: the prompts are encoded."""
+        conditioning = sampling.encode(*inputs.tokens)
+        require_finite("text encoders", conditioning)
+        context = sampling.project_context(self.components.unet, conditioning, request.num_waveforms_per_prompt)
+        state = initial_state(request.schedule, inputs.latents)
+        return sampling.Arguments(self._unet_on(plan.mesh), context, state, inputs.keys)
 
     def _unet_on(self, mesh: Mesh | None) -> UNet:
         """The UNet on all devices of a mesh; the copies are kept until there is another mesh."""
@@ -333,27 +342,9 @@ class AudioLDM2Pipeline:
             self._unet_copies = (mesh, replicate(mesh, self.components.unet))
         return self._unet_copies[1]
 
-    def _prepare_latents(
-        self, request: Request, keys: sampling.RandomKeys, latents: Array | np.ndarray | None
-    ) -> Float[Array, "sounds time frequency channels"]:
-        geometry = self.geometry
-        shape = (geometry.latent_frames(request.audio_length_in_s), geometry.frequencies, geometry.channels)
-        if latents is None:
-            return sampling.initial_latents(keys.latents, shape)
-        try:
-            latents = jnp.asarray(latents, jnp.float32)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"latents is a {type(latents).__name__}; expected an array of numbers") from error
-        if latents.shape != (request.batch_size, *shape):
-            raise ValueError(
-                f"latents has shape {latents.shape}; expected {(request.batch_size, *shape)}, "
-                "[prompts * waveforms, time, frequency, channel]"
-            )
-        return latents
-
     def _encode_arguments(self, request: Request) -> tuple[Any, ...]:
         """What `sampling.encode` takes, for the negative prompts (under guidance) followed by the prompts."""
         models = self.components
         encoders = (models.text_encoder, models.text_encoder_2, models.projection_model, models.language_model)
-        negative = request.negative_prompts if request.guided else ()
+        negative = request.negative_prompts if request.plan.guided else ()
         return *encoders, *tokenize_prompts(self.tokenizer, self.tokenizer_2, request.prompts, negative)

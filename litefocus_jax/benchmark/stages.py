@@ -90,7 +90,7 @@ def measure_stages(
             for level, seconds in _self_attention_seconds(models["unet"], workload, shape, rounds).items()
         }
         inputs = random_inputs(models["unet"], workload)
-        call = functools.partial(evaluate, models["unet"], inputs, litefocus=workload.litefocus)
+        call = functools.partial(evaluate, models["unet"], inputs, attention=workload.attention)
         whole = steps * _median_seconds(call, rounds)
         yield StageTimes(
             workload.variant,
@@ -140,11 +140,10 @@ def _one_attention_seconds(
     heads = unet.config.num_heads_per_level[level]
     tokens = (BATCH_SIZE, frames * frequencies, heads, unet.config.block_out_channels[level] // heads)
     query, key, value = (jax.random.normal(jax.random.key(number), tokens, unet.dtype) for number in range(3))
-    litefocus = workload.litefocus
 
     @jax.jit
     def attend(query: jax.Array, key: jax.Array, value: jax.Array, key_rng: jax.Array) -> jax.Array:
-        attend_at = self_attention_by_level(unet.config, litefocus, key_rng)
+        attend_at = self_attention_by_level(unet.config, workload.attention, key_rng)
         return attend_at(level)(query, key, value, num_frequencies=frequencies)
 
     return _median_seconds(functools.partial(attend, query, key, value, jax.random.key(3)), rounds)

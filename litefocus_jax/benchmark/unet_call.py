@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from litefocus_jax.benchmark.workload import BATCH_SIZE, GENERATED_VECTORS, PROMPT_TOKENS, Workload, prompt_widths
 from litefocus_jax.models.unet.network import Context, UNet
-from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
+from litefocus_jax.ops.litefocus.layout import AttentionLayout
 from litefocus_jax.system.platform import LowMemoryJit
 
 
@@ -34,7 +34,7 @@ def random_inputs(unet: UNet, workload: Workload) -> Inputs:
     return Inputs(sample, time_embedding, context, keys[3])
 
 
-@functools.partial(LowMemoryJit, static_argnames="litefocus")
-def evaluate(unet: UNet, inputs: Inputs, *, litefocus: LiteFocusConfig | None) -> jax.Array:
+@functools.partial(LowMemoryJit, static_argnames="attention")
+def evaluate(unet: UNet, inputs: Inputs, *, attention: AttentionLayout) -> jax.Array:
     """One evaluation of the UNet."""
-    return unet(inputs.sample, inputs.time_embedding, inputs.context, litefocus=litefocus, key_rng=inputs.key_rng)
+    return unet(inputs.sample, inputs.time_embedding, inputs.context, attention=attention, key_rng=inputs.key_rng)

@@ -44,7 +44,7 @@ def prepare_unet(workload: Workload) -> tuple[Callable[[], Any], float]:
     """
     shapes = abstract(UNet, workload.configs()["unet"], jnp.dtype(workload.dtype))
     input_shapes = jax.eval_shape(functools.partial(random_inputs, workload=workload), shapes)
-    compiled, seconds = _compile(evaluate.lower(shapes, input_shapes, litefocus=workload.litefocus))
+    compiled, seconds = _compile(evaluate.lower(shapes, input_shapes, attention=workload.attention))
     unet = load(workload, "unet", workload.dtype)
     inputs = random_inputs(unet, workload)
     return lambda: compiled(unet, inputs), seconds

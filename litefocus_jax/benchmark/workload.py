@@ -5,10 +5,12 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
+from litefocus_jax.generation.request import LiteFocusChoice, attention_layout
 from litefocus_jax.models.components import LatentGeometry
 from litefocus_jax.models.unet.config import UNetConfig
 from litefocus_jax.models.vae import VAEConfig
 from litefocus_jax.models.vocoder import VocoderConfig
+from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 
 BATCH_SIZE = 2  # one sound, with and without its prompt
@@ -56,21 +58,16 @@ class Workload:
         return cls(**json.loads(text))
 
     @property
-    def litefocus(self) -> LiteFocusConfig | None:
-        """The sparse attention of the variant with its window in latent frames, or None for dense."""
-        if self.variant == "litefocus":
-            return LiteFocusConfig()
-        if self.variant == "same_frequency":
-            return LiteFocusConfig(cross_frequency=False)
-        if self.variant not in ("auto", "linear"):
-            return None
-        geometry = self.geometry()
-        training_length = geometry.training_length_in_s
-        if self.variant == "linear":
-            chosen = LiteFocusConfig.linear(training_length)
-        else:
-            chosen = LiteFocusConfig.for_duration(self.duration_s, training_length)
-        return None if chosen is None else chosen.in_frames(geometry.shortest_in_s)
+    def attention(self) -> AttentionLayout:
+        """The self-attention of the variant."""
+        choices: dict[str, LiteFocusChoice] = {
+            "litefocus": "on",
+            "same_frequency": LiteFocusConfig(cross_frequency=False),
+            "linear": "linear",
+            "auto": "auto",
+        }
+        choice = choices.get(self.variant)
+        return DENSE if choice is None else attention_layout(choice, self.geometry(), self.duration_s)
 
     def configs(self) -> dict[str, Any]:
         """The configurations that decide the shapes, by sub-model."""
@@ -105,7 +102,7 @@ def prompt_widths(config: UNetConfig) -> tuple[int, int]:
 def equivalent(first: Workload, second: Workload) -> bool:
     """Whether two workloads run the same program."""
     same = dataclasses.replace(first, variant=second.variant) == second
-    return same and PEER not in (first.variant, second.variant) and first.litefocus == second.litefocus
+    return same and PEER not in (first.variant, second.variant) and first.attention == second.attention
 
 
 def peer_folder() -> Path:

@@ -14,7 +14,7 @@ from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.checkpoint.matching import check, convert
 from litefocus_jax.checkpoint.tensors import Tensors
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
-from litefocus_jax.models.components import NETWORKS, Components, LatentGeometry
+from litefocus_jax.models.components import NETWORKS, Components, LatentGeometry, ModelFacts
 from litefocus_jax.models.keys import KeyTable, Network
 from litefocus_jax.system.json_config import ConfigError, JsonConfig
 
@@ -98,13 +98,13 @@ class Checkpoint:
         return {name: stored.config for name, stored in self.networks.items()}
 
     @property
-    def geometry(self) -> LatentGeometry:
-        """How seconds of sound become latent frames.
+    def facts(self) -> ModelFacts:
+        """What is known of the model before its weights are read.
 
         Raises:
             ValueError: when the networks do not fit together.
         """
-        return LatentGeometry.from_configs(**self.configs)
+        return ModelFacts(LatentGeometry.from_configs(**self.configs), self.scheduler, self.configs["unet"])
 
     def load(self, dtype: Any = None, on_network: Callable[[str], None] = lambda name: None) -> Components:
         """Read all weights, one network after another.

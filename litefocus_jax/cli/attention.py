@@ -12,50 +12,52 @@ AttentionChoice = Literal["auto", "on", "linear", "off"]
 """Where the other options begin: at what the library chooses, or at LiteFocus, linear or dense attention."""
 
 
-def check_options(
-    choice: AttentionChoice,
-    *,
-    sparse_ratio: float | None,
-    max_cross_tokens: int | None,
-    window: float | None,
-    scale_scores: bool,
-) -> None:
-    """Refuse options that have no meaning beside the choice; None stands for those that are not given.
+@dataclasses.dataclass(frozen=True)
+class AttentionOptions:
+    """What a command was told of its attention; None stands for options that are not given.
+
+    Attributes:
+        litefocus: where the others begin.
+        sparse_ratio: share of tokens drawn across frequencies.
+        max_cross_tokens: the most of them.
+        reach: seconds that the own frequency reaches.
 
     Raises:
-        typer.BadParameter: naming the option.
+        typer.BadParameter: naming an option that has no meaning beside the choice.
     """
-    sparse = {"--sparse-ratio": sparse_ratio, "--max-cross-tokens": max_cross_tokens, "--window": window}
-    for option, value in sparse.items():
-        if value is not None and choice not in ("on", "linear"):
-            raise typer.BadParameter("needs --litefocus on or linear", param_hint=option)
-    if scale_scores and choice == "auto":
-        raise typer.BadParameter("needs --litefocus on, linear or off", param_hint="--scale-scores")
 
+    litefocus: AttentionChoice
+    sparse_ratio: float | None = None
+    max_cross_tokens: int | None = None
+    reach: float | None = None
 
-def litefocus_config(
-    choice: Literal["on", "linear", "off"],
-    *,
-    sparse_ratio: float | None = None,
-    max_cross_tokens: int | None = None,
-    window: float | None = None,
-    scale_scores: bool = False,
-    training_length_in_s: float | None = None,
-) -> "LiteFocusConfig | None":
-    """The attention that the options name, None being dense.
+    def __post_init__(self) -> None:
+        for name, value in self._changes.items():
+            if value is not None and self.litefocus not in ("on", "linear"):
+                option = "--reach" if name == "reach_in_s" else f"--{name.replace('_', '-')}"
+                raise typer.BadParameter("needs --litefocus on or linear", param_hint=option)
 
-    ``training_length_in_s`` is the model's, for `LiteFocusConfig.linear`; None where it is not known.
+    @property
+    def _changes(self) -> dict[str, float | int | None]:
+        return {
+            "sparse_ratio": self.sparse_ratio,
+            "max_cross_tokens": self.max_cross_tokens,
+            "reach_in_s": self.reach,
+        }
 
-    Raises:
-        ValueError: when a value is out of range.
-    """
-    if choice == "off" and not scale_scores:
-        return None
-    from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
+    def choose(self, training_length_in_s: float | None) -> "LiteFocusConfig | AttentionChoice":
+        """What the library is told: a word, or a setting of the user's own.
 
-    if choice == "off":
-        return LiteFocusConfig(levels=(), scale_scores=True)
-    start = LiteFocusConfig() if choice == "on" else LiteFocusConfig.linear(training_length_in_s)
-    changes = {"sparse_ratio": sparse_ratio, "max_cross_tokens": max_cross_tokens, "window_in_s": window}
-    given = {name: value for name, value in changes.items() if value is not None}
-    return dataclasses.replace(start, **given, scale_scores=scale_scores)
+        Args:
+            training_length_in_s: of the model, for `LiteFocusConfig.linear`; None where it is not known.
+
+        Raises:
+            ValueError: when a value is out of range.
+        """
+        given = {name: value for name, value in self._changes.items() if value is not None}
+        if not given:
+            return self.litefocus
+        from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
+
+        start = LiteFocusConfig() if self.litefocus == "on" else LiteFocusConfig.linear(training_length_in_s)
+        return dataclasses.replace(start, **given)  # pyright: ignore[reportArgumentType]

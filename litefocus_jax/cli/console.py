@@ -2,7 +2,8 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 
 import typer
 from rich.console import Console
@@ -19,7 +20,7 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells count it."""
 
 _OUT_OF_MEMORY = (
-    "out of memory; ask for shorter sound, fewer waveforms or a smaller batch, --windowed swap, or --dtype bfloat16"
+    "out of memory; ask for shorter sound, fewer waveforms or a smaller batch, --windows swap, or --dtype bfloat16"
 )
 
 
@@ -57,6 +58,23 @@ def reporting_errors(out_of_memory: str = _OUT_OF_MEMORY) -> Iterator[None]:
         logger.debug("traceback", exc_info=True)
         _print_error(out_of_memory)
         raise typer.Exit(1) from None
+
+
+@contextlib.contextmanager
+def naming_options(options: Mapping[str, str]) -> Iterator[None]:
+    """Have errors of the library about an argument name the option that gave it.
+
+    Args:
+        options: of the command line, by the names of the library's arguments.
+
+    Raises:
+        ValueError: in the place of one that the block raises.
+    """
+    try:
+        yield
+    except ValueError as error:
+        argument = re.compile(rf"\b({'|'.join(map(re.escape, options))})\b(?= |$)")
+        raise ValueError(argument.sub(lambda name: options[name[1]], str(error))) from error
 
 
 def _print_error(message: str) -> None:

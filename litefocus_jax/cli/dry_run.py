@@ -20,20 +20,19 @@ def print_estimate(pipe: "AudioLDM2Pipeline", request: "Request", num_sounds: in
     Raises:
         InsufficientMemoryError: when the request cannot fit.
     """
-    from litefocus_jax.benchmark.estimate import estimate_memory, estimate_time
     from litefocus_jax.generation.needs import gigabytes, require_memory
 
-    messages.print("Compiling")
-    needs = estimate_memory(pipe, request)
-    stages = ", ".join(f"{name} {gigabytes(count)}" for name, count in needs.stages.items())
-    limit = "of unknown" if needs.limit is None else f"of {gigabytes(needs.limit)}"
-    output.print(f"Memory  {gigabytes(needs.needed)} {limit}: weights {gigabytes(needs.weights)}, and the largest of")
+    messages.print("Compiling, then timing a call of the denoising loop and the decoding of a short clip")
+    estimate = pipe.estimate(request)
+    memory, times = estimate.memory, estimate.time
+    stages = ", ".join(f"{name} {gigabytes(count)}" for name, count in memory.stages.items())
+    limit = "of unknown" if memory.limit is None else f"of {gigabytes(memory.limit)}"
+    output.print(f"Memory  {gigabytes(memory.needed)} {limit}: weights {gigabytes(memory.weights)}, and the largest of")
     output.print(f"        {stages}")
     output.print("        XLA's account of the compiled programs; interpreter and compiler come on top")
-    require_memory(needs, request, pipe.components.dtype, pipe.geometry)
+    require_memory(memory, request, pipe.components)
+    assert times is not None, "time is measured where memory suffices"
 
-    messages.print("Timing a call of the denoising loop, and the decoding of a short clip")
-    times = estimate_time(pipe, request)
     batches = num_sounds / request.batch_size
     output.print(
         f"Time    {duration(batches * times.total_s)}: {times.num_steps} steps of {duration(times.step_s)}, "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from litefocus_jax.cli.attention import litefocus_config
+from litefocus_jax.cli.attention import AttentionChoice, AttentionOptions
 from litefocus_jax.cli.console import INTERRUPTED, logger, messages, output, reporting_errors
 
 if TYPE_CHECKING:
@@ -79,20 +79,27 @@ def finetune(
             min=0.0, max=1.0, help="Share of clips without their caption, for guidance.", rich_help_panel=_DATA
         ),
     ] = 0.1,
-    learning_rate: Annotated[float, typer.Option(help="At its highest.", rich_help_panel=_OPTIMISER)] = 1e-4,
+    learning_rate: Annotated[
+        float, typer.Option(help="Learning rate at its highest, after the warm-up.", rich_help_panel=_OPTIMISER)
+    ] = 1e-4,
     warmup_steps: Annotated[
         int | None,
         typer.Option(
             min=0,
-            help=f"Updates until then; {_DEFAULT_WARMUP_STEPS}, or all where there are fewer, unless given.",
+            help=f"Updates until the learning rate is at its highest; {_DEFAULT_WARMUP_STEPS}, or all where there are "
+            "fewer, unless given.",
             rich_help_panel=_OPTIMISER,
         ),
     ] = None,
-    weight_decay: Annotated[float, typer.Option(help="Of AdamW.", rich_help_panel=_OPTIMISER)] = 0.01,
-    clip_norm: Annotated[float, typer.Option(help="Longest gradient.", rich_help_panel=_OPTIMISER)] = 1.0,
+    weight_decay: Annotated[float, typer.Option(help="Weight decay of AdamW.", rich_help_panel=_OPTIMISER)] = 0.01,
+    clip_norm: Annotated[
+        float, typer.Option(help="Longest gradient; longer ones are scaled down to it.", rich_help_panel=_OPTIMISER)
+    ] = 1.0,
     ema_decay: Annotated[
         float,
-        typer.Option(help="Of the moving average of the weights, which is the model.", rich_help_panel=_OPTIMISER),
+        typer.Option(
+            help="Decay of the moving average of the weights, which becomes the model.", rich_help_panel=_OPTIMISER
+        ),
     ] = 0.999,
     timestep_shift: Annotated[
         float,
@@ -102,20 +109,25 @@ def finetune(
         ),
     ] = 1.0,
     litefocus: Annotated[
-        bool, typer.Option("--litefocus", help="Sparse attention in training.", rich_help_panel=_COMPUTATION)
-    ] = False,
+        AttentionChoice,
+        typer.Option(
+            help="Sparse attention in training; auto goes by the length of the clips.", rich_help_panel=_COMPUTATION
+        ),
+    ] = "off",
     sparse_ratio: Annotated[
         float | None,
         typer.Option(
             min=0.0,
             max=1.0,
-            help="Share of tokens gathered across frequencies, 0.1 unless given; with --litefocus.",
+            help="Share of tokens drawn across frequencies, 0.1 unless given; with --litefocus on or linear.",
             rich_help_panel=_COMPUTATION,
         ),
     ] = None,
     dtype: Annotated[
         Literal["float32", "bfloat16"],
-        typer.Option(help="Of the computation; weights in training are float32.", rich_help_panel=_COMPUTATION),
+        typer.Option(
+            help="Number type of the computation; weights in training are float32.", rich_help_panel=_COMPUTATION
+        ),
     ] = "float32",
     gradient_accumulation: Annotated[
         int,
@@ -127,8 +139,12 @@ def finetune(
             "--remat", help="Compute activations twice: less memory, more time.", rich_help_panel=_COMPUTATION
         ),
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of all that is drawn.", rich_help_panel=_RUN)] = 0,
-    save_every: Annotated[int, typer.Option(min=1, help="Updates between checkpoints.", rich_help_panel=_RUN)] = 500,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Seed of all that is drawn.", rich_help_panel=_RUN)
+    ] = 0,
+    save_every: Annotated[
+        int, typer.Option(min=1, help="Updates between two checkpoints.", rich_help_panel=_RUN)
+    ] = 500,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing but the model's folder.", rich_help_panel=_RUN)
     ] = False,
@@ -139,8 +155,7 @@ def finetune(
     with --resume goes on, to the weights that an uninterrupted run ends with. All devices of this machine are used. The
     folder of the model is printed to standard output, all else to standard error.
     """
-    if sparse_ratio is not None and not litefocus:
-        raise typer.BadParameter("needs --litefocus", param_hint="--sparse-ratio")
+    attention = AttentionOptions(litefocus, sparse_ratio)
 
     with reporting_errors(_OUT_OF_MEMORY):
         # In this order, because each part takes longer than the one before it.
@@ -160,7 +175,6 @@ def finetune(
             caption_dropout=caption_dropout,
             timestep_shift=timestep_shift,
             trainable=tuple(dict.fromkeys(part.value for part in trainable or (TrainablePart.UNET,))),
-            litefocus=litefocus_config("on" if litefocus else "off", sparse_ratio=sparse_ratio),
             dtype=dtype,
             rematerialise=remat,
             seed=seed,
@@ -176,8 +190,7 @@ def finetune(
         if not quiet:
             _print_skipped(dataset)
             messages.print(f"Loading {model}", markup=False)
-        batches, components = _load(model, dataset, config, duration, peak)
-        config = dataclasses.replace(config, data=batches.description)
+        batches, components, config = _load(model, dataset, config, attention, duration, peak)
         mesh = _mesh()
         if not quiet:
             _print_plan(batches, components, config, mesh)
@@ -189,26 +202,34 @@ def finetune(
         output.print(str(out / MODEL), markup=False)
         if not quiet:
             options = [] if duration is None else ["-d", f"{duration:g}"]
-            options += ["--litefocus", "on"] if litefocus else []
+            options += [] if litefocus == "off" else ["--litefocus", litefocus]
             options += [] if sparse_ratio is None else ["--sparse-ratio", f"{sparse_ratio:g}"]
             command = ["litefocus-jax", "generate", dataset.sounds[0].caption, "-m", str(out / MODEL), *options]
             messages.print(f"Try: {shlex.join(command)}", markup=False)
 
 
 def _load(
-    model: str, dataset: "Dataset", config: "TrainingConfig", audio_length_in_s: float | None, peak: float | None
-) -> "tuple[AudioBatches, Components]":
+    model: str,
+    dataset: "Dataset",
+    config: "TrainingConfig",
+    attention: AttentionOptions,
+    audio_length_in_s: float | None,
+    peak: float | None,
+) -> "tuple[AudioBatches, Components, TrainingConfig]":
     """Open the model and the batches; what does not fit is found before weights are read."""
     from litefocus_jax.checkpoint.store import open_checkpoint
-    from litefocus_jax.models.components import LatentGeometry
-    from litefocus_jax.models.unet.self_attention import check_levels
+    from litefocus_jax.generation.request import chosen_litefocus
+    from litefocus_jax.models.unet.self_attention import check_layout
     from litefocus_jax.system.compilation_cache import use_compilation_cache
     from litefocus_jax.training.batches import AudioBatches, clip_samples
 
     use_compilation_cache()
     checkpoint = open_checkpoint(model)
-    clip_samples(LatentGeometry.from_configs(**checkpoint.configs), audio_length_in_s)
-    check_levels(checkpoint.configs["unet"], config.litefocus)
+    geometry = checkpoint.facts.geometry
+    seconds = clip_samples(geometry, audio_length_in_s) / geometry.sampling_rate
+    litefocus = chosen_litefocus(attention.choose(geometry.training_length_in_s), geometry, seconds)
+    if litefocus is not None:
+        check_layout(checkpoint.facts.unet, litefocus.layout(geometry.shortest_in_s))
     components = checkpoint.load("float32")
     batches = AudioBatches(
         dataset,
@@ -219,7 +240,7 @@ def _load(
         seed=config.seed,
         peak=peak,
     )
-    return batches, components
+    return batches, components, dataclasses.replace(config, litefocus=litefocus, data=batches.description)
 
 
 def _mesh() -> "Mesh":

@@ -1,26 +1,35 @@
 """``litefocus-jax generate``: prompts in, sound files out."""
 
-import functools
 import itertools
-import math
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from litefocus_jax.cli.attention import AttentionChoice, check_options, litefocus_config
-from litefocus_jax.cli.console import messages, output, reporting_errors
+from litefocus_jax.cli.attention import AttentionChoice, AttentionOptions
+from litefocus_jax.cli.console import messages, naming_options, output, reporting_errors
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from litefocus_jax.cli.destinations import Destination
-    from litefocus_jax.cli.run_files import RunFiles
+    from litefocus_jax.cli.run_files import Batch, RunFiles
     from litefocus_jax.diffusion.windows import WindowedDenoising
-    from litefocus_jax.generation.output import AudioPipelineOutput
+    from litefocus_jax.generation.request import Request, RequestOptions
+    from litefocus_jax.pipeline import AudioLDM2Pipeline
 
+# What the library calls the options of this command.
+_ARGUMENTS = {
+    "prompt": "PROMPT",
+    "negative_prompt": "--negative",
+    "audio_length_in_s": "--duration",
+    "num_inference_steps": "--steps",
+    "guidance_scale": "--guidance",
+    "num_waveforms_per_prompt": "--waveforms",
+    "window_in_s": "--window-length",
+    "overlap_in_s": "--window-overlap",
+    "reach_in_s": "--reach",
+    "eta": "--eta",
+}
 _BUNDLED_NOTICE = (
     "Loading foley, the small bundled model, of 36 kinds of synthetic sound; for a real one: -m cvssp/audioldm2"
 )
@@ -43,7 +52,7 @@ def generate(
     ] = None,
     duration: Annotated[
         float | None,
-        typer.Option("--duration", "-d", help="Seconds of sound; the model's training length unless given."),
+        typer.Option("--duration", "-d", min=0.0, help="Seconds of sound; the model's training length unless given."),
     ] = None,
     target: Annotated[
         str,
@@ -113,18 +122,19 @@ def generate(
         typer.Option(
             min=0.0,
             max=1.0,
-            help="Share of tokens gathered across frequencies, 0.1 unless given; with --litefocus on or linear.",
+            help="Share of tokens drawn across frequencies, 0.1 unless given; with --litefocus on or linear.",
             rich_help_panel=_ATTENTION,
         ),
     ] = None,
     max_cross_tokens: Annotated[
         int | None,
-        typer.Option(min=1, help="The most of them; with --litefocus on or linear.", rich_help_panel=_ATTENTION),
+        typer.Option(min=1, help="The most tokens drawn; with --litefocus on or linear.", rich_help_panel=_ATTENTION),
     ] = None,
-    window: Annotated[
+    reach: Annotated[
         float | None,
         typer.Option(
-            help="See the own frequency only this near, in seconds (docs/litefocus.md); with --litefocus on or linear.",
+            help="Seconds that attention to the own frequency reaches (docs/litefocus.md); with --litefocus on or "
+            "linear.",
             rich_help_panel=_ATTENTION,
         ),
     ] = None,
@@ -132,15 +142,17 @@ def generate(
         bool,
         typer.Option(
             "--scale-scores",
-            help="Sharpen attention by the logarithm of what it sees against training; not with --litefocus auto.",
+            help="Sharpen attention by the logarithm of what it sees against training.",
             rich_help_panel=_ATTENTION,
         ),
     ] = False,
     dtype: Annotated[
         Literal["float32", "bfloat16", "float16"] | None,
-        typer.Option(help="Of weights and computation; chosen by device unless given.", rich_help_panel=_ATTENTION),
+        typer.Option(
+            help="Number type of weights and computation; chosen by device unless given.", rich_help_panel=_ATTENTION
+        ),
     ] = None,
-    windowed: Annotated[
+    windows: Annotated[
         Literal["swap", "average"] | None,
         typer.Option(
             help="Denoise in overlapping windows: swap takes shared frames by turns (SaFa), average their mean "
@@ -148,18 +160,18 @@ def generate(
             rich_help_panel=_LONG,
         ),
     ] = None,
-    windowed_length: Annotated[
+    window_length: Annotated[
         float | None,
         typer.Option(help="Seconds in a window; the model's training length unless given.", rich_help_panel=_LONG),
     ] = None,
-    windowed_overlap: Annotated[
+    window_overlap: Annotated[
         float | None,
         typer.Option(help="Seconds that windows share; a fifth of a window unless given.", rich_help_panel=_LONG),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what memory and time it would take.", rich_help_panel=_LONG)
     ] = False,
-    checkpoint_every: Annotated[
+    save_every: Annotated[
         int | None,
         typer.Option(
             min=1, help="Keep the run on disk, beside the sound, after this many steps.", rich_help_panel=_LONG
@@ -179,22 +191,10 @@ def generate(
     Files that exist are left alone unless --overwrite is given, and each file appears once it is complete. The paths
     of the files are printed to standard output, all else to standard error.
     """
-    if duration is not None and not (math.isfinite(duration) and duration > 0):
-        raise typer.BadParameter(f"{duration} is not a positive number of seconds", param_hint="--duration")
-    if not math.isfinite(guidance):
-        raise typer.BadParameter(f"{guidance} is not a finite number", param_hint="--guidance")
-    if eta > 0 and scheduler == "dpm++":
-        raise typer.BadParameter("dpm++ adds no noise; use --scheduler ddim, or leave it at 0", param_hint="--eta")
-    for option, seconds in (("--windowed-length", windowed_length), ("--windowed-overlap", windowed_overlap)):
-        if seconds is not None and windowed is None:
-            raise typer.BadParameter("needs --windowed swap or --windowed average", param_hint=option)
-    attention: dict[str, Any] = {
-        "sparse_ratio": sparse_ratio,
-        "max_cross_tokens": max_cross_tokens,
-        "window": window,
-        "scale_scores": scale_scores,
-    }
-    check_options(litefocus, **attention)
+    for option, seconds in (("--window-length", window_length), ("--window-overlap", window_overlap)):
+        if seconds is not None and windows is None:
+            raise typer.BadParameter("needs --windows swap or --windows average", param_hint=option)
+    attention = AttentionOptions(litefocus, sparse_ratio, max_cross_tokens, reach)
 
     with reporting_errors():
         prompts = [*(prompt or []), *(_read_prompts(prompts_file) if prompts_file else [])]
@@ -206,7 +206,7 @@ def generate(
         from litefocus_jax.cli.run_files import RunFiles
 
         files = plan(prompts, seed, waveforms, target=target, spectrogram=spectrogram)
-        runs = RunFiles(every=checkpoint_every, resume=resume, overwrite=overwrite)
+        runs = RunFiles(every=save_every, resume=resume, overwrite=overwrite)
         batches = runs.remaining([files[start : start + batch_size] for start in range(0, len(files), batch_size)])
         for batch in batches:
             runs.check_writable(batch, subtype)
@@ -217,16 +217,14 @@ def generate(
 
         from litefocus_jax.checkpoint.store import BUNDLED_MODEL, open_checkpoint
         from litefocus_jax.generation.request import make_request
-        from litefocus_jax.models.components import LatentGeometry
         from litefocus_jax.pipeline import AudioLDM2Pipeline
 
         if not quiet:
             # A line and not a spinner, which would fight with the bars of a download.
             messages.print(_BUNDLED_NOTICE if model is None else f"Loading {model}", markup=False)
         checkpoint = open_checkpoint(BUNDLED_MODEL if model is None else model)
-        geometry = LatentGeometry.from_configs(**checkpoint.configs)
-        attention["training_length_in_s"] = geometry.training_length_in_s
-        settings: dict[str, Any] = {
+        facts = checkpoint.facts
+        options: RequestOptions = {
             "negative_prompt": negative,
             "audio_length_in_s": duration,
             "num_inference_steps": steps,
@@ -235,58 +233,62 @@ def generate(
             "eta": eta,
             "seed": seed,
             "scheduler": scheduler,
-            "litefocus": "auto" if litefocus == "auto" else litefocus_config(litefocus, **attention),
-            "windowed": _windowed_denoising(windowed, windowed_length, windowed_overlap),
+            "litefocus": attention.choose(facts.geometry.training_length_in_s),
+            "scale_scores": scale_scores,
+            "windowed": _windowed_denoising(windows, window_length, window_overlap),
         }
         # What the model cannot honour is found before its weights are read.
-        make_request(geometry, checkpoint.scheduler, prompt=prompts, **settings)
+        with naming_options(_ARGUMENTS):
+            requests = [make_request(facts, _prompts(batch), **options) for batch in batches]
         pipe = AudioLDM2Pipeline.from_checkpoint(checkpoint, dtype=dtype)
         if dry_run:
             from litefocus_jax.cli.dry_run import print_estimate
 
-            request = make_request(geometry, checkpoint.scheduler, prompt=_prompts(batches[0]), **settings)
-            print_estimate(pipe, request, sum(len(batch) * waveforms for batch in batches))
+            print_estimate(pipe, requests[0], sum(request.batch_size for request in requests))
             return
-        make = functools.partial(
-            pipe, **settings, output_type="latent", check_memory=not ignore_memory, progress=not quiet
-        )
-        decode = functools.partial(pipe.decode_blocks, audio_length_in_s=duration, progress=not quiet)
-        summary = _make_and_save(make, decode, batches, subtype, runs)
+        work = list(zip(requests, batches, strict=True))
+        summary = _make_and_save(pipe, work, runs, subtype, check_memory=not ignore_memory, progress=not quiet)
         if not quiet:
             messages.print(summary)
 
 
 def _make_and_save(
-    make: Callable[..., "AudioPipelineOutput"],
-    decode: Callable[["np.ndarray"], Iterator["np.ndarray"]],
-    batches: list[list[list["Destination"]]],
-    subtype: str,
+    pipe: "AudioLDM2Pipeline",
+    work: "list[tuple[Request, Batch]]",
     runs: "RunFiles",
+    subtype: str,
+    *,
+    check_memory: bool,
+    progress: bool,
 ) -> str:
-    """Run the batches, and write each one's files before the next; returns how long it took.
+    """Run the requests, and write each one's files before the next; returns how long it took.
 
     Sound goes to its file as it is decoded.
 
     Args:
-        make: from prompts, and what ``runs`` adds, to the latents of their sounds, with all else settled.
-        decode: from the latents of one sound to its blocks.
-        batches: lists of prompts, each the list of its waveforms' destinations.
+        pipe: the pipeline.
+        work: each request with the destinations of its sounds.
+        runs: where each request is kept while it runs.
         subtype: sample format.
-        runs: where each batch is kept while it runs.
+        check_memory: find out before sampling whether a request can fit in memory.
+        progress: draw bars.
     """
     import soundfile
 
     from litefocus_jax.audio import save_audio_blocks, spectrogram_picture
 
     seconds_made = seconds_taken = 0.0
-    for batch in batches:
+    for request, batch in work:
         started = time.perf_counter()
-        with runs.kept(batch) as arguments:
-            result = make(_prompts(batch), **arguments)
+        with runs.kept(batch) as partial_run:
+            result = pipe.run(
+                request, partial_run=partial_run, check_memory=check_memory, output_type="latent", progress=progress
+            )
         seconds_taken += time.perf_counter() - started
         for latents, file in zip(result.audios, itertools.chain(*batch), strict=True):
             started = time.perf_counter()
-            samples = save_audio_blocks(file.sound, decode(latents), result.sampling_rate, subtype=subtype)
+            blocks = pipe.decode_blocks(latents, request.audio_length_in_s, progress=progress)
+            samples = save_audio_blocks(file.sound, blocks, result.sampling_rate, subtype=subtype)
             seconds_taken += time.perf_counter() - started
             seconds_made += samples / result.sampling_rate
             output.print(str(file.sound), markup=False)

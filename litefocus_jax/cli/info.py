@@ -27,11 +27,10 @@ def info(
     """
     with reporting_errors():
         from litefocus_jax.checkpoint.store import open_checkpoint
-        from litefocus_jax.models.components import LatentGeometry
         from litefocus_jax.ops.litefocus.settings import PUBLISHED_TRAINING_LENGTH_IN_S, LiteFocusConfig
 
         checkpoint = open_checkpoint(model)
-        geometry = LatentGeometry.from_configs(**checkpoint.configs)
+        geometry = checkpoint.facts.geometry
 
         output.print(f"{checkpoint.folder}: {checkpoint.format} checkpoint\n", markup=False)
         output.print(_sub_models(checkpoint), "")
@@ -68,9 +67,9 @@ def _attention(config: "UNetConfig", geometry: "LatentGeometry") -> "Table":
     from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 
     table = _table("UNet level", "Frequencies", "Self-attentions", "LiteFocus")
-    frequencies = geometry.frequencies
+    frequencies, layout = geometry.frequencies, LiteFocusConfig().layout(geometry.shortest_in_s)
     for level, count in enumerate(config.self_attentions_per_level):
-        is_sparse = LiteFocusConfig().applies_to(level) and count > 0
+        is_sparse = layout.sets_at(level) is not None and count > 0
         table.add_row(str(level), str(frequencies), str(count), "yes" if is_sparse else "")
         # The next level has half as many, rounded up.
         frequencies = -(-frequencies // 2)
@@ -115,9 +114,9 @@ def _describe_scheduler(config: "SchedulerConfig") -> str:
 def _describe_litefocus(config: "LiteFocusConfig | None") -> str:
     if config is None:
         return "dense attention"
-    window = "" if config.window_in_s is None else f" within {config.window_in_s:g} s"
+    reach = "" if config.reach_in_s is None else f" within {config.reach_in_s:g} s"
     if not config.cross_frequency:
-        return f"same frequency{window}"
+        return f"same frequency{reach}"
     most = "" if config.max_cross_tokens is None else f", at most {config.max_cross_tokens}"
     levels = ", at all levels" if config.levels == "all" else ""
-    return f"same frequency{window} and {config.sparse_ratio:.0%} of all tokens{most}{levels}"
+    return f"same frequency{reach} and {config.sparse_ratio:.0%} of all tokens{most}{levels}"

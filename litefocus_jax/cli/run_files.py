@@ -5,15 +5,18 @@ import dataclasses
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from litefocus_jax.cli.console import messages
 from litefocus_jax.cli.destinations import Destination
 
+if TYPE_CHECKING:
+    from litefocus_jax.generation.resume import PartialRun
+
 Batch = list[list[Destination]]
 """Prompts that run together, each the list of its waveforms' destinations."""
 
-_SUFFIX = ".checkpoint.safetensors"
+_SUFFIX = ".partial.safetensors"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,18 +66,18 @@ class RunFiles:
             )
 
     @contextlib.contextmanager
-    def kept(self, batch: Batch) -> Iterator[dict[str, Any]]:
-        """Yields what else the pipeline is to be called with; after Ctrl-C it tells how to go on."""
+    def kept(self, batch: Batch) -> "Iterator[PartialRun | None]":
+        """Yields where the pipeline is to keep the run, if anywhere; after Ctrl-C it tells how to go on."""
         if self.every is None and not self.resume:
-            yield {}
+            yield None
             return
-        from litefocus_jax.generation.resume import RunCheckpoint
+        from litefocus_jax.generation.resume import PartialRun
 
         path = self.path(batch)
         if self.overwrite and not self.resume:
             path.unlink(missing_ok=True)
         try:
-            yield {"run_checkpoint": RunCheckpoint(path, every=self.every, resume=self.resume, keep=True)}
+            yield PartialRun(path, every=self.every, resume=self.resume, keep=True)
         except KeyboardInterrupt:
             if path.exists():
                 messages.print(f"{path} is where it was left; the same command with --resume goes on.", markup=False)

@@ -3,13 +3,13 @@
 import dataclasses
 import json
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 from jaxtyping import Array, Float
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
@@ -17,8 +17,9 @@ from safetensors.numpy import save_file
 import litefocus_jax
 from litefocus_jax.checkpoint.fingerprint import digest, fingerprint
 from litefocus_jax.diffusion.schedulers import SchedulerState, initial_state
+from litefocus_jax.generation.plan import steps_per_call
 from litefocus_jax.generation.request import Request
-from litefocus_jax.generation.sampling import PartialRun, call_length
+from litefocus_jax.generation.sampling import Progress
 from litefocus_jax.models.components import Components
 from litefocus_jax.system.files import written_beside
 
@@ -34,7 +35,7 @@ class ResumeError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class RunCheckpoint:
+class PartialRun:
     """Where a generation is kept while it runs, so that it can be gone on with after the process ended.
 
     Attributes:
@@ -77,50 +78,50 @@ class ResumableRun:
     """One generation and its file.
 
     Args:
-        checkpoint: where the file is.
+        file: where it is.
         request: what is generated.
         components: the model it is generated with.
         latents: the noise it begins with.
-        mesh: the devices it is spread over, if any.
 
     Attributes:
-        partial: where an earlier run was left, or None.
-        length: steps in each call of the sampling loop.
+        earlier: how far an earlier run came, or None.
+        plan: how the request is denoised: in calls that end where the file is to be written.
 
     Raises:
-        FileExistsError: from `RunCheckpoint.check`.
+        FileExistsError: from `PartialRun.check`.
         ResumeError: when the file is of another request, model or version, naming what differs, or is damaged.
     """
 
     def __init__(
         self,
-        checkpoint: RunCheckpoint,
+        file: PartialRun,
         request: Request,
         components: Components,
         latents: Float[Array, "sounds time frequency channels"],
-        *,
-        mesh: Mesh | None = None,
     ) -> None:
-        checkpoint.check()
-        self._checkpoint = checkpoint
-        self._path = Path(checkpoint.path)
+        file.check()
+        self._file = file
+        self._path = Path(file.path)
         self._num_steps = request.schedule.num_steps
-        self._request = _request_facts(request, components.dtype, latents, mesh)
+        self._request = _facts(request, components.dtype, latents)
         self._model = fingerprint(components)
-        self.partial: PartialRun | None = None
-        if checkpoint.resume and self._path.exists():
-            self.partial = self._read(initial_state(request.schedule, latents))
-            logger.info("Resuming %s after %d steps", self._path, self.partial.steps_done)
-        # The program that an earlier run was made with goes on with it, for the sake of equal rounding.
-        length = call_length(request.schedule, checkpoint.every)
-        self.length = length if self.partial is None else self.partial.steps_per_call
+        self.earlier: Progress | None = None
+        steps = request.plan.steps_per_call
+        if file.every is not None:
+            steps = steps_per_call(math.gcd(self._num_steps, file.every), longest=steps)
+        if file.resume and self._path.exists():
+            self.earlier = self._read(initial_state(request.schedule, latents))
+            logger.info("Resuming %s after %d steps", self._path, self.earlier.steps_done)
+            # The program that an earlier run was made with goes on with it, for the sake of equal rounding.
+            steps = self.earlier.steps_per_call
+        self.plan = dataclasses.replace(request.plan, steps_per_call=steps)
 
-    def after_call(self, run: PartialRun) -> None:
-        """Write the file if it is time; for `generate.sample`.
+    def after_call(self, run: Progress) -> None:
+        """Write the file if it is time; for `sample`.
 
         A file that cannot be written is logged and otherwise ignored: the run is worth more than its copy.
         """
-        every = self._checkpoint.every
+        every = self._file.every
         if every is None:
             return
         is_due = run.steps_done // every > (run.steps_done - run.steps_per_call) // every
@@ -133,10 +134,10 @@ class ResumableRun:
 
     def finish(self) -> None:
         """Remove the file, unless it is to be kept."""
-        if not self._checkpoint.keep and self._path.exists():
+        if not self._file.keep and self._path.exists():
             self._path.unlink()
 
-    def _write(self, run: PartialRun) -> None:
+    def _write(self, run: Progress) -> None:
         arrays = {name: np.asarray(array) for name, array in run.state._asdict().items() if array is not None}
         metadata = {
             "format_version": FORMAT_VERSION,
@@ -148,7 +149,7 @@ class ResumableRun:
         with written_beside(self._path) as partial:
             save_file(arrays, partial, {_METADATA: json.dumps(metadata)})
 
-    def _read(self, like: SchedulerState) -> PartialRun:
+    def _read(self, like: SchedulerState) -> Progress:
         try:
             with safe_open(self._path, framework="numpy") as file:
                 metadata = json.loads((file.metadata() or {}).get(_METADATA, "{}"))
@@ -165,7 +166,7 @@ class ResumableRun:
         if {name: array.shape for name, array in arrays.items()} != expected:
             raise ResumeError(f"{self._path} does not hold the arrays {expected}; remove it to start anew")
         state = SchedulerState(**dict.fromkeys(like._fields) | jax.tree.map(jnp.asarray, arrays))
-        return PartialRun(metadata["steps_done"], metadata["steps_per_call"], state)
+        return Progress(metadata["steps_done"], metadata["steps_per_call"], state)
 
     def _check_same(self, metadata: dict[str, Any]) -> None:
         stored_model = metadata.get("model", {})
@@ -187,23 +188,12 @@ class ResumableRun:
             )
 
 
-def _request_facts(request: Request, dtype: str, latents: Array, mesh: Mesh | None) -> dict[str, Any]:
+def _facts(request: Request, dtype: str, latents: Array) -> dict[str, Any]:
     """All that decides the bytes of a sound beside the model, as JSON returns it."""
     facts = {
-        "prompt": request.prompts,
-        "negative_prompt": request.negative_prompts,
-        "audio_length_in_s": request.audio_length_in_s,
-        "num_inference_steps": request.schedule.num_steps,
-        "guidance_scale": request.guidance_scale,
-        "num_waveforms_per_prompt": request.num_waveforms_per_prompt,
-        "eta": request.eta,
-        "seed": request.seed,
-        "scheduler": request.schedule.kind,
-        "litefocus": request.litefocus and dataclasses.asdict(request.litefocus),
-        "windows": request.windows and dataclasses.asdict(request.windows),
+        **request.facts(),
         "dtype": dtype,
         "digest of the first latents": digest(np.asarray(latents).tobytes()),
-        "mesh": None if mesh is None else dict(mesh.shape),
         "platform": jax.default_backend(),
         "jax": jax.__version__,
         "litefocus-jax": litefocus_jax.__version__,

@@ -1,4 +1,4 @@
-"""The jitted functions of a generation: encode the prompts, denoise the latents, decode them to sound.
+"""The jitted functions of a generation: encode the prompts, denoise the latents.
 
 Each is a pure function of models, arrays and keys. Models go in as arguments and never as closures, so their weights
 are not baked into the programs; what sets a shape is static, and what a user turns (seed, guidance scale, prompts) is
@@ -9,33 +9,27 @@ import collections
 import dataclasses
 import functools
 import logging
-import math
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
+from jax.sharding import PartitionSpec
 from jax.stages import Compiled
 from jaxtyping import Array, Float, Int, Key
 
 from litefocus_jax.diffusion.schedulers import Schedule, SchedulerState, initial_state, step
-from litefocus_jax.diffusion.windows import WindowLayout, merge_windows
+from litefocus_jax.diffusion.windows import merge_windows
+from litefocus_jax.generation.plan import DenoisingPlan
 from litefocus_jax.models.conditioning import TextConditioning, encode_text
 from litefocus_jax.models.unet.network import Context, UNet
-from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
-from litefocus_jax.parallel.mesh import denoise_shares, spread_arguments
+from litefocus_jax.parallel.mesh import DATA_AXIS, EVERYWHERE, TIME_AXIS, along_data, spread
+from litefocus_jax.parallel.time_axis import cut_shares, fill_shares
 from litefocus_jax.system.platform import LowMemoryJit
 from litefocus_jax.system.waiting import wait_for
 
 logger = logging.getLogger(__name__)
-
-# Steps run by one call of the compiled loop. An accelerator is kept busy by ten; on a CPU a single step takes long
-# enough that the user wants to see each one.
-_STEPS_PER_CALL = {"cpu": 1}
-_DEFAULT_STEPS_PER_CALL = 10
-_POLL_INTERVAL_IN_S = 0.005
 
 
 class RandomKeys(NamedTuple):
@@ -89,21 +83,30 @@ def project_context(unet: UNet, conditioning: TextConditioning, num_waveforms_pe
     )
 
 
-@functools.partial(LowMemoryJit, static_argnames=("guided", "litefocus", "windows", "mesh", "frames"))
+class Arguments(NamedTuple):
+    """What denoising takes beside its plan and its schedule; weights are among it, and no program holds any.
+
+    Attributes:
+        unet: computes in the dtype of its weights; the latents and the guidance stay in float32.
+        context: from `project_context`.
+        state: latents ``[sounds, time, frequency, channels]`` and the scheduler's memory.
+        keys: from `random_keys`.
+    """
+
+    unet: UNet
+    context: Context
+    state: SchedulerState
+    keys: RandomKeys
+
+
+@functools.partial(LowMemoryJit, static_argnames="plan")
 def denoise(
-    unet: UNet,
-    context: Context,
+    arguments: Arguments,
     schedule: Schedule,
-    state: SchedulerState,
     first_step: Int[Array, ""],
     guidance_scale: Float[Array, ""],
-    keys: RandomKeys,
     *,
-    guided: bool,
-    litefocus: LiteFocusConfig | None,
-    windows: WindowLayout | None = None,
-    mesh: Mesh | None = None,
-    frames: int | None = None,
+    plan: DenoisingPlan,
 ) -> SchedulerState:
     """Run the steps of a schedule in one ``lax.scan``.
 
@@ -111,41 +114,59 @@ def denoise(
     negative prompts first: ``output = negative + guidance_scale * (positive - negative)``.
 
     Args:
-        unet: computes in the dtype of its weights; the latents and the guidance stay in float32.
-        context: from `project_context`.
+        arguments: on a mesh as `spread_arguments` lays them out.
         schedule: the rows to run, possibly a part of a longer schedule.
-        state: latents ``[sounds, time, frequency, channels]`` and the scheduler's memory.
         first_step: number of the first row within the whole generation; it enters the random draws.
-        guidance_scale: ignored unless ``guided``.
-        keys: from `random_keys`.
-        guided: whether guidance runs.
-        litefocus: sparse attention, or None for dense.
-        windows: where the network sees windows of the latents, their layout; all windows of a step share what
-            LiteFocus draws.
-        mesh: devices over which the arguments are spread by `spread_arguments`.
-        frames: of the latents, given with ``mesh``, which adds some.
+        guidance_scale: ignored unless the plan is guided.
+        plan: all that is static. All windows of a step share what LiteFocus draws.
     """
-    if mesh is not None:
-        assert frames is not None, "a mesh comes with the number of frames"
-        run = functools.partial(denoise, guided=guided, litefocus=litefocus, windows=windows)
-        arguments = (unet, context, schedule, state, first_step, guidance_scale, keys)
-        return denoise_shares(run, mesh, *arguments, guided=guided, frames=frames)
+    if plan.mesh is None:
+        return _run_steps(arguments, schedule, first_step, guidance_scale, plan)
+    # Devices along time share the frames of their sounds by XLA's partitioner; see `parallel.time_axis`.
+    is_time_split = plan.mesh.shape[TIME_AXIS] > 1
+
+    def run_share(arguments: Arguments, schedule: Schedule, first_step: Array, guidance_scale: Array) -> SchedulerState:
+        if plan.guided:
+            context = jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:]), arguments.context)
+            arguments = arguments._replace(context=context)
+        state = jax.tree.map(lambda array: cut_shares(array, plan.frames), arguments.state)
+        state = _run_steps(arguments._replace(state=state), schedule, first_step, guidance_scale, plan)
+        return jax.tree.map(fill_shares, state)
+
+    run_shares = jax.shard_map(
+        run_share,
+        mesh=plan.mesh,
+        in_specs=(_specs(plan, along_data()), EVERYWHERE, EVERYWHERE, EVERYWHERE),
+        out_specs=along_data(),
+        axis_names={DATA_AXIS} if is_time_split else set(plan.mesh.axis_names),
+        # The models' loops begin with zeros, which the check takes for values that all devices share.
+        check_vma=False,
+    )
+    return run_shares(arguments, schedule, first_step, guidance_scale)
+
+
+def _run_steps(
+    arguments: Arguments, schedule: Schedule, first_step: Array, guidance_scale: Array, plan: DenoisingPlan
+) -> SchedulerState:
+    """`denoise` on one device, or on a device's share."""
+    unet, context, state, keys = arguments
+    attention, windows = plan.attention, plan.windows
     time_embeddings = unet.embed_time(jnp.asarray(schedule.steps.timestep))  # [S, D]
     if windows is not None:
         context = jax.tree.map(lambda array: jnp.repeat(array, windows.call_size, axis=0), context)
 
     def body(state: SchedulerState, xs: tuple) -> tuple[SchedulerState, None]:
         row, time_embedding, number = xs
-        is_drawn_once = litefocus is not None and litefocus.resample == "once"
-        litefocus_key = keys.litefocus if is_drawn_once else jax.random.fold_in(keys.litefocus, number)
+        is_drawn_once = attention.sets is not None and attention.sets.resample == "once"
+        attention_key = keys.litefocus if is_drawn_once else jax.random.fold_in(keys.litefocus, number)
 
         def predict(latents: Array) -> Array:
             sample = latents.astype(unet.dtype)
-            if guided:
+            if plan.guided:
                 sample = jnp.concatenate([sample, sample])
-            output = unet(sample, time_embedding, context, litefocus=litefocus, key_rng=litefocus_key)
+            output = unet(sample, time_embedding, context, attention=attention, key_rng=attention_key)
             output = output.astype(jnp.float32)
-            if guided:
+            if plan.guided:
                 negative, positive = jnp.split(output, 2)
                 output = negative + guidance_scale * (positive - negative)
             return output
@@ -162,7 +183,41 @@ def denoise(
     return state
 
 
-class PartialRun(NamedTuple):
+def spread_arguments(arguments: Arguments, plan: DenoisingPlan) -> Arguments:
+    """Lay the arguments of `denoise` where its devices want them; without a mesh, do nothing.
+
+    Each device gets its share of the sounds and of their frames; the last sound, and each sound's last frame, is
+    repeated until all shares are equal. Under guidance the context's arrays become ``[2, sounds, ...]``, the negative
+    prompts first. The arrays may be `jax.ShapeDtypeStruct`.
+    """
+    if plan.mesh is None:
+        return arguments
+    if plan.guided:
+        arguments = arguments._replace(context=_in_pairs(arguments.context))
+    is_time_split = plan.mesh.shape[TIME_AXIS] > 1
+    per_frame = PartitionSpec(DATA_AXIS, TIME_AXIS) if is_time_split else along_data()
+    return spread(plan.mesh, arguments, _specs(plan, per_frame))
+
+
+def _specs(plan: DenoisingPlan, state: PartitionSpec) -> Any:
+    """Where `Arguments` lie on a mesh: a tree of layouts like theirs."""
+    keys = RandomKeys(latents=along_data(), steps=along_data(), litefocus=EVERYWHERE)  # pyright: ignore[reportArgumentType]
+    return Arguments(EVERYWHERE, along_data(int(plan.guided)), state, keys)  # pyright: ignore[reportArgumentType]
+
+
+def _in_pairs(context: Context) -> Context:
+    """[2 * sounds, ...] as [2, sounds, ...]."""
+
+    def pair(array: Array) -> Array:
+        return array.reshape(2, -1, *array.shape[1:])
+
+    def pair_any(leaf: Any) -> Any:
+        return jax.eval_shape(pair, leaf) if isinstance(leaf, jax.ShapeDtypeStruct) else pair(leaf)
+
+    return jax.tree.map(pair_any, context)
+
+
+class Progress(NamedTuple):
     """How far `sample` has come.
 
     Attributes:
@@ -177,89 +232,63 @@ class PartialRun(NamedTuple):
 
 
 def sample(
-    unet: UNet,
-    context: Context,
+    arguments: Arguments,
     schedule: Schedule,
-    latents: Float[Array, "sounds time frequency channels"],
     guidance_scale: float,
-    keys: RandomKeys,
+    plan: DenoisingPlan,
     *,
-    guided: bool,
-    litefocus: LiteFocusConfig | None,
-    windows: WindowLayout | None = None,
-    length: int | None = None,
-    mesh: Mesh | None = None,
-    resumed: PartialRun | None = None,
+    first_step: int = 0,
     on_progress: Callable[[int], None] | None = None,
-    on_call: Callable[[PartialRun], None] | None = None,
+    on_call: Callable[[Progress], None] | None = None,
 ) -> Float[Array, "sounds time frequency channels"]:
     """Denoise from start to end, telling ``on_progress`` the number of steps done, and answering Ctrl-C.
 
     Nothing inside the compiled loop talks to the host: a callback would stop an accelerator at every step. Instead the
-    loop is cut into calls of `denoise` of equal length (up to ten steps on accelerators, one on CPUs; always a divisor
-    of the number of steps, so that one program serves all), and the state stays on the device between them. The host
-    queues the next call before it waits for the last one, and waits by asking every few milliseconds rather than by
-    blocking, because Python delivers Ctrl-C only between its own instructions. The cost is one dispatch of a few
-    milliseconds per call, which an accelerator hides behind the call that is running. After Ctrl-C the device still
-    finishes the calls it was given, two at most.
+    loop is cut into calls of `denoise` of equal length (``plan.steps_per_call``), so that one program serves all, and
+    the state stays on the device between them. The host queues the next call before it waits for the last one, and
+    waits in a way that Ctrl-C ends. The cost is one dispatch of a few milliseconds per call, which an accelerator hides
+    behind the call that is running. After Ctrl-C the device still finishes the calls it was given, two at most.
 
-    ``length`` overrules the number of steps in a call. After every call ``on_call`` is given what a later run with the
-    same arguments can take as ``resumed``, to go on from there.
+    After every call ``on_call`` is given how far it has come: with that state among the arguments and its number of
+    steps as ``first_step``, a later call goes on from there.
 
-    With a ``mesh`` (from `litefocus_jax.devices.check_mesh`) its devices share the sounds, and those along its time
-    axis the frames of each sound; all that is given and returned lies on one device.
+    On a mesh its devices share the sounds, and those along its time axis the frames of each sound; all that is given
+    and returned lies on one device.
     """
-    length = call_length(schedule) if length is None else length
+    length = plan.steps_per_call
     queued_ahead = 0 if jax.default_backend() == "cpu" else 1
     scale = jnp.float32(guidance_scale)
-    first, state = (0, initial_state(schedule, latents)) if resumed is None else (resumed.steps_done, resumed.state)
-    sounds, frames = latents.shape[:2]
-    if mesh is not None:
-        unet, context, state, keys = spread_arguments(mesh, unet, context, state, keys, guided=guided)
-    running: collections.deque[PartialRun] = collections.deque()
+    given = arguments.state.latents
+    sounds, frames = given.shape[:2]
+    arguments = spread_arguments(arguments, plan)
+    running: collections.deque[Progress] = collections.deque()
     logger.debug("sampling starts")
-    for start in range(first, schedule.num_steps, length):
-        state = denoise(
-            unet,
-            context,
-            _part(schedule, start, length),
-            state,
-            jnp.int32(start),
-            scale,
-            keys,
-            guided=guided,
-            litefocus=litefocus,
-            windows=windows,
-            mesh=mesh,
-            frames=None if mesh is None else frames,
-        )
-        running.append(PartialRun(start + length, length, state))
+    for start in range(first_step, schedule.num_steps, length):
+        state = denoise(arguments, _part(schedule, start, length), jnp.int32(start), scale, plan=plan)
+        arguments = arguments._replace(state=state)
+        running.append(Progress(start + length, length, state))
         is_last = start + length == schedule.num_steps
         while len(running) > (0 if is_last else queued_ahead):
             finished = running.popleft()
             wait_for(finished.state.latents, queued=state)
-            if finished.steps_done == first + length:
+            if finished.steps_done == first_step + length:
                 logger.debug("first step done" if length == 1 else f"first {length} steps done")
             if on_progress is not None:
                 on_progress(finished.steps_done)
             if on_call is not None:
                 on_call(finished._replace(state=jax.tree.map(lambda array: array[:sounds, :frames], finished.state)))
-    return state.latents if mesh is None else jax.device_put(state.latents[:sounds, :frames], latents.sharding)
+    latents = arguments.state.latents
+    return latents if plan.mesh is None else jax.device_put(latents[:sounds, :frames], given.sharding)
 
 
 def compile_ahead(
     unet: UNet,
     encode_arguments: tuple[Any, ...],
-    schedule: Schedule,
     latents: Float[Array, "sounds time frequency channels"],
     keys: RandomKeys,
-    *,
     num_waveforms_per_prompt: int,
-    guided: bool,
-    litefocus: LiteFocusConfig | None,
-    windows: WindowLayout | None = None,
-    length: int | None = None,
-    mesh: Mesh | None = None,
+    schedule: Schedule,
+    plan: DenoisingPlan,
 ) -> Future[Compiled]:
     """Compile the loop that `sample` is going to call, or read it from the cache, in another thread.
 
@@ -269,30 +298,21 @@ def compile_ahead(
     Args:
         unet: as for `sample`.
         encode_arguments: what `encode` is going to be called with.
-        schedule: as for `sample`.
-        latents: as for `sample`.
+        latents: the noise to begin with.
         keys: as for `sample`.
         num_waveforms_per_prompt: as for `project_context`.
-        guided: as for `sample`.
-        litefocus: as for `sample`.
-        windows: as for `sample`.
-        length: as for `sample`.
-        mesh: as for `sample`.
+        schedule: as for `sample`.
+        plan: as for `sample`.
     """
 
     def compile_denoise() -> Compiled:
         conditioning = jax.eval_shape(encode, *encode_arguments)
         project = functools.partial(project_context, num_waveforms_per_prompt=num_waveforms_per_prompt)
         context = jax.eval_shape(project, unet, conditioning)
-        part = _part(schedule, 0, call_length(schedule) if length is None else length)
         state = jax.eval_shape(functools.partial(initial_state, schedule), latents)
-        models, random = unet, keys
-        if mesh is not None:
-            models, context, state, random = spread_arguments(mesh, unet, context, state, keys, guided=guided)
-        arguments = (models, context, part, state, jnp.int32(0), jnp.float32(1), random)
-        frames = None if mesh is None else latents.shape[1]
-        options = {"guided": guided, "litefocus": litefocus, "windows": windows, "mesh": mesh, "frames": frames}
-        return denoise.lower(*arguments, **options).compile()
+        arguments = spread_arguments(Arguments(unet, context, state, keys), plan)
+        part = _part(schedule, 0, plan.steps_per_call)
+        return denoise.lower(arguments, part, jnp.int32(0), jnp.float32(1), plan=plan).compile()
 
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compile")
     future = executor.submit(compile_denoise)
@@ -303,15 +323,3 @@ def compile_ahead(
 def _part(schedule: Schedule, start: int, length: int) -> Schedule:
     """The rows that one call of `denoise` runs, from the given one on."""
     return dataclasses.replace(schedule, steps=schedule.rows(start, start + length))
-
-
-def call_length(schedule: Schedule, stop_every: int | None = None) -> int:
-    """Steps of each call of `sample` on this device; calls end at every multiple of ``stop_every`` steps."""
-    divided = schedule.num_steps if stop_every is None else math.gcd(schedule.num_steps, stop_every)
-    return steps_per_call(divided, jax.default_backend())
-
-
-def steps_per_call(num_steps: int, platform: str) -> int:
-    """The largest number of steps per compiled call that divides the whole evenly and is not too long to wait for."""
-    longest = _STEPS_PER_CALL.get(platform, _DEFAULT_STEPS_PER_CALL)
-    return max(length for length in range(1, longest + 1) if num_steps % length == 0)

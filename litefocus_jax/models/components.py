@@ -64,8 +64,18 @@ class Components:
 
     @property
     def modules(self) -> dict[str, Any]:
-        """The sub-models with weights, by folder name."""
+        """The networks, by folder name."""
         return {name: getattr(self, name) for name in NETWORKS}
+
+    @property
+    def facts(self) -> "ModelFacts":
+        """What is known of the model without its weights.
+
+        Raises:
+            ValueError: when the networks do not fit together.
+        """
+        configs = {name: module.config for name, module in self.modules.items()}
+        return ModelFacts(LatentGeometry.from_configs(**configs), self.scheduler, self.unet.config)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,3 +144,18 @@ class LatentGeometry:
         two of them.
         """
         return -(-self.samples(audio_length_in_s) // self.samples_per_latent_frame)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelFacts:
+    """What a request has to know of a model; known before its weights are read.
+
+    Attributes:
+        geometry: how seconds become latent frames.
+        scheduler: the noise schedule.
+        unet: shape of the denoiser.
+    """
+
+    geometry: LatentGeometry
+    scheduler: SchedulerConfig
+    unet: UNetConfig

@@ -5,7 +5,6 @@ weights, and nothing passes between devices. Devices along the time axis share t
 each other is in `litefocus_jax.time_axis`.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
-from litefocus_jax.parallel.time_axis import TIME_AXIS, cut_shares, fill_shares
+from litefocus_jax.parallel.time_axis import TIME_AXIS
 
 DATA_AXIS = "data"
 """Name of the mesh's axis that sounds, or the clips of a batch, are spread along."""
@@ -77,112 +76,42 @@ def check_frames(mesh: Mesh | AbstractMesh, frames: int) -> None:
 
 def replicate(mesh: Mesh, tree: Any) -> Any:
     """Copy arrays to every device of a mesh."""
-    return _placed(tree, NamedSharding(mesh, EVERYWHERE), lambda array: array)
+    return spread(mesh, tree, EVERYWHERE)
 
 
-def spread_arguments(
-    mesh: Mesh, unet: Any, context: Any, state: Any, keys: Any, *, guided: bool
-) -> tuple[Any, Any, Any, Any]:
-    """Lay the arguments of `generate.denoise` where `denoise_shares` wants them.
+def spread(mesh: Mesh, tree: Any, specs: Any) -> Any:
+    """Lay arrays out over a mesh.
 
-    Each device gets its share of the sounds and of their frames; the last sound, and each sound's last frame, is
-    repeated until all shares are equal.
+    Along the axes that are spread, the last entry is repeated until all shares are equal.
 
     Args:
         mesh: the devices.
-        unet: as for `generate.denoise`; its arrays, and those of the others, may be `jax.ShapeDtypeStruct` instead.
-        context: likewise.
-        state: likewise.
-        keys: likewise.
-        guided: likewise.
-
-    Returns:
-        The four arguments. Under guidance the context's arrays are ``[2, sounds, ...]``, the negative prompts first.
-    """
-    per_sound = _sounds_at(0)
-    latents, steps = _spread(mesh, (keys.latents, keys.steps), per_sound)
-    keys = keys._replace(latents=latents, steps=steps, litefocus=replicate(mesh, keys.litefocus))
-    context = _spread(mesh, context, _sounds_at(int(guided)), in_pairs=guided)
-    per_frame = PartitionSpec(DATA_AXIS, TIME_AXIS) if mesh.shape[TIME_AXIS] > 1 else per_sound
-    return replicate(mesh, unet), context, _spread(mesh, state, per_frame), keys
-
-
-def denoise_shares(
-    denoise: Callable[..., Any],
-    mesh: Mesh,
-    unet: Any,
-    context: Any,
-    schedule: Any,
-    state: Any,
-    first_step: Any,
-    guidance_scale: Any,
-    keys: Any,
-    *,
-    guided: bool,
-    frames: int,
-) -> Any:
-    """Let every device denoise its share of the sounds, by ``denoise`` for one device.
-
-    Where there are several along time, they share the ``frames`` of these sounds between them. The other arguments are
-    those of `generate.denoise`, laid out by `spread_arguments`.
+        tree: a pytree of arrays, or of `jax.ShapeDtypeStruct` in their place.
+        specs: a `PartitionSpec` for all of them, or a pytree of these whose leaves stand for parts of ``tree``.
     """
 
-    def denoise_share(unet: Any, context: Any, schedule: Any, state: Any, *others: Any) -> Any:
-        if guided:
-            context = jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:]), context)
-        state = jax.tree.map(lambda array: cut_shares(array, frames), state)
-        return jax.tree.map(fill_shares, denoise(unet, context, schedule, state, *others))
+    def spread_part(spec: PartitionSpec, part: Any) -> Any:
+        def fill(array: jax.Array) -> jax.Array:
+            for axis, name in enumerate(spec):
+                size, shares = array.shape[axis], 1 if name is None else mesh.shape[name]
+                if size % shares:
+                    places = np.minimum(np.arange(-(-size // shares) * shares), size - 1)
+                    array = jnp.take(array, places, axis=axis)
+            return array
 
-    per_sound = _sounds_at(0)
-    spread_denoise = jax.shard_map(
-        denoise_share,
-        mesh=mesh,
-        in_specs=(
-            EVERYWHERE,
-            _sounds_at(1) if guided else per_sound,
-            EVERYWHERE,
-            per_sound,
-            EVERYWHERE,
-            EVERYWHERE,
-            keys._replace(latents=per_sound, steps=per_sound, litefocus=EVERYWHERE),
-        ),
-        out_specs=per_sound,
-        axis_names={DATA_AXIS} if mesh.shape[TIME_AXIS] > 1 else set(mesh.axis_names),
-        # The models' loops begin with zeros, which the check takes for values that all devices share.
-        check_vma=False,
-    )
-    return spread_denoise(unet, context, schedule, state, first_step, guidance_scale, keys)
+        sharding = NamedSharding(mesh, spec)
+
+        def place(leaf: Any) -> Any:
+            if isinstance(leaf, jax.ShapeDtypeStruct):
+                filled = jax.eval_shape(fill, leaf)
+                return jax.ShapeDtypeStruct(filled.shape, filled.dtype, sharding=sharding)
+            return jax.device_put(fill(leaf), sharding)
+
+        return jax.tree.map(place, part)
+
+    return jax.tree.map(spread_part, specs, tree, is_leaf=lambda node: isinstance(node, PartitionSpec))
 
 
-def _spread(mesh: Mesh, tree: Any, layout: PartitionSpec, *, in_pairs: bool = False) -> Any:
-    """Arrays laid out over a mesh; in pairs, [2 * sounds, ...] become [2, sounds, ...].
-
-    Along the axes that are spread, the last entry is repeated to fill the shares.
-    """
-
-    def arrange(array: jax.Array) -> jax.Array:
-        if in_pairs:
-            array = array.reshape(2, -1, *array.shape[1:])
-        for axis, name in enumerate(layout):
-            size, shares = array.shape[axis], 1 if name is None else mesh.shape[name]
-            if size % shares:
-                places = np.minimum(np.arange(-(-size // shares) * shares), size - 1)
-                array = jnp.take(array, places, axis=axis)
-        return array
-
-    return _placed(tree, NamedSharding(mesh, layout), arrange)
-
-
-def _sounds_at(axis: int) -> PartitionSpec:
-    """The layout of an array whose axis of this number counts sounds."""
+def along_data(axis: int = 0) -> PartitionSpec:
+    """The layout of an array whose axis of this number is spread along the mesh's data axis."""
     return PartitionSpec(*[None] * axis, DATA_AXIS)
-
-
-def _placed(tree: Any, sharding: NamedSharding, arrange: Callable[[jax.Array], jax.Array]) -> Any:
-    def place(leaf: Any) -> Any:
-        if isinstance(leaf, jax.ShapeDtypeStruct):
-            arranged = jax.eval_shape(arrange, leaf)
-            return jax.ShapeDtypeStruct(arranged.shape, arranged.dtype, sharding=sharding)
-        return jax.device_put(arrange(leaf), sharding)
-
-    return jax.tree.map(place, tree)

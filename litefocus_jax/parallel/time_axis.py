@@ -1,7 +1,8 @@
 """One sound over several devices: each holds a run of its frames.
 
-Within `devices.denoise_shares` the mesh's axis ``"time"`` is left to XLA's partitioner, which gives convolutions the
-frames next to a device's own and adds up the sums of normalisations. What it does not find by itself is here:
+In what is mapped over the mesh's data axis alone, the axis ``"time"`` is left to XLA's partitioner, which gives
+convolutions the frames next to a device's own and adds up the sums of normalisations. What it does not find by itself
+is here:
 
 - Left to itself it spreads frames evenly, and over fewer devices where they do not divide. `split_time` asks for all
   devices; the last one then holds fewer frames.
@@ -81,7 +82,8 @@ def map_frames(
         in_specs=(_SPLIT, *[PartitionSpec()] * len(shared)),
         out_specs=_SPLIT,
         axis_names={TIME_AXIS},
-        check_vma=False,  # for the same reason as in `devices.denoise_shares`
+        # The models' loops begin with zeros, which the check takes for values that all devices share.
+        check_vma=False,
     )(_pad(x, -frames % _devices()), *shared)
     return split_time(mapped[:, :frames])
 
@@ -100,7 +102,7 @@ def attend_across_time(
     Where the pairs of batch entry and head do not divide evenly among the devices, some get pairs of zeros.
 
     Args:
-        attend: a `litefocus_jax.models.transformer.SelfAttend`, run with single heads.
+        attend: called as ``attend(query, key, value, num_frequencies=...)`` and run with single heads.
         query: of a device's own frames.
         key: likewise.
         value: likewise.

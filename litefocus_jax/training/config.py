@@ -54,8 +54,7 @@ class TrainingConfig:
         trainable: the sub-models that are trained, out of `LOSS_MODELS`.
         timestep_shift: how many times as often as evenly the noisiest timesteps are drawn, and the cleanest as many
             times less often; see `litefocus_jax.training.losses.shifted_timesteps`.
-        litefocus: sparse self-attention in training, or None for dense. Every update draws its tokens anew. `train`
-            takes a window in seconds; `update` takes it in latent frames.
+        litefocus: sparse self-attention in training, or None for dense. Every update draws its tokens anew.
         dtype: floating-point type of the computation.
         rematerialise: keep only the ends of the UNet's blocks for the gradient, and compute what lies between a second
             time: less memory, more time.

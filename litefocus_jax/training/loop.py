@@ -15,8 +15,8 @@ from jax.sharding import Mesh, NamedSharding
 
 from litefocus_jax.checkpoint.fingerprint import fingerprint
 from litefocus_jax.checkpoint.native import save_native
-from litefocus_jax.models.components import Components, LatentGeometry
-from litefocus_jax.models.unet.self_attention import check_levels
+from litefocus_jax.models.components import Components
+from litefocus_jax.models.unet.self_attention import check_layout
 from litefocus_jax.system.progress import figures_progress_bar
 from litefocus_jax.training.checkpoints import TrainingCheckpoints
 from litefocus_jax.training.config import TrainingConfig
@@ -111,7 +111,8 @@ def train(
     folder = Path(folder)
     mesh = Mesh(np.array(jax.devices()[:1]), (DATA_AXIS,)) if mesh is None else mesh
     _check_mesh(mesh, config)
-    check_levels(components.unet.config, config.litefocus)
+    architecture = Architecture.of(components, config.litefocus)
+    check_layout(components.unet.config, architecture.attention)
     check_run_folder(folder, resume=resume)
     checkpoints = TrainingCheckpoints(folder / CHECKPOINTS, config, fingerprint(components))
     state = initial_state(components, config)
@@ -119,9 +120,9 @@ def train(
     state = checkpoints.restore(state, everywhere) if checkpoints.steps() else jax.device_put(state, everywhere)
     run = _Run(
         source,
-        _with_window_in_frames(config, components),
+        config,
         mesh,
-        architecture=Architecture.of(components),
+        architecture=architecture,
         frozen=jax.device_put(frozen_weights(components, config), everywhere),
         checkpoints=checkpoints,
     )
@@ -130,15 +131,6 @@ def train(
     trained = trained_components(components, jax.device_get(state.average))
     save_native(trained, folder / MODEL, overwrite=True)
     return trained
-
-
-def _with_window_in_frames(config: TrainingConfig, components: Components) -> TrainingConfig:
-    if config.litefocus is None:
-        return config
-    geometry = LatentGeometry.from_configs(
-        unet=components.unet.config, vae=components.vae.config, vocoder=components.vocoder.config
-    )
-    return dataclasses.replace(config, litefocus=config.litefocus.in_frames(geometry.shortest_in_s))
 
 
 def check_run_folder(folder: Path, *, resume: bool) -> None:

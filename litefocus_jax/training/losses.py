@@ -17,7 +17,7 @@ from litefocus_jax.diffusion.schedulers import add_noise, velocity
 from litefocus_jax.models.conditioning import TextConditioning, encode_text
 from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.models.vae import LatentDistribution
-from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
+from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
 
 
 class Batch(NamedTuple):
@@ -105,7 +105,7 @@ def denoising_loss(
     noise: Float[Array, "clips time frequency channels"],
     timesteps: Int[Array, " clips"],
     *,
-    litefocus: LiteFocusConfig | None = None,
+    attention: AttentionLayout = DENSE,
     litefocus_key: Key[Array, ""] | None = None,
     rematerialise: bool = False,
 ) -> Float[Array, ""]:
@@ -118,7 +118,7 @@ def denoising_loss(
         latents: clean, multiplied by the VAE's scaling factor.
         noise: to be added.
         timesteps: when.
-        litefocus: sparse self-attention, or None for dense.
+        attention: which self-attention is sparse, and how.
         litefocus_key: for the tokens that it draws, the same for all clips.
         rematerialise: compute the blocks of the UNet again for the gradient, instead of keeping what is in them.
     """
@@ -132,7 +132,7 @@ def denoising_loss(
         noisy.astype(unet.dtype),
         unet.embed_time(timesteps),
         context,
-        litefocus=litefocus,
+        attention=attention,
         key_rng=litefocus_key,
         rematerialise=rematerialise,
     )
@@ -149,7 +149,7 @@ def diffusion_loss(
     t5_length: Int[Array, ""],
     keys: Key[Array, " clips"],
     *,
-    litefocus: LiteFocusConfig | None = None,
+    attention: AttentionLayout = DENSE,
     litefocus_key: Key[Array, ""] | None = None,
     rematerialise: bool = False,
     timestep_shift: float = 1.0,
@@ -163,7 +163,7 @@ def diffusion_loss(
         batch: the clips.
         t5_length: the length that the captions count as padded to, see `encode_text`. Parts of one batch have one.
         keys: one per clip.
-        litefocus: sparse self-attention, or None for dense.
+        attention: which self-attention is sparse, and how.
         litefocus_key: for the tokens that it draws, the same for all clips.
         rematerialise: compute the blocks of the UNet again for the gradient, instead of keeping what is in them.
         timestep_shift: towards the noisy end of the schedule, see `shifted_timesteps`.
@@ -187,7 +187,7 @@ def diffusion_loss(
         draws.latents * scaling_factor,
         draws.noise,
         draws.timesteps,
-        litefocus=litefocus,
+        attention=attention,
         litefocus_key=litefocus_key,
         rematerialise=rematerialise,
     )

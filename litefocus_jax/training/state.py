@@ -12,6 +12,8 @@ from jaxtyping import Array, Float, Int
 from litefocus_jax.checkpoint.weights import abstract, leaves
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
 from litefocus_jax.models.components import NETWORKS, Components
+from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
+from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 from litefocus_jax.system.extras import import_extra
 from litefocus_jax.system.json_config import JsonConfig
 from litefocus_jax.training.config import LOSS_MODELS, TrainingConfig, average_decay_at, learning_rate_at
@@ -44,17 +46,21 @@ class Architecture:
         configs: of each of `LOSS_MODELS`, in that order.
         scheduler: the noise schedule.
         scaling_factor: of the VAE's latents.
+        attention: of the UNet.
     """
 
     configs: tuple[JsonConfig, ...]
     scheduler: SchedulerConfig
     scaling_factor: float
+    attention: AttentionLayout = DENSE
 
     @classmethod
-    def of(cls, components: Components) -> "Architecture":
-        """That of a model."""
+    def of(cls, components: Components, litefocus: LiteFocusConfig | None = None) -> "Architecture":
+        """That of a model, trained with sparse attention or, with None, dense."""
+        frame_in_s = components.facts.geometry.shortest_in_s
         configs = tuple(components.modules[name].config for name in LOSS_MODELS)
-        return cls(configs, components.scheduler, components.vae.config.scaling_factor)
+        attention = DENSE if litefocus is None else litefocus.layout(frame_in_s)
+        return cls(configs, components.scheduler, components.vae.config.scaling_factor, attention)
 
     def assemble(self, weights: Weights) -> dict[str, nnx.Module]:
         """The sub-models that ``weights`` has arrays for."""

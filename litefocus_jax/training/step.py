@@ -96,7 +96,7 @@ def _update_on_one_device(
             batch,
             t5_length,
             jax.vmap(jax.random.fold_in, (None, 0))(key, clips),
-            litefocus=config.litefocus,
+            attention=architecture.attention,
             litefocus_key=jax.random.fold_in(key, _LITEFOCUS_NUMBER),
             rematerialise=config.rematerialise,
             timestep_shift=config.timestep_shift,

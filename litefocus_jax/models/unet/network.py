@@ -20,7 +20,7 @@ from litefocus_jax.models.unet.config import UNetConfig
 from litefocus_jax.models.unet.keys import KEYS
 from litefocus_jax.models.unet.self_attention import self_attention_by_level
 from litefocus_jax.models.unet.transformer import Prompt
-from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
+from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
 
 
 class Context(NamedTuple):
@@ -96,7 +96,7 @@ class UNet(nnx.Module):
         time_embedding: Float[Array, "batch time_embed_dim"] | Float[Array, " time_embed_dim"],
         context: Context,
         *,
-        litefocus: LiteFocusConfig | None = None,
+        attention: AttentionLayout = DENSE,
         key_rng: Key[Array, ""] | None = None,
         rematerialise: bool = False,
     ) -> Float[Array, "batch time frequency out_channels"]:
@@ -106,8 +106,8 @@ class UNet(nnx.Module):
             sample: noisy latents.
             time_embedding: from `embed_time`; one for all, or one per batch entry.
             context: from `project_context`.
-            litefocus: sparse self-attention at the levels it names, on both ways; the middle block belongs to the
-                last level. Its window is in frames of ``sample``. ``None`` is dense attention everywhere.
+            attention: which self-attention is sparse, and how; the levels it names are meant on both ways, and the
+                middle block belongs to the last level. Its reach is in frames of ``sample``.
             key_rng: random key for the tokens that LiteFocus draws. Under ``resample="once"`` the caller gives every
                 step the same key, otherwise a new one.
             rematerialise: for the gradient, keep only what goes into each block, and run the block a second time.
@@ -116,10 +116,10 @@ class UNet(nnx.Module):
             The prediction, in the dtype of ``sample``.
 
         Raises:
-            ValueError: when LiteFocus does not fit the network (`check_levels`), has its window in seconds, or draws
-                tokens and ``key_rng`` is missing.
+            ValueError: when the attention does not fit the network (`check_layout`), or draws tokens and ``key_rng`` is
+                missing.
         """
-        attend_at = self_attention_by_level(self.config, litefocus, key_rng)
+        attend_at = self_attention_by_level(self.config, attention, key_rng)
         time_embedding = jnp.atleast_2d(time_embedding)
         last = len(self.down_blocks) - 1
 

@@ -10,9 +10,9 @@ from jaxtyping import Array, Key
 
 from litefocus_jax.models.unet.config import UNetConfig
 from litefocus_jax.models.unet.transformer import SelfAttend, attend_densely
-from litefocus_jax.ops.litefocus.attention import litefocus_attention
-from litefocus_jax.ops.litefocus.scores import scale_queries
-from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
+from litefocus_jax.ops.litefocus.attention import litefocus_attention, sample_cross_indices
+from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
+from litefocus_jax.ops.litefocus.scores import keys_per_query, scale_queries
 
 
 def levels_with_attention(config: UNetConfig) -> tuple[int, ...]:
@@ -27,64 +27,67 @@ def levels_with_attention(config: UNetConfig) -> tuple[int, ...]:
     )
 
 
-def check_levels(config: UNetConfig, litefocus: LiteFocusConfig | None) -> None:
-    """Check that a UNet has attention wherever LiteFocus is to replace it, and says what LiteFocus is to know of it.
+def check_layout(config: UNetConfig, layout: AttentionLayout) -> None:
+    """Check that a UNet has attention wherever it is to be sparse, and knows what scores are to be scaled against.
 
     Raises:
         ValueError: naming the first level that does not exist or has no attention, or the training length where scores
             are to be scaled by it and it is not known.
     """
-    if litefocus is None:
-        return
     available = levels_with_attention(config)
-    for level in () if litefocus.levels == "all" else litefocus.levels:
+    named = () if layout.sets is None or layout.sets.levels == "all" else layout.sets.levels
+    for level in named:
         if level not in available:
             raise ValueError(f"LiteFocusConfig.levels names level {level}; this UNet has attention at {available}")
-    if litefocus.scale_scores and config.sample_size is None:
-        raise ValueError("LiteFocusConfig.scale_scores is on, but the UNet's sample_size names no training length")
+    if layout.scale_scores and config.sample_size is None:
+        raise ValueError("scale_scores is on, but the UNet's sample_size names no training length")
 
 
 def self_attention_by_level(
-    config: UNetConfig, litefocus: LiteFocusConfig | None, key_rng: Key[Array, ""] | None
+    config: UNetConfig, layout: AttentionLayout, key_rng: Key[Array, ""] | None
 ) -> Callable[[int], SelfAttend]:
     """How the self-attention of each level is done in one evaluation of the network.
 
     Args:
         config: of the UNet.
-        litefocus: as the network takes it.
+        layout: as the network takes it.
         key_rng: likewise.
 
     Raises:
-        ValueError: when LiteFocus does not fit the network, see `check_levels`.
+        ValueError: when the layout does not fit the network, see `check_layout`.
     """
-    if litefocus is None:
+    check_layout(config, layout)
+    if layout == DENSE:
         return lambda level: Partial(attend_densely)
-    check_levels(config, litefocus)
     calls = itertools.count()
 
     def attend(
         level: int, key_rng: Array | None, query: Array, key: Array, value: Array, *, num_frequencies: int
     ) -> Array:
-        training_keys = None
-        if litefocus.scale_scores:
-            training_keys = _training_frames(config, level) * num_frequencies
-        if not litefocus.applies_to(level):
-            if training_keys is not None:
-                query = scale_queries(query, key.shape[1], training_keys)
-            return attend_densely(query, key, value, num_frequencies=num_frequencies)
-        draw_rng = None
-        if key_rng is not None:
+        sets, tokens = layout.sets_at(level), query.shape[1]
+        cross_indices = None
+        if sets is not None and sets.samples_tokens:
+            if key_rng is None:
+                raise ValueError("cross_frequency is on, but key_rng is not given")
             # The same key at all calls of a level is one draw: the compiler computes it once.
-            number = next(calls) if litefocus.resample == "call" else level
-            draw_rng = jax.random.fold_in(key_rng, number)
+            number = next(calls) if sets.resample == "call" else level
+            cross_indices = sample_cross_indices(jax.random.fold_in(key_rng, number), tokens, sets)
+        if layout.scale_scores:
+            assert config.sample_size is not None, "check_layout refuses it"
+            training_keys = frames_at_level(config, config.sample_size, level) * num_frequencies
+            times = tokens // num_frequencies
+            keys = keys_per_query(layout, level, cross_indices, times=times, num_frequencies=num_frequencies)
+            query = scale_queries(query, keys, training_keys)
+        if sets is None:
+            return attend_densely(query, key, value, num_frequencies=num_frequencies)
         return litefocus_attention(
             query,
             key,
             value,
             num_frequencies=num_frequencies,
-            config=litefocus.at_level(level),
-            key_rng=draw_rng,
-            training_keys=training_keys,
+            layout=layout,
+            level=level,
+            cross_indices=cross_indices,
         )
 
     return lambda level: Partial(functools.partial(attend, level), key_rng)
@@ -100,9 +103,3 @@ def frames_at_level(config: UNetConfig, frames: int, level: int) -> int:
     for _ in range(level):
         frames = (frames + bool(config.downsample_padding)) // 2
     return frames
-
-
-def _training_frames(config: UNetConfig, level: int) -> int:
-    """Frames of a level at the training length."""
-    assert config.sample_size is not None, "check_levels refuses it"
-    return frames_at_level(config, config.sample_size, level)

@@ -14,24 +14,23 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from litefocus_jax.ops.attention import dot_product_attention
-from litefocus_jax.ops.litefocus.near import windowed_attention
-from litefocus_jax.ops.litefocus.scores import keys_per_query, scale_queries
-from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
+from litefocus_jax.ops.litefocus.layout import AttentionLayout, FocusSets
+from litefocus_jax.ops.litefocus.near import near_attention
 
 
-@functools.partial(jax.jit, static_argnames=("num_tokens", "config"))
-def sample_cross_indices(key_rng: Key[Array, ""], num_tokens: int, config: LiteFocusConfig) -> Int[Array, " gathered"]:
+@functools.partial(jax.jit, static_argnames=("num_tokens", "sets"))
+def sample_cross_indices(key_rng: Key[Array, ""], num_tokens: int, sets: FocusSets) -> Int[Array, " gathered"]:
     """Draw the tokens of the cross-frequency set: uniformly, none twice, in random order.
 
     Args:
         key_rng: random key.
         num_tokens: number of tokens to draw from, times by frequencies.
-        config: gives the fraction to draw, and the most.
+        sets: gives the fraction to draw, and the most.
 
     Returns:
-        Token positions, int32. Empty when ``config`` draws none.
+        Token positions, int32. Empty when ``sets`` draws none.
     """
-    return jax.random.permutation(key_rng, num_tokens)[: config.num_cross_tokens(num_tokens)].astype(jnp.int32)
+    return jax.random.permutation(key_rng, num_tokens)[: sets.num_cross_tokens(num_tokens)].astype(jnp.int32)
 
 
 def litefocus_attention(
@@ -40,37 +39,36 @@ def litefocus_attention(
     value: Float[Array, "batch tokens heads head_dim"],
     *,
     num_frequencies: int,
-    config: LiteFocusConfig,
+    layout: AttentionLayout,
+    level: int = 0,
     cross_indices: Int[Array, " gathered"] | None = None,
     key_rng: Key[Array, ""] | None = None,
-    training_keys: int | None = None,
 ) -> Float[Array, "batch tokens heads head_dim"]:
     """Self-attention restricted to LiteFocus's two sets, differentiable.
 
     Tokens are time-major: token ``t * num_frequencies + f`` is frequency f at time t. (The paper's ``i mod N_t`` is a
     slip for the number of frequencies.) The work grows with ``tokens * (times + gathered)`` instead of
-    ``tokens ** 2``; with a window, the times are three windows at most.
+    ``tokens ** 2``; with a reach, the times are three blocks of it at most.
 
     Args:
         query: one query per token.
         key: one key per token.
         value: one value per token.
         num_frequencies: frequencies in each time frame.
-        config: which sets to attend to; its window is in frames of this query. ``levels`` and ``resample`` are the
-            UNet's. Where it does not draw tokens, ``cross_indices`` and ``key_rng`` are unused.
+        layout: which sets to attend to, and the reach. The levels, ``resample`` and ``scale_scores`` are for whoever
+            calls this at several levels. Where no tokens are drawn, ``cross_indices`` and ``key_rng`` are unused.
+        level: halves the layout's reach so many times; 0 takes it in frames of this query.
         cross_indices: positions of the cross-frequency tokens, distinct and less than ``tokens``. Their number takes
-            the place of ``config.sparse_ratio`` and ``config.max_cross_tokens``.
+            the place of ``sparse_ratio`` and ``max_cross_tokens``.
         key_rng: random key to draw them with when ``cross_indices`` is not given. One draw serves all batch entries
             and heads, as in the authors' code.
-        training_keys: number of tokens at the training length, against which ``config.scale_scores`` measures.
 
     Returns:
         One vector per token and head, in the dtype of ``query``.
 
     Raises:
-        ValueError: when shapes disagree, ``tokens`` is not a multiple of ``num_frequencies``, the window is in seconds,
-            tokens are to be drawn and both ``cross_indices`` and ``key_rng`` are missing, or scores are to be scaled
-            and ``training_keys`` is.
+        ValueError: when shapes disagree, ``tokens`` is not a multiple of ``num_frequencies``, the layout is dense, or
+            tokens are to be drawn and both ``cross_indices`` and ``key_rng`` are missing.
     """
     if query.ndim != 4 or key.shape != query.shape or value.shape != query.shape:
         raise ValueError(
@@ -80,37 +78,30 @@ def litefocus_attention(
     batch, tokens, heads, head_dim = query.shape
     if num_frequencies < 1 or tokens % num_frequencies:
         raise ValueError(f"query has {tokens} tokens, which is not a multiple of num_frequencies = {num_frequencies}")
-    if config.window_in_s is not None:
-        raise ValueError(
-            f"window_in_s = {config.window_in_s}, but attention knows frames alone; expected a config from "
-            "LiteFocusConfig.in_frames(seconds of a frame), or one with window_in_frames"
-        )
-    if not config.samples_tokens:
+    sets = layout.sets
+    if sets is None:
+        raise ValueError("layout is dense; expected sets, as from LiteFocusConfig().layout(seconds of a frame)")
+    if not sets.samples_tokens:
         cross_indices = None
     elif cross_indices is None:
         if key_rng is None:
             raise ValueError("cross_frequency is on, but neither cross_indices nor key_rng is given")
-        cross_indices = sample_cross_indices(key_rng, tokens, config)
+        cross_indices = sample_cross_indices(key_rng, tokens, sets)
     elif cross_indices.ndim != 1:
         raise ValueError(f"cross_indices has shape {cross_indices.shape}; expected one axis of token positions")
 
-    times, window = tokens // num_frequencies, config.window_in_frames
-    if config.scale_scores:
-        if training_keys is None:
-            raise ValueError("scale_scores is on, but training_keys is not given")
-        query = scale_queries(query, keys_per_query(times, num_frequencies, config, cross_indices), training_keys)
-
-    if not config.same_frequency:
+    times, reach = tokens // num_frequencies, layout.reach_at(level)
+    if not sets.same_frequency:
         return dot_product_attention(query, key[:, cross_indices], value[:, cross_indices])
-    if window is not None and times > 2 * window:  # in two blocks every query sees both
-        return windowed_attention(
+    if reach is not None and times > 2 * reach:  # in two blocks every query sees both
+        return near_attention(
             query,
             key,
             value,
             cross_indices,
             num_frequencies=num_frequencies,
-            window=window,
-            count_once=config.overlap == "union",
+            reach=reach,
+            count_once=sets.overlap == "union",
         )
 
     def fold(array: Array) -> Array:  # [B, T * F, H, D] -> [B, T, F * H, D]
@@ -118,7 +109,7 @@ def litefocus_attention(
 
     if cross_indices is None:
         return dot_product_attention(fold(query), fold(key), fold(value)).reshape(query.shape)
-    if config.overlap == "union":
+    if sets.overlap == "union":
         return _union_attention(query, key, value, num_frequencies, cross_indices)
 
     def append_gathered(array: Array) -> Array:  # [B, T * F, H, D] -> [B, T + C, F * H, D]

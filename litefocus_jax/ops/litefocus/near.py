@@ -1,4 +1,4 @@
-"""Same-frequency attention within a window of time, joined with the gathered tokens; linear in the length.
+"""Same-frequency attention within a reach of time, joined with the gathered tokens; linear in the length.
 
 Time is cut into blocks, and the queries of a block see the keys of their own block and of the two beside it. Three
 ways to compute that were weighed:
@@ -16,7 +16,7 @@ The loop is the same on all devices, and a tile spans all batch entries, heads a
 not go through cuDNN, nor does the choice of back end in `litefocus_jax.attention` apply.
 
 Letters in shape comments: B batch, T time, F frequency, H heads, D head_dim, C gathered tokens; and of a tile
-P pairs of batch entry and head, N frequencies, M blocks, R rows (queries of a block), W frames of the window.
+P pairs of batch entry and head, N frequencies, M blocks, R rows (queries of a block), W frames that a block sees.
 """
 
 import dataclasses
@@ -31,23 +31,23 @@ from jaxtyping import Array, Float, Int
 from litefocus_jax.ops.attention import ACCELERATOR_TILE_SCORES, CPU_TILE_ROWS
 from litefocus_jax.ops.block_loop import map_in_place
 
-# Blocks in a tile, each with a slice of its own; only windows of a few frames would make them more.
+# Blocks in a tile, each with a slice of its own; only a reach of a few frames would make them more.
 _MOST_BLOCKS = 8
 
 
-def windowed_attention(
+def near_attention(
     query: Float[Array, "batch tokens heads head_dim"],
     key: Float[Array, "batch tokens heads head_dim"],
     value: Float[Array, "batch tokens heads head_dim"],
     cross_indices: Int[Array, " gathered"] | None,
     *,
     num_frequencies: int,
-    window: int,
+    reach: int,
     count_once: bool,
 ) -> Float[Array, "batch tokens heads head_dim"]:
     """Attend to the same frequency at times near by, and to gathered tokens; differentiable.
 
-    Frame t is in block ``t // window``. A query in block b sees the tokens of its own frequency in blocks b - 1, b and
+    Frame t is in block ``t // reach``. A query in block b sees the tokens of its own frequency in blocks b - 1, b and
     b + 1, as far as they exist; the last one may be cut short.
 
     Args:
@@ -56,15 +56,15 @@ def windowed_attention(
         value: one value per token.
         cross_indices: positions of tokens that all queries see, distinct; or None.
         num_frequencies: frequencies in each time frame.
-        window: frames in a block.
-        count_once: whether a gathered token that is in a query's window too counts once for it, and not twice.
+        reach: frames in a block.
+        count_once: whether a gathered token that a query sees anyway counts once for it, and not twice.
 
     Returns:
         One vector per token and head, in the dtype of ``query``.
     """
     batch, tokens, heads, _ = query.shape
     gathered = 0 if cross_indices is None else len(cross_indices)
-    tiling = _choose_tiling(batch * heads, tokens // num_frequencies, num_frequencies, window, gathered)
+    tiling = _choose_tiling(batch * heads, tokens // num_frequencies, num_frequencies, reach, gathered)
     return _attend(query, key, value, cross_indices, tiling=tiling, count_once=count_once)
 
 
@@ -75,7 +75,7 @@ class _Tiling:
     Attributes:
         times: frames in all.
         num_frequencies: frequencies in all.
-        window: frames in a block.
+        reach: frames in a block.
         pairs: pairs of batch entry and head in a tile: one or all.
         frequencies: frequencies in a tile: one or all.
         blocks: blocks of time in a tile; 1 where ``parts`` is more.
@@ -84,7 +84,7 @@ class _Tiling:
 
     times: int
     num_frequencies: int
-    window: int
+    reach: int
     pairs: int
     frequencies: int
     blocks: int
@@ -93,12 +93,12 @@ class _Tiling:
     @property
     def rows(self) -> int:
         """Queries of one block in a tile, for each pair and frequency."""
-        return math.ceil(self.window / self.parts)
+        return math.ceil(self.reach / self.parts)
 
     @property
     def stretches(self) -> int:
         """Runs of ``blocks`` blocks that cover all frames."""
-        return math.ceil(self.times / (self.window * self.blocks))
+        return math.ceil(self.times / (self.reach * self.blocks))
 
     @property
     def tiles(self) -> int:
@@ -108,22 +108,22 @@ class _Tiling:
     @property
     def padded_times(self) -> int:
         """Frames in all blocks."""
-        return self.stretches * self.blocks * self.window
+        return self.stretches * self.blocks * self.reach
 
 
-def _choose_tiling(pairs: int, times: int, num_frequencies: int, window: int, gathered: int) -> _Tiling:
+def _choose_tiling(pairs: int, times: int, num_frequencies: int, reach: int, gathered: int) -> _Tiling:
     """Tiles whose scores stay in cache on a CPU, and elsewhere tiles large enough to fill the device."""
     if jax.default_backend() == "cpu":
         pairs, frequencies, rows = 1, 1, CPU_TILE_ROWS
     else:
         frequencies = num_frequencies
-        rows = max(1, ACCELERATOR_TILE_SCORES // (pairs * frequencies * (3 * window + gathered)))
+        rows = max(1, ACCELERATOR_TILE_SCORES // (pairs * frequencies * (3 * reach + gathered)))
     # Equal tiles, so that the least is computed in vain.
-    all_blocks = math.ceil(times / window)
-    most = min(_MOST_BLOCKS, max(1, rows // window))
+    all_blocks = math.ceil(times / reach)
+    most = min(_MOST_BLOCKS, max(1, rows // reach))
     blocks = math.ceil(all_blocks / math.ceil(all_blocks / most))
-    parts = math.ceil(window / rows)
-    return _Tiling(times, num_frequencies, window, pairs, frequencies, blocks, parts)
+    parts = math.ceil(reach / rows)
+    return _Tiling(times, num_frequencies, reach, pairs, frequencies, blocks, parts)
 
 
 class _Keys(NamedTuple):
@@ -149,7 +149,7 @@ def _attend(
     query: Array, key: Array, value: Array, cross_indices: Array | None, *, tiling: _Tiling, count_once: bool
 ) -> Array:
     batch, tokens, heads, head_dim = query.shape
-    dtype, times, window = query.dtype, tiling.times, tiling.window
+    dtype, times, reach = query.dtype, tiling.times, tiling.reach
     if jax.default_backend() == "cpu":
         # XLA's bfloat16 matrix products are slower than float32 ones on a CPU.
         query, key, value = (array.astype(jnp.float32) for array in (query, key, value))
@@ -171,18 +171,18 @@ def _attend(
         return jnp.repeat(array, tiling.num_frequencies // tiling.frequencies, axis=0)
 
     # [groups, P, N, stretches, M, parts * R, D]; a block is padded where it has less than its parts' rows.
-    padding, shape = tiling.padded_times - times, (tiling.stretches, tiling.blocks, window, head_dim)
+    padding, shape = tiling.padded_times - times, (tiling.stretches, tiling.blocks, reach, head_dim)
     queries = fold((query.astype(jnp.float32) * head_dim**-0.5).astype(query.dtype), 0, padding)
     queries = queries.reshape(*queries.shape[:3], *shape)
-    queries = jnp.pad(queries, (*[(0, 0)] * 5, (0, tiling.parts * tiling.rows - window), (0, 0)))
+    queries = jnp.pad(queries, (*[(0, 0)] * 5, (0, tiling.parts * tiling.rows - reach), (0, 0)))
     # -> [groups, stretches, parts, P, N, M, R, D] -> [groups * tiles, P, N, M, R, D]
     queries = queries.reshape(*queries.shape[:5], tiling.parts, tiling.rows, head_dim).transpose(0, 3, 5, 1, 2, 4, 6, 7)
     apart = queries.shape
     queries = queries.reshape(-1, *apart[3:])
 
     keys = _Keys(
-        key=fold(key, window, padding + window),
-        value=fold(value, window, padding + window),
+        key=fold(key, reach, padding + reach),
+        value=fold(value, reach, padding + reach),
         cross_key=None if cross_indices is None else gather(key).swapaxes(2, 3),
         cross_value=None if cross_indices is None else gather(value),
         cross_indices=jnp.tile(cross_indices, (groups, 1)) if cross_indices is not None and count_once else None,
@@ -190,7 +190,7 @@ def _attend(
     mixed = map_in_place(functools.partial(_attend_tile, tiling), keys, queries, groups=groups)
 
     mixed = mixed.reshape(apart).transpose(0, 3, 4, 1, 5, 2, 6, 7)  # [groups, P, N, stretches, M, parts, R, D]
-    mixed = mixed.reshape(*mixed.shape[:5], -1, head_dim)[..., :window, :]
+    mixed = mixed.reshape(*mixed.shape[:5], -1, head_dim)[..., :reach, :]
     mixed = mixed.reshape(batch, heads, tiling.num_frequencies, tiling.padded_times, head_dim)[:, :, :, :times]
     return mixed.transpose(0, 3, 2, 1, 4).reshape(batch, tokens, heads, head_dim).astype(dtype)
 
@@ -199,13 +199,13 @@ def _attend_tile(
     tiling: _Tiling, keys: _Keys, query: Float[Array, "pairs frequencies blocks rows head_dim"], number: Int[Array, ""]
 ) -> Float[Array, "pairs frequencies blocks rows head_dim"]:
     """One softmax over both sets; queries come scaled."""
-    window, blocks = tiling.window, tiling.blocks
+    reach, blocks = tiling.reach, tiling.blocks
     first = number % tiling.tiles // tiling.parts * blocks  # of the tile's blocks
 
     def around(array: Array) -> Array:  # [P, N, T, D] -> [P, N, M, 3 * W, D]
         # Slices that are each one piece of memory: XLA copies the pieces of one slice element by element.
-        starts = [(first + block) * window for block in range(blocks)]
-        return jnp.stack([jax.lax.dynamic_slice_in_dim(array, start, 3 * window, axis=2) for start in starts], axis=2)
+        starts = [(first + block) * reach for block in range(blocks)]
+        return jnp.stack([jax.lax.dynamic_slice_in_dim(array, start, 3 * reach, axis=2) for start in starts], axis=2)
 
     def score(equation: str, key: Array) -> Array:  # [P, N, M, R, keys]
         return jnp.einsum(equation, query, key, preferred_element_type=jnp.float32)
@@ -225,8 +225,8 @@ def _attend_tile(
         peak = jnp.maximum(peak, far.max(axis=-1, keepdims=True))
     peak = jax.lax.stop_gradient(peak)
 
-    start = (first + jnp.arange(blocks))[:, None] * window
-    time = start - window + jnp.arange(3 * window)
+    start = (first + jnp.arange(blocks))[:, None] * reach
+    time = start - reach + jnp.arange(3 * reach)
     # A block after the last frame sees padding, since a softmax of nothing has no gradient.
     weights = weigh(near, (time >= 0) & (time < jnp.maximum(tiling.times, start + 1)))
     total = weights.sum(axis=-1, keepdims=True)
@@ -241,12 +241,12 @@ def _attend_tile(
 
 def _seen_once(
     tiling: _Tiling, cross_indices: Array | None, number: Array, first: Array
-) -> Array | None:  # [N, M, C], or None where gathered tokens count whether they are in the window or not
+) -> Array | None:  # [N, M, C], or None where gathered tokens count whether they are near or not
     if cross_indices is None:
         return None
     # A tile of one frequency counts them off from group to group; a tile of all is in the only group.
     frequency = number // tiling.tiles % tiling.num_frequencies + jnp.arange(tiling.frequencies)
     block = first + jnp.arange(tiling.blocks)
     is_own_frequency = cross_indices % tiling.num_frequencies == frequency[:, None]  # [N, C]
-    is_near = jnp.abs(cross_indices // tiling.num_frequencies // tiling.window - block[:, None]) <= 1  # [M, C]
+    is_near = jnp.abs(cross_indices // tiling.num_frequencies // tiling.reach - block[:, None]) <= 1  # [M, C]
     return ~(is_own_frequency[:, None] & is_near)

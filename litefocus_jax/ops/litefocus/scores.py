@@ -9,7 +9,7 @@ Letters in shape comments: T time, F frequency, C gathered tokens.
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
+from litefocus_jax.ops.litefocus.layout import AttentionLayout
 
 
 def scale_queries(
@@ -35,24 +35,33 @@ def scale_queries(
 
 
 def keys_per_query(
-    times: int, num_frequencies: int, config: LiteFocusConfig, cross_indices: Int[Array, " gathered"] | None
+    layout: AttentionLayout,
+    level: int,
+    cross_indices: Int[Array, " gathered"] | None,
+    *,
+    times: int,
+    num_frequencies: int,
 ) -> Int[Array, " tokens"]:
     """How many keys each token sees in LiteFocus; one that counts twice (``overlap="concat"``) is two.
 
     Args:
+        layout: of the attention.
+        level: at which these tokens are; dense ones see all tokens.
+        cross_indices: positions of the gathered tokens, or None where there are none.
         times: time frames.
         num_frequencies: frequencies in each.
-        config: its window is in frames of this length.
-        cross_indices: positions of the gathered tokens, or None where there are none.
     """
+    sets = layout.sets_at(level)
+    if sets is None:
+        return jnp.full(times * num_frequencies, times * num_frequencies)
     gathered = 0 if cross_indices is None else len(cross_indices)
-    if not config.same_frequency:
+    if not sets.same_frequency:
         return jnp.full(times * num_frequencies, gathered)
-    window = config.window_in_frames or times
-    block = jnp.arange(times) // window
-    first, end = jnp.maximum(block - 1, 0) * window, jnp.minimum((block + 2) * window, times)
+    reach = layout.reach_at(level) or times
+    block = jnp.arange(times) // reach
+    first, end = jnp.maximum(block - 1, 0) * reach, jnp.minimum((block + 2) * reach, times)
     counts = jnp.broadcast_to((end - first + gathered)[:, None], (times, num_frequencies))
-    if cross_indices is not None and config.overlap == "union":
+    if cross_indices is not None and sets.overlap == "union":
         at = (1 + cross_indices // num_frequencies, cross_indices % num_frequencies)
         # Row t: how many gathered tokens of each frequency there are before time t.
         before = jnp.cumsum(jnp.zeros((times + 1, num_frequencies), jnp.int32).at[at].add(1), axis=0)

@@ -1,0 +1,34 @@
+"""How the latents of one request are denoised, decided before anything runs."""
+
+import dataclasses
+
+from jax.sharding import Mesh
+
+from litefocus_jax.diffusion.windows import WindowLayout
+from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
+
+
+@dataclasses.dataclass(frozen=True)
+class DenoisingPlan:
+    """What is static about denoising; with the shapes of its arrays, it is what a program is compiled for.
+
+    Attributes:
+        frames: of the latents.
+        steps_per_call: steps in each call of the compiled loop; divides the number of all steps.
+        guided: whether classifier-free guidance runs.
+        attention: of the network.
+        windows: of the latents, or None where the network sees them whole.
+        mesh: devices that share the work, or None for one.
+    """
+
+    frames: int
+    steps_per_call: int = 1
+    guided: bool = True
+    attention: AttentionLayout = DENSE
+    windows: WindowLayout | None = None
+    mesh: Mesh | None = None
+
+
+def steps_per_call(num_steps: int, longest: int) -> int:
+    """The largest number of steps per call that divides the whole evenly and is at most ``longest``."""
+    return max(length for length in range(1, longest + 1) if num_steps % length == 0)
