@@ -1,5 +1,7 @@
 """The pipeline as a user meets it, on a tiny random model and without PyTorch."""
 
+import dataclasses
+import inspect
 import signal
 import subprocess
 import sys
@@ -16,8 +18,10 @@ import soundfile
 from litefocus_jax import AudioLDM2Pipeline, LiteFocusConfig
 from litefocus_jax.decoding import whole
 from litefocus_jax.decoding.plan import TilingConfig
-from litefocus_jax.diffusion.schedulers import make_schedule
+from litefocus_jax.diffusion.schedulers import initial_state
 from litefocus_jax.generation import sampling
+from litefocus_jax.generation.plan import steps_per_call
+from litefocus_jax.generation.request import DEFAULTS, RequestOptions
 from litefocus_jax.system import waiting
 from litefocus_jax.system.waiting import NonFiniteError
 from tests.support.models import tiny_checkpoint, tiny_pipeline
@@ -43,17 +47,15 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(arguments:
     assert not np.allclose(first, other)
 
 
-def test_windows_in_seconds_that_see_everything_else_by_other_ways_change_nothing() -> None:
-    # A window of one frame, and all tokens gathered beside it.
-    config = LiteFocusConfig(levels="all", sparse_ratio=1.0, overlap="union", window_in_s=0.05)
+def test_a_reach_beside_which_all_else_is_seen_by_other_ways_changes_nothing() -> None:
+    # A reach of one frame, and all tokens drawn beside it.
+    config = LiteFocusConfig(levels="all", sparse_ratio=1.0, overlap="union", reach_in_s=0.05)
     dense, windowed = (tiny_pipeline()("rain", **BRIEF, litefocus=litefocus).audios for litefocus in (None, config))
     assert deviation(windowed, dense) < ROUNDING
 
 
-def test_a_request_gives_its_window_in_latent_frames() -> None:
-    litefocus = request_for(tiny_pipeline(), litefocus=LiteFocusConfig(window_in_s=1.0)).litefocus
-    assert litefocus is not None
-    assert litefocus.window_in_frames == 25
+def test_a_request_gives_its_reach_in_latent_frames() -> None:
+    assert request_for(tiny_pipeline(), litefocus=LiteFocusConfig(reach_in_s=1.0)).plan.attention.reach == 25
 
 
 def test_a_prompt_sounds_the_same_alone_and_among_prompts_of_its_length() -> None:
@@ -93,39 +95,46 @@ def compiled_programs(function: Any) -> int:
     return function._cache_size()
 
 
-def test_sampling_in_parts_equals_one_scan(monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments = {"audio_length_in_s": 0.4, "num_inference_steps": 6, "eta": 0.5, "litefocus": LiteFocusConfig()}
+def test_sampling_in_parts_equals_one_scan() -> None:
+    arguments: RequestOptions = {
+        "audio_length_in_s": 0.4,
+        "num_inference_steps": 6,
+        "eta": 0.5,
+        "litefocus": LiteFocusConfig(),
+    }
     expected = tiny_pipeline()("rain", **arguments).audios
-    monkeypatch.setattr(sampling, "steps_per_call", lambda num_steps, platform: 3)
-    assert deviation(tiny_pipeline()("rain", **arguments).audios, expected) < ROUNDING
+    request = tiny_pipeline().request("rain", **arguments)
+    in_parts = dataclasses.replace(request, plan=dataclasses.replace(request.plan, steps_per_call=3))
+    assert deviation(tiny_pipeline().run(in_parts).audios, expected) < ROUNDING
 
 
-@pytest.mark.parametrize(
-    ("steps", "platform", "expected"), [(200, "gpu", 10), (25, "gpu", 5), (7, "gpu", 7), (200, "cpu", 1)]
-)
-def test_steps_per_call_divide_the_whole(steps: int, platform: str, expected: int) -> None:
-    assert sampling.steps_per_call(steps, platform) == expected
+@pytest.mark.parametrize(("steps", "longest", "expected"), [(200, 10, 10), (25, 10, 5), (7, 10, 7), (200, 1, 1)])
+def test_steps_per_call_divide_the_whole(steps: int, longest: int, expected: int) -> None:
+    assert steps_per_call(steps, longest) == expected
 
 
 def test_progress_counts_every_step() -> None:
     seen: list[int] = []
     pipe = tiny_pipeline()
-    latents = jnp.zeros((1, 4, pipe.geometry.frequencies, pipe.geometry.channels))
-    schedule = make_schedule(pipe.components.scheduler, 5)
-    conditioning = sampling.encode(*pipe._encode_arguments(request_for(pipe, guidance_scale=1.0)))
-    context = sampling.project_context(pipe.components.unet, conditioning, 1)
-    sampling.sample(
-        pipe.components.unet,
-        context,
-        schedule,
-        latents,
-        1.0,
-        sampling.random_keys(0, 1, 1),
-        guided=False,
-        litefocus=None,
-        on_progress=seen.append,
-    )
+    request = request_for(pipe, guidance_scale=1.0, num_inference_steps=5)
+    inputs = pipe.inputs(request)
+    context = sampling.project_context(pipe.components.unet, sampling.encode(*inputs.tokens), 1)
+    state = initial_state(request.schedule, inputs.latents)
+    arguments = sampling.Arguments(pipe.components.unet, context, state, inputs.keys)
+    sampling.sample(arguments, request.schedule, 1.0, request.plan, on_progress=seen.append)
     assert seen == [1, 2, 3, 4, 5]
+
+
+def test_the_signature_shows_the_options_of_a_request() -> None:
+    parameters = inspect.signature(AudioLDM2Pipeline.__call__).parameters
+    assert parameters["num_inference_steps"].default == 200
+    assert set(DEFAULTS) < set(parameters)
+    assert "guidance_scale: how closely to follow" in (AudioLDM2Pipeline.request.__doc__ or "")
+
+
+def test_an_unknown_option_is_named_with_the_known_ones() -> None:
+    with pytest.raises(TypeError, match="num_steps: no such option of a request; expected some of negative_prompt"):
+        tiny_pipeline().request("rain", num_steps=3)  # pyright: ignore[reportCallIssue]
 
 
 def test_ctrl_c_ends_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from litefocus_jax.benchmark.unet_call import evaluate, random_inputs
@@ -151,9 +150,8 @@ def _one_attention_seconds(
 
 def _decoder_seconds(models: dict[str, Any], shape: tuple[int, ...], rounds: int) -> dict[str, float]:
     latents = jax.random.normal(jax.random.key(0), (1, *shape[1:]))
-    scaling_factor = jnp.float32(models["vae"].config.scaling_factor)
-    mel = decode_latents(models["vae"], latents, scaling_factor)
+    mel = decode_latents(models["vae"], latents)
     return {
-        "VAE": _median_seconds(lambda: decode_latents(models["vae"], latents, scaling_factor), rounds),
+        "VAE": _median_seconds(lambda: decode_latents(models["vae"], latents), rounds),
         "vocoder": _median_seconds(lambda: vocode(models["vocoder"], mel), rounds),
     }

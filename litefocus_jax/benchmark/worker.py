@@ -55,12 +55,11 @@ def prepare_decoder(workload: Workload) -> tuple[Callable[[], Any], float]:
     configs = workload.configs()
     vae, vocoder = (abstract(_CLASSES[name], configs[name]) for name in ("vae", "vocoder"))
     latents = jax.random.normal(jax.random.key(0), (1, *workload.latent_shape()[1:]))
-    scaling_factor = jnp.float32(configs["vae"].scaling_factor)
-    mel = jax.eval_shape(whole.decode_latents, vae, latents, scaling_factor)
-    decode, decode_seconds = _compile(whole.decode_latents.lower(vae, latents, scaling_factor))
+    mel = jax.eval_shape(whole.decode_latents, vae, latents)
+    decode, decode_seconds = _compile(whole.decode_latents.lower(vae, latents))
     vocode, vocode_seconds = _compile(whole.vocode.lower(vocoder, mel))
     vae, vocoder = (load(workload, name, "float32") for name in ("vae", "vocoder"))
-    return lambda: vocode(vocoder, decode(vae, latents, scaling_factor)), decode_seconds + vocode_seconds
+    return lambda: vocode(vocoder, decode(vae, latents)), decode_seconds + vocode_seconds
 
 
 def prepare_tiles(workload: Workload, folder: Path) -> tuple[Callable[[], Any], float]:

@@ -28,6 +28,9 @@ _ARGUMENTS = {
     "window_in_s": "--window-length",
     "overlap_in_s": "--window-overlap",
     "reach_in_s": "--reach",
+    "LiteFocusConfig.levels": "--litefocus",
+    "scale_scores": "--scale-scores",
+    "scheduler": "--scheduler",
     "eta": "--eta",
 }
 _BUNDLED_NOTICE = (
@@ -52,7 +55,7 @@ def generate(
     ] = None,
     duration: Annotated[
         float | None,
-        typer.Option("--duration", "-d", min=0.0, help="Seconds of sound; the model's training length unless given."),
+        typer.Option("--duration", "-d", help="Seconds of sound; the model's training length unless given."),
     ] = None,
     target: Annotated[
         str,
@@ -224,21 +227,21 @@ def generate(
             messages.print(_BUNDLED_NOTICE if model is None else f"Loading {model}", markup=False)
         checkpoint = open_checkpoint(BUNDLED_MODEL if model is None else model)
         facts = checkpoint.facts
-        options: RequestOptions = {
-            "negative_prompt": negative,
-            "audio_length_in_s": duration,
-            "num_inference_steps": steps,
-            "guidance_scale": guidance,
-            "num_waveforms_per_prompt": waveforms,
-            "eta": eta,
-            "seed": seed,
-            "scheduler": scheduler,
-            "litefocus": attention.choose(facts.geometry.training_length_in_s),
-            "scale_scores": scale_scores,
-            "windowed": _windowed_denoising(windows, window_length, window_overlap),
-        }
         # What the model cannot honour is found before its weights are read.
         with naming_options(_ARGUMENTS):
+            options: RequestOptions = {
+                "negative_prompt": negative,
+                "audio_length_in_s": duration,
+                "num_inference_steps": steps,
+                "guidance_scale": guidance,
+                "num_waveforms_per_prompt": waveforms,
+                "eta": eta,
+                "seed": seed,
+                "scheduler": scheduler,
+                "litefocus": attention.choose(facts.geometry.training_length_in_s),
+                "scale_scores": scale_scores,
+                "windowed": _windowed_denoising(windows, window_length, window_overlap),
+            }
             requests = [make_request(facts, _prompts(batch), **options) for batch in batches]
         pipe = AudioLDM2Pipeline.from_checkpoint(checkpoint, dtype=dtype)
         if dry_run:

@@ -37,7 +37,7 @@ def mel_error(vae: VAE, latents: Float[Array | np.ndarray, "time frequency chann
         latents: of the whole sound, as the diffusion model has them.
         plan: from `plan_decoding`, for as many frames; tiles are used even if it says that the sound is decoded whole.
     """
-    whole = decode_latents(vae, jnp.asarray(latents)[None], jnp.float32(vae.config.scaling_factor))
+    whole = decode_latents(vae, vae.unscaled(jnp.asarray(latents)[None]))
     tiles = np.concatenate([*mel_blocks(vae, np.asarray(latents), plan)])
     error = _DB_PER_UNIT * (tiles.astype(np.float64) - np.asarray(whole[0]))
     return MelError(float(np.sqrt(np.mean(error**2))), float(np.abs(error).max()))

@@ -67,13 +67,12 @@ class Context(NamedTuple):
 def look_for_keys(
     vae: VAE,
     latents: Float[Array, "windows time frequency channels"],
-    scaling_factor: Float[Array, ""],
     windows: Windows,
     corrections: tuple[Correction, ...],
 ) -> tuple[Moments, ...]:
     """`look_at_sample` as far as the middle attention: what `keys_of_window` takes."""
     norms = _SharedNorms(windows, latents.shape[1], corrections)
-    _keys(vae, latents / scaling_factor, norms)
+    _keys(vae, latents, norms)
     return tuple(norms.used)
 
 
@@ -81,19 +80,17 @@ def look_for_keys(
 def keys_of_window(
     vae: VAE,
     latents: Float[Array, "1 time frequency channels"],
-    scaling_factor: Float[Array, ""],
     moments: tuple[Moments, ...],
 ) -> tuple[Float[Array, "time frequency channels"], Float[Array, "time frequency channels"]]:
     """Keys and values of the middle attention.
 
     Args:
         vae: its decoder, which has this attention.
-        latents: one window, as the diffusion model has it.
-        scaling_factor: of the latents.
+        latents: one window of the VAE's own (`VAE.unscaled`).
         moments: from `look_for_keys`.
     """
     given = iter(moments)
-    keys, values = _keys(vae, latents / scaling_factor, lambda norm, x: normalise(norm, x, next(given)))
+    keys, values = _keys(vae, latents, lambda norm, x: normalise(norm, x, next(given)))
     return keys[0], values[0]
 
 
@@ -101,7 +98,6 @@ def keys_of_window(
 def look_at_sample(
     vae: VAE,
     latents: Float[Array, "windows time frequency channels"],
-    scaling_factor: Float[Array, ""],
     windows: Windows,
     corrections: tuple[Correction, ...],
     far: FarKeys | None,
@@ -110,8 +106,7 @@ def look_at_sample(
 
     Args:
         vae: its decoder.
-        latents: the windows, as the diffusion model has them.
-        scaling_factor: of the latents.
+        latents: the windows of the VAE's own.
         windows: where they lie.
         corrections: made to the moments of each normalisation before they are used.
         far: keys for the middle attention.
@@ -120,7 +115,7 @@ def look_at_sample(
         The moments of each normalisation as they were used, and as they were before their correction.
     """
     norms = _SharedNorms(windows, latents.shape[1], corrections)
-    _decode(vae, latents / scaling_factor, norms, far, windows)
+    _decode(vae, latents, norms, far, windows)
     return tuple(norms.used), tuple(norms.measured)
 
 
@@ -128,7 +123,6 @@ def look_at_sample(
 def decode_window(
     vae: VAE,
     latents: Float[Array, "1 time frequency channels"],
-    scaling_factor: Float[Array, ""],
     windows: Windows,
     context: Context,
 ) -> tuple[Float[Array, "1 mel_frames mel_bins"], tuple[Moments, ...]]:
@@ -136,8 +130,7 @@ def decode_window(
 
     Args:
         vae: its decoder.
-        latents: the window, as the diffusion model has it.
-        scaling_factor: of the latents.
+        latents: the window, of the VAE's own.
         windows: where it lies.
         context: what it has to know of the whole sound.
     """
@@ -149,7 +142,7 @@ def decode_window(
         measured.append(measure(norm, x, windows.mask(x.shape[1], x.shape[1] // size)))
         return normalise(norm, x, next(given))
 
-    mel = _decode(vae, latents / scaling_factor, normalise_as_given, context.far, windows)
+    mel = _decode(vae, latents, normalise_as_given, context.far, windows)
     return mel, tuple(measured)
 
 
@@ -232,27 +225,26 @@ def lower_programs(
     """
     size = plan.frames if plan.is_whole else plan.vae_size
     latents = _float32(1, size, frequencies, vae.config.latent_channels)
-    scaling_factor = jnp.float32(vae.config.scaling_factor)
     if plan.is_whole:
-        mel = jax.eval_shape(decode_latents, vae, latents, scaling_factor)
-        return [decode_latents.lower(vae, latents, scaling_factor)], [vocode.lower(vocoder, mel)]
+        mel = jax.eval_shape(decode_latents, vae, latents)
+        return [decode_latents.lower(vae, latents)], [vocode.lower(vocoder, mel)]
 
     sampled = _float32(len(plan.sample), plan.sample_size, *latents.shape[2:])
-    sample = (vae, sampled, scaling_factor, _windows_shape(len(plan.sample)), no_corrections(vae))
+    sample = (vae, sampled, _windows_shape(len(plan.sample)), no_corrections(vae))
     programs = []
     far = None
     if vae.decoder.mid_block.attentions:
         first_moments = jax.eval_shape(look_for_keys, *sample)
         programs += [
             look_for_keys.lower(*sample),
-            keys_of_window.lower(vae, latents, scaling_factor, first_moments),
+            keys_of_window.lower(vae, latents, first_moments),
         ]
         tokens = _float32(len(plan.key_frames) * frequencies, vae.config.block_out_channels[-1])
         far = FarKeys(tokens, tokens, _int32(len(plan.key_frames)))
     moments, _ = jax.eval_shape(look_at_sample, *sample, far)
     programs += [
         look_at_sample.lower(*sample, far),
-        decode_window.lower(vae, latents, scaling_factor, _windows_shape(1), Context(moments, far)),
+        decode_window.lower(vae, latents, _windows_shape(1), Context(moments, far)),
     ]
     mel = _float32(1, plan.vocoder_size, vocoder.config.model_in_dim)
     return programs, [vocode.lower(vocoder, mel)]

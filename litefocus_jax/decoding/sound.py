@@ -58,7 +58,7 @@ def sound_blocks(
         NonFiniteError: when a block holds NaN or infinity; the message names the stage.
     """
     if plan.is_whole:
-        mel = whole.decode_latents(vae, jnp.asarray(latents)[None], jnp.float32(vae.config.scaling_factor))
+        mel = whole.decode_latents(vae, vae.unscaled(jnp.asarray(latents)[None]))
         require_finite("VAE", mel)
         yield _vocode(vocoder, mel)
         return
@@ -136,10 +136,9 @@ class _TileDecoder:
 
     def __init__(self, vae: VAE, latents: np.ndarray, plan: DecodingPlan, advance: Callable[[], None]) -> None:
         self._vae = vae
-        self._latents = latents
+        self._latents = vae.unscaled(latents)
         self._plan = plan
         self._advance = advance
-        self._scaling_factor = jnp.float32(vae.config.scaling_factor)
 
     def gather_context(self) -> Context:
         """Look at the whole sound for what its tiles have to know of it."""
@@ -153,7 +152,7 @@ class _TileDecoder:
     def decode(self, tile: Tile, context: Context) -> tuple[Float[Array, "1 frames bins"], tuple[Moments, ...]]:
         """The mel of a tile's window, and what the normalisations saw in its part."""
         where = _windows((tile,), self._plan.frames)
-        mel, measured = decode_window(self._vae, self._window(tile), self._scaling_factor, where, context)
+        mel, measured = decode_window(self._vae, self._window(tile), where, context)
         require_finite("VAE", mel)
         self._advance()
         return mel, jax.device_get(measured)
@@ -162,7 +161,7 @@ class _TileDecoder:
         """What the sample says with the corrections, and the moments that it says without them."""
         plan = self._plan
         latents = np.stack([self._latents[tile.start : tile.start + plan.sample_size] for tile in plan.sample])
-        sample = (self._vae, latents, self._scaling_factor, _windows(plan.sample, plan.frames), corrections)
+        sample = (self._vae, latents, _windows(plan.sample, plan.frames), corrections)
         far = self._gather_keys(look_for_keys(*sample)) if self._vae.decoder.mid_block.attentions else None
         moments, measured = look_at_sample(*sample, far)
         self._advance()
@@ -179,7 +178,7 @@ class _TileDecoder:
         keys, values = [], []
         for tile in self._plan.vae_tiles:
             numbers = frames[(frames >= tile.first) & (frames < tile.end)] - tile.start
-            key, value = keys_of_window(self._vae, self._window(tile), self._scaling_factor, moments)
+            key, value = keys_of_window(self._vae, self._window(tile), moments)
             keys.append(np.asarray(key)[numbers])
             values.append(np.asarray(value)[numbers])
             self._advance()

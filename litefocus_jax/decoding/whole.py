@@ -9,10 +9,10 @@ from litefocus_jax.system.platform import LowMemoryJit
 
 @LowMemoryJit
 def decode_latents(
-    vae: VAE, latents: Float[Array, "sounds time frequency channels"], scaling_factor: Float[Array, ""]
+    vae: VAE, latents: Float[Array, "sounds time frequency channels"]
 ) -> Float[Array, "sounds mel_frames mel_bins"]:
-    """Latents to log-mel spectrograms, by the VAE's decoder."""
-    return vae.decode(latents / scaling_factor)[..., 0]
+    """The VAE's own latents (`VAE.unscaled`) to log-mel spectrograms."""
+    return vae.decode(latents)[..., 0]
 
 
 @LowMemoryJit

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 from jax.stages import Compiled
 from jaxtyping import Array
 
@@ -13,8 +12,9 @@ from litefocus_jax.checkpoint.weights import leaves
 from litefocus_jax.decoding import whole
 from litefocus_jax.decoding.plan import DecodingPlan
 from litefocus_jax.decoding.programs import lower_programs
+from litefocus_jax.generation import sampling
 from litefocus_jax.generation.request import Request
-from litefocus_jax.generation.sampling import Arguments, sample
+from litefocus_jax.generation.sampling import Arguments
 from litefocus_jax.models.components import Components
 from litefocus_jax.system.platform import memory_limit
 from litefocus_jax.system.waiting import wait_for
@@ -167,15 +167,15 @@ def estimate_time(
     plan, geometry, vae = request.plan, components.facts.geometry, components.vae
     once = dataclasses.replace(request.schedule, steps=request.schedule.rows(0, plan.steps_per_call))
     latents = arguments.state.latents
-    clip = latents[:1, : min(plan.frames, geometry.training_frames or plan.frames)]
+    clip = vae.unscaled(latents[:1, : min(plan.frames, geometry.training_frames or plan.frames)])
     passes = 1 if decoding.is_whole else 1 + decoding.passes
 
     def decode() -> Array:
-        return whole.decode_latents(vae, clip, jnp.float32(vae.config.scaling_factor))
+        return whole.decode_latents(vae, clip)
 
     mel = decode()
     wait_for(whole.vocode(components.vocoder, mel))
-    denoising_s = _seconds(lambda: sample(arguments, once, request.guidance_scale, plan))
+    denoising_s = _seconds(lambda: sampling.sample(arguments, once, request.guidance_scale, plan))
     return TimeEstimate(
         step_s=denoising_s / plan.steps_per_call,
         num_steps=request.schedule.num_steps,

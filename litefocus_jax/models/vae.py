@@ -5,10 +5,11 @@ Letters in shape comments: B batch, T time, F frequency, C channels, L latent ch
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
@@ -81,6 +82,8 @@ class VAEConfig(JsonConfig):
 
 _EPSILON = 1e-6  # of every normalisation; the configuration has no field for it
 _LOGVAR_RANGE = (-30.0, 20.0)
+
+Scalable = TypeVar("Scalable", Array, np.ndarray)
 
 
 RunLayer = Callable[[Any, Array], Array]
@@ -252,8 +255,8 @@ class Decoder(nnx.Module):
 class VAE(nnx.Module):
     """Compresses log-mel spectrograms into latents and back.
 
-    Latents are the network's own. The diffusion model sees them multiplied by ``config.scaling_factor``: the caller
-    multiplies after `encode` and divides before `decode`.
+    Latents are the network's own. The diffusion model sees them multiplied by ``config.scaling_factor``: `scaled` and
+    `unscaled` are the way there and back.
     """
 
     def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs) -> None:
@@ -267,6 +270,18 @@ class VAE(nnx.Module):
         self.post_quant_conv = (
             parameters.conv(channels, channels, (1, 1), rngs=rngs) if config.use_post_quant_conv else None
         )
+
+    def scaled(self, latents: Scalable) -> Scalable:
+        """The network's own latents as the diffusion model sees them."""
+        return latents * self.config.scaling_factor
+
+    def unscaled(self, latents: Scalable) -> Scalable:
+        """Latents of the diffusion model as the network's own, float32.
+
+        To be called outside of compiled programs: there XLA makes a multiplication by the reciprocal out of a division
+        by a constant, and the result differs in its last bits.
+        """
+        return latents / np.float32(self.config.scaling_factor)
 
     def encode(self, mel: Float[Array, "batch frames mel_bins in_channels"]) -> LatentDistribution:
         """The distribution of a spectrogram's latents.

@@ -9,6 +9,7 @@ from litefocus_jax.benchmark.measure import Plan, Row, measure, units_of_progres
 from litefocus_jax.benchmark.report import rows_table, stages_table, write_rows, write_stages
 from litefocus_jax.benchmark.stages import StageTimes
 from litefocus_jax.benchmark.workload import Workload
+from litefocus_jax.ops.litefocus.layout import DENSE
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 from tests.support.command_line import run
 
@@ -23,22 +24,22 @@ def _workload(variant: str, duration_s: float, config: str = "audioldm2") -> Wor
 def test_auto_shares_the_program_of_the_variant_it_chooses(duration_s: float, twin: str) -> None:
     names = [workload.variant for workload in Plan((duration_s,)).workloads(duration_s)]
     assert names == ["dense", "litefocus", "same_frequency"]
-    assert _workload("auto", duration_s).litefocus == _workload(twin, duration_s).litefocus
+    assert _workload("auto", duration_s).attention == _workload(twin, duration_s).attention
 
 
 def test_variants_differ_by_their_attention() -> None:
-    assert _workload("dense", 40.0).litefocus is None
-    assert _workload("litefocus", 10.0).litefocus == LiteFocusConfig()
-    assert _workload("same_frequency", 10.0).litefocus == LiteFocusConfig(cross_frequency=False)
-    assert _workload("linear", 10.0).litefocus == LiteFocusConfig.linear().in_frames(0.04)
-    assert _workload("auto", 320.0).litefocus == _workload("linear", 320.0).litefocus
+    assert _workload("dense", 40.0).attention == DENSE
+    assert _workload("litefocus", 10.0).attention == LiteFocusConfig().layout(0.04)
+    assert _workload("same_frequency", 10.0).attention == LiteFocusConfig(cross_frequency=False).layout(0.04)
+    assert _workload("linear", 10.0).attention == LiteFocusConfig.linear().layout(0.04)
+    assert _workload("auto", 320.0).attention == _workload("linear", 320.0).attention
 
 
 def test_auto_goes_by_the_training_length_of_the_measured_model() -> None:
     # The tiny configuration's is 0.64 s.
-    assert _workload("auto", 0.64, "tiny").litefocus is None
-    assert _workload("auto", 1.28, "tiny").litefocus == LiteFocusConfig()
-    assert _workload("auto", 10.24, "tiny").litefocus == LiteFocusConfig.linear(0.64).in_frames(0.04)
+    assert _workload("auto", 0.64, "tiny").attention == DENSE
+    assert _workload("auto", 1.28, "tiny").attention == LiteFocusConfig().layout(0.04)
+    assert _workload("auto", 10.24, "tiny").attention == LiteFocusConfig.linear(0.64).layout(0.04)
 
 
 def test_the_measured_shape_is_that_of_the_published_model() -> None:

@@ -98,8 +98,8 @@ def test_options_reach_the_training(trained, data, tmp_path):
     options = "--steps 40 --batch-size 6 --gradient-accumulation 3 --learning-rate 0.5 --warmup-steps 7 -d 0.4"
     options += " --caption-dropout 0.3 --ema-decay 0.9 --clip-norm 2 --weight-decay 0.2 --dtype bfloat16 --remat"
     result = finetune(
-        data, tmp_path / "run", *options.split(), "--save-every", 9, "--seed", 5, "--litefocus", "--sparse-ratio", 0.2,
-        "--peak", 0.5, "--train", "unet", "--train", "language_model",
+        data, tmp_path / "run", *options.split(), "--save-every", 9, "--seed", 5, "--litefocus", "on",
+        "--sparse-ratio", 0.2, "--peak", 0.5, "--train", "unet", "--train", "language_model",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     [config] = trained
@@ -125,6 +125,21 @@ def test_options_reach_the_training(trained, data, tmp_path):
     assert "-d 0.4 --litefocus on --sparse-ratio 0.2" in result.stderr
 
 
+@pytest.mark.parametrize(("options", "expected", "advice"), [
+    ("", None, ""),
+    ("--litefocus off", None, ""),
+    ("--litefocus on", LiteFocusConfig(), " --litefocus on"),
+    ("--litefocus linear", LiteFocusConfig.linear(0.64), " --litefocus linear"),
+    ("--litefocus auto", None, " --litefocus auto"),
+    ("-d 5 --litefocus auto", LiteFocusConfig(cross_frequency=False), " -d 5 --litefocus auto"),
+])  # fmt: skip
+def test_litefocus_choices_mean_what_they_mean_to_generate(trained, data, tmp_path, options, expected, advice):
+    result = finetune(data, tmp_path / "run", *options.split())
+    assert result.exit_code == 0, result.output
+    assert trained[0].litefocus == expected
+    assert result.stderr.endswith(f"/run/model{advice}\n")
+
+
 def test_every_part_that_the_loss_runs_through_can_be_trained():
     assert tuple(TrainablePart) == LOSS_MODELS
 
@@ -140,7 +155,7 @@ def test_what_is_skipped_is_named_and_counted_unless_quiet(trained, tmp_path):
 
 
 @pytest.mark.parametrize(("arguments", "code", "message"), [
-    (["--sparse-ratio", "0.2"], 2, "needs --litefocus"),
+    (["--sparse-ratio", "0.2"], 2, "needs --litefocus on or linear"),
     (["--steps", "0"], 2, "--steps"),
     (["--learning-rate", "nan"], 1, "learning_rate = nan"),
     (["--warmup-steps", "7", "--steps", "5"], 1, "warmup_steps = 7 is more than steps = 5"),
@@ -160,7 +175,7 @@ def test_a_missing_extra_is_named_before_anything_is_read(trained, tmp_path, mon
     def refuse(name):
         return import_extra("no_such_package")
 
-    monkeypatch.setattr("litefocus_jax.training.extras.import_extra", refuse)
+    monkeypatch.setattr("litefocus_jax.system.extras.import_extra", refuse)
     result = finetune(tmp_path / "missing", tmp_path / "run")
     assert result.exit_code == 1
     assert "pip install 'litefocus-jax[train]'" in result.stderr

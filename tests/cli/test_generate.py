@@ -6,18 +6,24 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import soundfile
 
+import litefocus_jax.checkpoint.store
 import litefocus_jax.cli
 import litefocus_jax.pipeline
 from litefocus_jax.cli.console import logger
 from litefocus_jax.cli.destinations import file_names, slug
 from litefocus_jax.decoding.plan import TilingConfig
+from litefocus_jax.generation.request import make_request
+from litefocus_jax.ops.litefocus.layout import DENSE
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
-from tests.support.command_line import FakePipeline, generate, run, written
+from tests.support.command_line import FakePipeline, generate, open_tiny, run, written
 from tests.support.models import tiny_checkpoint
+
+FRAME_IN_S = 0.04  # of the tiny model, which was trained on 0.64 s
 
 
 @pytest.fixture
@@ -61,41 +67,54 @@ def test_options_reach_the_pipeline(fake):
     result = generate("rain", *options.split(), "--litefocus", "on", "--sparse-ratio", "0.2", "--dtype", "bfloat16")
     assert result.exit_code == 0, result.output
     assert (fake.opened, fake.loaded) == (["model"], ["bfloat16"])
-    [(prompts, arguments)] = fake.calls
-    assert prompts == ["rain"]
-    assert arguments == {
-        "negative_prompt": "noise",
-        "audio_length_in_s": 3.0,
-        "num_inference_steps": 12,
-        "guidance_scale": 2.5,
-        "num_waveforms_per_prompt": 2,
-        "eta": 0.5,
-        "seed": 7,
-        "scheduler": "ddim",
-        "litefocus": LiteFocusConfig(sparse_ratio=0.2),
-        "windowed": None,
-        "check_memory": True,
-        "output_type": "latent",
-        "progress": True,
-    }
+    assert_asked_for(
+        fake,
+        negative_prompt="noise",
+        audio_length_in_s=3.0,
+        num_inference_steps=12,
+        guidance_scale=2.5,
+        num_waveforms_per_prompt=2,
+        eta=0.5,
+        seed=7,
+        scheduler="ddim",
+        litefocus=LiteFocusConfig(sparse_ratio=0.2),
+    )
+    assert fake.arguments == [
+        {"partial_run": None, "check_memory": True, "output_type": "latent", "progress": True},
+    ]
     assert fake.decoded == [(3.0, True)] * 2
 
 
+def test_without_options_the_request_is_the_librarys_own(fake):
+    assert generate("rain").exit_code == 0
+    assert_asked_for(fake)
+    assert fake.decoded == [(0.64, True)]
+
+
+def assert_asked_for(fake, **options):
+    """That one request was run, the one that the library makes with these options."""
+    [request], expected = fake.requests, make_request(open_tiny().facts, "rain", **options)
+    assert request == expected
+    assert request.facts() == expected.facts()  # which tell of the sampler too
+
+
 @pytest.mark.parametrize(("options", "expected"), [
-    ("auto", "auto"),
+    ("auto", LiteFocusConfig(cross_frequency=False)),
     ("on", LiteFocusConfig()),
     ("off", None),
-    ("off --scale-scores", LiteFocusConfig(levels=(), scale_scores=True)),
     ("linear", LiteFocusConfig.linear(0.64)),
-    ("on --window 4 --max-cross-tokens 100", LiteFocusConfig(window_in_s=4.0, max_cross_tokens=100)),
+    ("on --reach 4 --max-cross-tokens 100", LiteFocusConfig(reach_in_s=4.0, max_cross_tokens=100)),
     (
-        "linear --window 4 --sparse-ratio 0.2 --scale-scores",
-        dataclasses.replace(LiteFocusConfig.linear(0.64), window_in_s=4.0, sparse_ratio=0.2, scale_scores=True),
+        "linear --reach 4 --sparse-ratio 0.2",
+        dataclasses.replace(LiteFocusConfig.linear(0.64), reach_in_s=4.0, sparse_ratio=0.2),
     ),
 ])  # fmt: skip
-def test_litefocus_choices_mean_what_the_library_means(fake, options, expected):
-    generate("rain", "--litefocus", *options.split())
-    assert fake.calls[0][1]["litefocus"] == expected
+@pytest.mark.parametrize("scale_scores", [False, True])
+def test_litefocus_choices_mean_what_the_library_means(fake, options, expected, scale_scores):
+    # Of a length at which "auto" is none of the others.
+    generate("rain", "-d", "5", "--litefocus", *options.split(), *(["--scale-scores"] if scale_scores else []))
+    layout = DENSE if expected is None else expected.layout(FRAME_IN_S)
+    assert fake.requests[0].plan.attention == dataclasses.replace(layout, scale_scores=scale_scores)
 
 
 @pytest.mark.parametrize("output", ["sounds/", "sounds"])
@@ -138,12 +157,12 @@ def test_slugs_are_safe_names_for_files(prompt, expected):
 def test_prompts_come_from_arguments_and_then_from_a_file(fake):
     Path("prompts.txt").write_text("\ufeff# sounds of weather\nrain\n\n  wind  \n", encoding="utf-8")
     assert generate("dog", "--prompts", "prompts.txt").exit_code == 0
-    assert [prompts for prompts, _ in fake.calls] == [["dog"], ["rain"], ["wind"]]
+    assert fake.prompts == [("dog",), ("rain",), ("wind",)]
 
 
 def test_prompts_run_in_batches_of_the_asked_size(fake):
     generate("a", "b", "c", "--batch-size", "2", "-o", "sounds")
-    assert [prompts for prompts, _ in fake.calls] == [["a", "b"], ["c"]]
+    assert fake.prompts == [("a", "b"), ("c",)]
     assert written("sounds") == ["a-seed0.wav", "b-seed0.wav", "c-seed0.wav"]
 
 
@@ -157,17 +176,12 @@ def test_spectrograms_are_drawn_beside_the_sounds(fake):
     ([], "give at least one"),
     (["  "], "none of them empty"),
     (["rain", "--prompts", "missing.txt"], "missing.txt"),
-    (["rain", "-d", "0"], "not a positive number of seconds"),
-    (["rain", "-d", "nan"], "not a positive number of seconds"),
     (["rain", "--steps", "0"], "--steps"),
-    (["rain", "--guidance", "inf"], "not a finite number"),
     (["rain", "--scheduler", "euler"], "--scheduler"),
     (["rain", "--eta", "1.5"], "--eta"),
-    (["rain", "--eta", "0.5", "--scheduler", "dpm++"], "dpm++ adds no noise"),
     (["rain", "--sparse-ratio", "0.2"], "needs --litefocus on or linear"),
-    (["rain", "--window", "4", "--litefocus", "off"], "needs --litefocus on or linear"),
+    (["rain", "--reach", "4", "--litefocus", "off"], "needs --litefocus on or linear"),
     (["rain", "--max-cross-tokens", "9"], "needs --litefocus on or linear"),
-    (["rain", "--scale-scores"], "needs --litefocus on, linear or off"),
     (["rain", "wind", "--spectrogram", "both.png"], "give a folder"),
 ])  # fmt: skip
 def test_usage_errors_are_found_before_anything_runs(fake, arguments, message):
@@ -178,11 +192,18 @@ def test_usage_errors_are_found_before_anything_runs(fake, arguments, message):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (["-d", "0.039"], "at least one latent frame, 0.04 s"),
-    (["--steps", "1001"], "num_inference_steps = 1001; expected 1 to 1000"),
+    (["-d", "-1"], "--duration = -1 is too short; expected at least one latent frame, 0.04 s"),
+    (["-d", "0"], "--duration = 0 is too short; expected at least one latent frame, 0.04 s"),
+    (["-d", "0.039"], "--duration = 0.039 is too short; expected at least one latent frame, 0.04 s"),
+    (["-d", "nan"], "--duration = nan; expected a finite number"),
+    (["--guidance", "inf"], "--guidance = inf; expected a finite number"),
+    (["--eta", "0.5", "--scheduler", "dpm++"], "--eta = 0.5 needs --scheduler 'ddim'; 'dpm++' adds no noise"),
+    (["--steps", "1001"], "--steps = 1001; expected 1 to 1000"),
+    (["--scheduler", "dpm++", "--steps", "1000"], "--steps is too large"),
     (["--scheduler", "dpm++", "--steps", "1000"], "use fewer steps"),
-    (["\udc80"], "expected Unicode text"),
-    (["--litefocus", "on", "--window", "0"], "window_in_s = 0.0; expected a positive"),
+    (["\udc80"], r"PROMPT '\udc80' holds half of a surrogate pair; expected Unicode text"),
+    (["--negative", "\udc80"], r"--negative '\udc80' holds half of a surrogate pair; expected Unicode text"),
+    (["--litefocus", "on", "--reach", "0"], "--reach = 0.0; expected a positive"),
 ])  # fmt: skip
 def test_what_the_model_cannot_do_is_found_before_its_weights_are_read(fake, arguments, message):
     result = generate("rain", *arguments)
@@ -190,6 +211,26 @@ def test_what_the_model_cannot_do_is_found_before_its_weights_are_read(fake, arg
     assert message in result.stderr
     assert not fake.loaded
     assert written() == []
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ([], "--duration is not given, and the UNet's sample_size does not say a default"),
+    (["-d", "1", "--windows", "swap"], "--window-length is not given, and the UNet's sample_size does not say"),
+    (["-d", "1", "--scale-scores"], "--scale-scores is on, but the UNet's sample_size names no training length"),
+    (["-d", "1", "--litefocus", "on"], "--litefocus names level 1; this UNet has attention at (3,)"),
+])  # fmt: skip
+def test_what_this_model_lacks_is_found_before_its_weights_are_read(fake, monkeypatch, arguments, message):
+    facts = open_tiny().facts
+    unet = dataclasses.replace(
+        facts.unet, sample_size=None, down_block_types=("DownBlock2D",) * 4, up_block_types=("UpBlock2D",) * 4
+    )
+    geometry = dataclasses.replace(facts.geometry, training_frames=None)
+    lacking = SimpleNamespace(facts=dataclasses.replace(facts, unet=unet, geometry=geometry))
+    monkeypatch.setattr(litefocus_jax.checkpoint.store, "open_checkpoint", lambda _: lacking)
+    result = generate("rain", *arguments)
+    assert result.exit_code == 1
+    assert f"error: {message}" in result.stderr
+    assert not fake.loaded
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
@@ -259,8 +300,8 @@ def test_defects_keep_their_traceback(fake):
 def test_quiet_prints_the_files_alone(fake):
     result = generate("rain", "--quiet")
     assert (result.stdout, result.stderr) == ("rain-seed0.wav\n", "")
-    assert fake.calls[0][1]["progress"] is False
-    assert fake.decoded == [(None, False)]
+    assert fake.arguments[0]["progress"] is False
+    assert fake.decoded == [(0.64, False)]
 
 
 def test_the_real_pipeline_makes_sound_and_picture(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from litefocus_jax import RunCheckpoint, WindowedDenoising
+from litefocus_jax import PartialRun, WindowedDenoising
 from litefocus_jax.cli.dry_run import duration
 from litefocus_jax.generation import needs as memory_needs
 from litefocus_jax.generation.resume import ResumableRun
@@ -24,17 +24,19 @@ def generate_for_real(*arguments):
 
 
 def test_windows_reach_the_pipeline(fake):
-    options = "--windowed average --windowed-length 4 --windowed-overlap 2 --ignore-memory"
+    options = "-d 8 --windows average --window-length 4 --window-overlap 2 --ignore-memory"
     assert generate("rain", *options.split()).exit_code == 0
-    assert fake.calls[0][1]["windowed"] == WindowedDenoising("average", 4.0, 2.0)
-    assert fake.calls[0][1]["check_memory"] is False
+    expected = WindowedDenoising("average", 4.0, 2.0).layout(200, seconds_per_frame=0.04, training_frames=None)
+    assert expected is not None
+    assert fake.requests[0].plan.windows == expected
+    assert fake.arguments[0]["check_memory"] is False
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (["--windowed-length", "4"], "needs --windowed swap or --windowed average"),
-    (["--windowed-overlap", "1"], "needs --windowed swap or --windowed average"),
-    (["--windowed", "blend"], "--windowed"),
-    (["--checkpoint-every", "0"], "--checkpoint-every"),
+    (["--window-length", "4"], "needs --windows swap or --windows average"),
+    (["--window-overlap", "1"], "needs --windows swap or --windows average"),
+    (["--windows", "blend"], "--windows"),
+    (["--save-every", "0"], "--save-every"),
 ])  # fmt: skip
 def test_usage_errors_are_found_before_anything_runs(fake, arguments, message):
     result = generate("rain", *arguments)
@@ -43,41 +45,48 @@ def test_usage_errors_are_found_before_anything_runs(fake, arguments, message):
     assert not fake.opened
 
 
-def test_bad_windows_are_found_before_the_weights_are_read(fake):
-    result = generate("rain", "-d", "8", "--windowed", "swap", "--windowed-length", "0.01")
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--window-length", "0.01"], "--window-length = 0.01; expected at least two latent frames, 0.08 s"),
+    (["--window-length", "-1"], "--window-length = -1.0; expected a positive, finite number of seconds"),
+    (["--window-overlap", "2"], "--window-overlap = 2.0 is 50 latent frames of 0.04 s; expected at least one, and few"),
+    (["--window-overlap", "nan"], "--window-overlap = nan; expected a positive, finite number of seconds"),
+])  # fmt: skip
+def test_bad_windows_are_found_before_the_weights_are_read(fake, arguments, message):
+    result = generate("rain", "-d", "8", "--windows", "swap", *arguments)
     assert (result.exit_code, fake.loaded) == (1, [])
-    assert "expected at least two latent frames" in result.stderr
+    assert message in result.stderr
 
 
 def test_each_batch_is_kept_beside_its_first_sound(fake):
-    generate("a", "b", "c", "--batch-size", "2", "-o", "sounds", "--checkpoint-every", "5")
-    assert [arguments["run_checkpoint"] for _, arguments in fake.calls] == [
-        RunCheckpoint(Path(f"sounds/{name}-seed0.wav.checkpoint.safetensors"), every=5, keep=True) for name in "ac"
+    generate("a", "b", "c", "--batch-size", "2", "-o", "sounds", "--save-every", "5")
+    assert [arguments["partial_run"] for arguments in fake.arguments] == [
+        PartialRun(Path(f"sounds/{name}-seed0.wav.partial.safetensors"), every=5, keep=True) for name in "ac"
     ]
 
 
 def test_a_resumed_command_leaves_out_what_is_complete_and_goes_on_with_the_rest(fake):
     assert generate("rain", "interrupt", "wind", "-o", "sounds/").exit_code == 130
-    fake.calls.clear()
+    fake.requests.clear()
+    fake.arguments.clear()
     Path("sounds/wind-seed0.wav").touch()
-    left = Path("sounds/wind-seed0.wav.checkpoint.safetensors")  # ended between the sound and its removal
+    left = Path("sounds/wind-seed0.wav.partial.safetensors")  # ended between the sound and its removal
     left.touch()
     result = generate("rain", "wind", "dog", "-o", "sounds/", "--resume")
     assert result.exit_code == 0, result.stderr
-    assert [prompts for prompts, _ in fake.calls] == [["wind"], ["dog"]]
-    assert fake.calls[0][1]["run_checkpoint"] == RunCheckpoint(left, every=None, resume=True, keep=True)
+    assert fake.prompts == [("wind",), ("dog",)]
+    assert fake.arguments[0]["partial_run"] == PartialRun(left, every=None, resume=True, keep=True)
     assert written("sounds") == ["dog-seed0.wav", "rain-seed0.wav", "wind-seed0.wav"]
     again = generate("rain", "wind", "dog", "-o", "sounds/", "--resume")
     assert (again.exit_code, again.stderr) == (0, "All of these sounds are there already.\n")
 
 
 def test_a_command_that_was_ended_is_not_begun_anew_by_accident(fake):
-    Path("rain.wav.checkpoint.safetensors").write_text("an hour of work")
-    result = generate("rain", "-o", "rain.wav", "--checkpoint-every", "5")
+    Path("rain.wav.partial.safetensors").write_text("an hour of work")
+    result = generate("rain", "-o", "rain.wav", "--save-every", "5")
     assert result.exit_code == 1
     assert "go on with it (--resume), or start anew (--overwrite)" in result.stderr
-    assert Path("rain.wav.checkpoint.safetensors").read_text() == "an hour of work"
-    assert generate("rain", "-o", "rain.wav", "--checkpoint-every", "5", "--overwrite").exit_code == 0
+    assert Path("rain.wav.partial.safetensors").read_text() == "an hour of work"
+    assert generate("rain", "-o", "rain.wav", "--save-every", "5", "--overwrite").exit_code == 0
     assert written() == ["rain.wav"]
 
 
@@ -95,11 +104,11 @@ def test_a_real_command_that_was_ended_goes_on_to_the_same_file(tmp_path, monkey
     Path("rain.wav").unlink()
     with monkeypatch.context() as patch:
         patch.setattr(ResumableRun, "after_call", interrupt)
-        result = generate_for_real("--checkpoint-every", "2")
+        result = generate_for_real("--save-every", "2")
     assert result.exit_code == 130
-    assert "rain.wav.checkpoint.safetensors is where it was left; the same command with --resume goes" in result.stderr
-    assert written() == ["rain.wav.checkpoint.safetensors"]
-    assert generate_for_real("--checkpoint-every", "2", "--resume").exit_code == 0
+    assert "rain.wav.partial.safetensors is where it was left; the same command with --resume goes" in result.stderr
+    assert written() == ["rain.wav.partial.safetensors"]
+    assert generate_for_real("--save-every", "2", "--resume").exit_code == 0
     assert Path("rain.wav").read_bytes() == expected
     assert written() == ["rain.wav"]
 

@@ -215,7 +215,7 @@ def test_a_frame_of_the_sample_stands_for_all_that_are_like_it():
 def relative_errors(config: VAEConfig, passes: tuple[int, ...], **changes) -> list[float]:
     """Root mean squares of what tiles differ from the whole by, in standard deviations of the whole."""
     vae, latents = random_model(VAE, config), latents_that_change(200, config)
-    mel = whole.decode_latents(vae, latents[None], jnp.float32(config.scaling_factor))
+    mel = whole.decode_latents(vae, vae.unscaled(latents[None]))
     in_db = [mel_error(vae, latents, plan(200, config, passes=count, **changes)).root_mean_square for count in passes]
     return [error / float(np.std(mel) * 20 / np.log(10)) for error in in_db]
 
@@ -284,8 +284,8 @@ def test_progress_counts_every_window_of_a_long_sound():
 
 
 def whole_sound(frames: int) -> np.ndarray:
-    latents, scaling_factor = latents_that_change(frames)[None], jnp.float32(VAE_CONFIG.scaling_factor)
-    return np.asarray(whole.vocode(VOCODER, whole.decode_latents(VAE_MODEL, latents, scaling_factor))[0])
+    latents = VAE_MODEL.unscaled(latents_that_change(frames)[None])
+    return np.asarray(whole.vocode(VOCODER, whole.decode_latents(VAE_MODEL, latents))[0])
 
 
 def test_a_short_sound_is_decoded_whole_to_the_same_bits():

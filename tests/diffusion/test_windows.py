@@ -15,6 +15,8 @@ from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
 from litefocus_jax.diffusion.schedulers import SchedulerState, initial_state, make_schedule, step
 from litefocus_jax.diffusion.windows import WindowLayout, merge_windows
 from litefocus_jax.generation import sampling
+from litefocus_jax.generation.plan import DenoisingPlan
+from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout, FocusSets
 from tests.support.models import small_pipeline
 from tests.support.requests import request_with
 from tests.support.tolerance import deviation
@@ -116,32 +118,31 @@ def test_merging_outputs_equals_merging_the_steps_that_every_window_takes_alone(
 def denoise_arguments(frames: int) -> tuple[Any, ...]:
     pipe = small_pipeline()
     request = request_of(guidance_scale=3.0)
-    keys, _, tokens = pipe.inputs(request)
+    inputs = pipe.inputs(request)
     latents = jax.random.normal(jax.random.key(2), (1, frames, pipe.geometry.frequencies, pipe.geometry.channels))
     unet = pipe.components.unet
-    context = sampling.project_context(unet, sampling.encode(*tokens), 1)
+    context = sampling.project_context(unet, sampling.encode(*inputs.tokens), 1)
     state = initial_state(request.schedule, latents)
-    return unet, context, request.schedule, state, jnp.int32(0), jnp.float32(3.0), keys
+    return sampling.Arguments(unet, context, state, inputs.keys), request.schedule, jnp.int32(0), jnp.float32(3.0)
 
 
 def request_of(training_frames: int | None = 16, **changes: Any) -> Any:
     arguments = {"audio_length_in_s": 0.64, "num_inference_steps": 2, "guidance_scale": 1.0, "litefocus": "auto"}
-    geometry = dataclasses.replace(small_pipeline().geometry, training_frames=training_frames)
-    return request_with(geometry, small_pipeline().components.scheduler, **(arguments | changes))
+    return request_with(small_pipeline(), training_frames, **(arguments | changes))
 
 
 def test_a_single_window_equals_the_plain_path():
-    options = {"guided": True, "litefocus": LiteFocusConfig()}
-    windows = WindowLayout("swap", 16, 16, 4, 8)
-    expected = sampling.denoise(*denoise_arguments(16), **options).latents
-    actual = sampling.denoise(*denoise_arguments(16), **options, windows=windows).latents
+    plan = DenoisingPlan(16, attention=AttentionLayout(FocusSets()))
+    in_windows = dataclasses.replace(plan, windows=WindowLayout("swap", 16, 16, 4, 8))
+    expected = sampling.denoise(*denoise_arguments(16), plan=plan).latents
+    actual = sampling.denoise(*denoise_arguments(16), plan=in_windows).latents
     assert deviation(actual, expected) < 1e-6
 
 
 def test_memory_does_not_grow_with_the_number_of_windows():
     def temporary_bytes(frames: int) -> int:
-        windows = WindowLayout("swap", frames, 8, 2, 2)
-        lowered = sampling.denoise.lower(*denoise_arguments(frames), guided=True, litefocus=None, windows=windows)
+        plan = DenoisingPlan(frames, windows=WindowLayout("swap", frames, 8, 2, 2))
+        lowered = sampling.denoise.lower(*denoise_arguments(frames), plan=plan)
         return lowered.compile().memory_analysis().temp_size_in_bytes
 
     one_latent = 4 * small_pipeline().geometry.frequencies * small_pipeline().geometry.channels * (128 - 32)
@@ -185,24 +186,27 @@ def test_windows_at_a_time_change_the_sound_by_rounding_alone() -> None:
 
 def test_litefocus_left_to_choose_goes_by_the_window() -> None:
     # The small model's training length is 0.64 s.
-    assert request_of(audio_length_in_s=5.12).litefocus == LiteFocusConfig(cross_frequency=False)
-    assert request_of(audio_length_in_s=5.12, windowed=WindowedDenoising()).litefocus is None
-    assert request_of(audio_length_in_s=5.12, windowed=WindowedDenoising("swap", 1.28)).litefocus == LiteFocusConfig()
+    assert request_of(audio_length_in_s=5.12).plan.attention == LiteFocusConfig(cross_frequency=False).layout(0.04)
+    assert request_of(audio_length_in_s=5.12, windowed=WindowedDenoising()).plan.attention == DENSE
+    in_windows = request_of(audio_length_in_s=5.12, windowed=WindowedDenoising("swap", 1.28))
+    assert in_windows.plan.attention == LiteFocusConfig().layout(0.04)
 
 
-def test_litefocus_left_to_choose_takes_the_training_length_for_its_window() -> None:
-    expected = LiteFocusConfig.linear(0.64).in_frames(0.04)
-    assert expected.window_in_frames == 16
-    assert request_of(audio_length_in_s=10.24).litefocus == expected
+def test_litefocus_left_to_choose_takes_the_training_length_for_its_reach() -> None:
+    expected = LiteFocusConfig.linear(0.64).layout(0.04)
+    assert expected.reach == 16
+    assert request_of(audio_length_in_s=10.24).plan.attention == expected
 
 
 def test_without_a_training_length_litefocus_goes_by_that_of_the_published_models() -> None:
-    chosen = [request_of(training_frames=None, audio_length_in_s=seconds).litefocus for seconds in (10.24, 20.48)]
-    assert chosen == [None, LiteFocusConfig()]
+    requests = [request_of(training_frames=None, audio_length_in_s=seconds) for seconds in (10.24, 20.48)]
+    assert [request.plan.attention for request in requests] == [DENSE, LiteFocusConfig().layout(0.04)]
 
 
 def test_the_window_is_the_training_length_and_the_overlap_a_fifth_unless_given() -> None:
-    assert request_of(audio_length_in_s=2.0, windowed=WindowedDenoising()).windows == WindowLayout("swap", 50, 16, 3, 8)
+    request = request_of(audio_length_in_s=2.0, windowed=WindowedDenoising())
+    assert request.plan.windows == WindowLayout("swap", 50, 16, 3, 8)
+    assert request_of(audio_length_in_s=2.0, windowed="swap").plan.windows == request.plan.windows
 
 
 @pytest.mark.parametrize(
@@ -243,7 +247,9 @@ def test_a_window_length_is_asked_for_where_the_model_does_not_tell() -> None:
 
 
 def test_something_else_than_windows_is_refused() -> None:
-    with pytest.raises(TypeError, match="windowed is a str; expected None or a WindowedDenoising"):
-        small_pipeline()("rain", windowed="swap", **BRIEF)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match="windowed is a float; expected None, 'swap', 'average' or a WindowedDenoising"):
+        small_pipeline()("rain", windowed=2.0, **BRIEF)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="method = 'blend'; expected one of average, swap"):
+        small_pipeline()("rain", windowed="blend", **BRIEF)  # pyright: ignore[reportArgumentType]
     with pytest.raises(TypeError, match=r"windows_per_call = 2\.0; expected a whole number"):
         WindowedDenoising(windows_per_call=2.0)  # pyright: ignore[reportArgumentType]

@@ -8,15 +8,14 @@ import jax
 import pytest
 
 from litefocus_jax import LiteFocusConfig, WindowedDenoising
-from litefocus_jax.benchmark.estimate import TimeEstimate, estimate_memory, estimate_time
 from litefocus_jax.checkpoint.weights import leaves
 from litefocus_jax.decoding import whole
 from litefocus_jax.generation import needs as memory_needs
 from litefocus_jax.generation import sampling
-from litefocus_jax.generation.needs import InsufficientMemoryError, MemoryEstimate, require_memory
+from litefocus_jax.generation.needs import InsufficientMemoryError, MemoryEstimate, TimeEstimate, require_memory
 from litefocus_jax.generation.request import Request
 from litefocus_jax.system import platform as memory
-from tests.support.models import small_pipeline
+from tests.support.models import small_components, small_pipeline
 from tests.support.requests import request_for
 
 
@@ -26,7 +25,7 @@ def request_of(prompt: Any = "rain", **changes: Any) -> Request:
 
 def test_memory_is_the_weights_and_the_largest_stage() -> None:
     pipe = small_pipeline()
-    estimate = estimate_memory(pipe, request_of())
+    estimate = pipe.estimate(request_of()).memory
     assert estimate.weights == sum(
         leaf.nbytes for part in pipe.components.modules.values() for leaf in leaves(part).values()
     )
@@ -36,7 +35,8 @@ def test_memory_is_the_weights_and_the_largest_stage() -> None:
 
 
 def test_longer_sound_needs_more_in_every_stage() -> None:
-    short, long = (estimate_memory(small_pipeline(), request_of(audio_length_in_s=seconds)) for seconds in (0.4, 4.0))
+    requests = [request_of(audio_length_in_s=seconds) for seconds in (0.4, 4.0)]
+    short, long = (small_pipeline().estimate(request).memory for request in requests)
     assert all(long.stages[name] > 2 * count for name, count in short.stages.items())
 
 
@@ -95,7 +95,7 @@ WINDOWS, FEWER_WINDOWS, BFLOAT16 = "denoise in windows", "denoise fewer windows 
 def test_what_to_change_follows_from_the_request(changes, stage, dtype, expected) -> None:
     estimate = MemoryEstimate(10, {stage: 100, "other": 5}, limit=50)
     with pytest.raises(InsufficientMemoryError) as raised:
-        require_memory(estimate, request_of(**changes), dtype, small_pipeline().geometry)
+        require_memory(estimate, request_of(**changes), dataclasses.replace(small_components(), dtype=dtype))
     remedies = str(raised.value).partition("; ")[2]
     assert [remedy for remedy in (LONGER, WINDOWS, FEWER_WINDOWS, SPARSE, FEWER, BFLOAT16) if remedy in remedies] == [
         *expected
@@ -104,8 +104,16 @@ def test_what_to_change_follows_from_the_request(changes, stage, dtype, expected
 
 def test_memory_that_is_enough_or_not_known_is_no_error() -> None:
     estimate = MemoryEstimate(10, {"denoising": 100}, limit=110)
-    require_memory(estimate, request_of(), "float32", small_pipeline().geometry)
-    require_memory(dataclasses.replace(estimate, limit=None), request_of(), "float32", small_pipeline().geometry)
+    require_memory(estimate, request_of(), small_components())
+    require_memory(dataclasses.replace(estimate, limit=None), request_of(), small_components())
+
+
+def test_nothing_is_timed_where_memory_does_not_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_needs, "memory_limit", lambda: 1000)
+    monkeypatch.setattr(sampling, "sample", None)
+    estimate = small_pipeline().estimate(request_of())
+    assert not estimate.memory.suffices
+    assert estimate.time is None
 
 
 def test_time_comes_from_one_call_of_the_loop_twice_and_a_short_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,16 +121,17 @@ def test_time_comes_from_one_call_of_the_loop_twice_and_a_short_decoding(monkeyp
     sample, decode = sampling.sample, whole.decode_latents
 
     def remember_sample(*arguments: Any, **options: Any) -> Any:
-        calls.append(("steps", arguments[2].num_steps))
+        calls.append(("steps", arguments[1].num_steps))
         return sample(*arguments, **options)
 
-    def remember_decode(vae: Any, latents: jax.Array, scaling_factor: Any) -> Any:
+    def remember_decode(vae: Any, latents: jax.Array) -> Any:
         calls.append(("frames", latents.shape[1]))
-        return decode(vae, latents, scaling_factor)
+        return decode(vae, latents)
 
     monkeypatch.setattr(sampling, "sample", remember_sample)
     monkeypatch.setattr(whole, "decode_latents", remember_decode)
-    times = estimate_time(small_pipeline(), request_of(audio_length_in_s=4.0, num_waveforms_per_prompt=2))
+    times = small_pipeline().estimate(request_of(audio_length_in_s=4.0, num_waveforms_per_prompt=2)).time
+    assert times is not None
     assert sorted(calls) == [("frames", 16)] * 3 + [("steps", 1)] * 2
     assert (times.num_steps, times.measured_sound_s, times.sound_s) == (4, 0.64, 8.0)
     assert min(times.step_s, times.measured_decoding_s) > 0

@@ -11,7 +11,7 @@ import pytest
 from litefocus_jax.checkpoint.random_model import published_config, random_model
 from litefocus_jax.models.unet.config import UNetConfig
 from litefocus_jax.models.unet.network import UNet
-from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
+from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout, FocusSets
 
 CONFIG = dataclasses.replace(
     UNetConfig.tiny(),
@@ -27,56 +27,49 @@ def build(sample_size: int = 16) -> UNet:
     return random_model(UNet, dataclasses.replace(CONFIG, sample_size=sample_size))
 
 
-@functools.partial(jax.jit, static_argnames=("litefocus", "dtype"))
-def predict(unet: UNet, key_rng: jax.Array | None, litefocus: LiteFocusConfig | None, dtype=jnp.float32) -> jax.Array:
+@functools.partial(jax.jit, static_argnames=("attention", "dtype"))
+def predict(unet: UNet, key_rng: jax.Array | None, attention: AttentionLayout, dtype=jnp.float32) -> jax.Array:
     unet = jax.tree.map(lambda leaf: leaf.astype(dtype), unet)
     sample, generated, text = (
         jax.random.normal(jax.random.key(number), shape).astype(dtype)
         for number, shape in enumerate([(2, 9, 8, 4), (2, 3, 16), (2, 5, 24)])
     )
     context = unet.project_context(generated, text)
-    return unet(sample, unet.embed_time(jnp.array([10.0, 900.0])), context, litefocus=litefocus, key_rng=key_rng)
+    return unet(sample, unet.embed_time(jnp.array([10.0, 900.0])), context, attention=attention, key_rng=key_rng)
 
 
 def test_union_of_everything_equals_dense():
-    config = LiteFocusConfig(sparse_ratio=1.0, overlap="union")
-    actual = predict(build(), jax.random.key(0), config)
-    np.testing.assert_allclose(actual, predict(build(), None, None), atol=2e-5)
+    layout = AttentionLayout(FocusSets(sparse_ratio=1.0, overlap="union"))
+    actual = predict(build(), jax.random.key(0), layout)
+    np.testing.assert_allclose(actual, predict(build(), None, DENSE), atol=2e-5)
 
 
-def test_union_of_everything_equals_dense_in_windows_too():
-    config = LiteFocusConfig(sparse_ratio=1.0, overlap="union", levels="all", window_in_frames=2)
-    actual = predict(build(), jax.random.key(0), config)
-    np.testing.assert_allclose(actual, predict(build(), None, None), atol=2e-5)
+def test_union_of_everything_equals_dense_within_a_reach_too():
+    layout = AttentionLayout(FocusSets(sparse_ratio=1.0, overlap="union", levels="all"), reach=2)
+    actual = predict(build(), jax.random.key(0), layout)
+    np.testing.assert_allclose(actual, predict(build(), None, DENSE), atol=2e-5)
 
 
-def test_a_window_changes_the_prediction():
-    config = LiteFocusConfig(cross_frequency=False)
-    whole, windowed = (
-        predict(build(), None, dataclasses.replace(config, window_in_frames=frames)) for frames in (None, 2)
-    )
-    assert not np.allclose(whole, windowed, atol=1e-4)
+def test_a_reach_changes_the_prediction():
+    sets = FocusSets(cross_frequency=False)
+    everywhere, near = (predict(build(), None, AttentionLayout(sets, reach)) for reach in (None, 2))
+    assert not np.allclose(everywhere, near, atol=1e-4)
 
 
 def test_scaled_scores_change_nothing_at_the_training_length_of_dense_attention():
-    config, plain = LiteFocusConfig(levels=(), scale_scores=True), predict(build(), None, None)
-    np.testing.assert_allclose(predict(build(9), None, config), plain, atol=1e-6)
-    assert not np.allclose(predict(build(16), None, config), plain, atol=1e-4)
-
-
-def test_a_window_in_seconds_is_refused():
-    with pytest.raises(ValueError, match="attention knows frames alone"):
-        predict(build(), jax.random.key(0), LiteFocusConfig(window_in_s=1.0))
+    scaled, plain = AttentionLayout(scale_scores=True), predict(build(), None, DENSE)
+    np.testing.assert_allclose(predict(build(9), None, scaled), plain, atol=1e-6)
+    assert not np.allclose(predict(build(16), None, scaled), plain, atol=1e-4)
 
 
 def test_the_key_decides_what_is_drawn():
-    one, same, other = (predict(build(), jax.random.key(seed), LiteFocusConfig()) for seed in (0, 0, 1))
+    one, same, other = (predict(build(), jax.random.key(seed), AttentionLayout(FocusSets())) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, same)
     assert not np.allclose(one, other, atol=1e-4)
 
 
 def test_drawing_at_every_call_differs_from_drawing_once_a_step():
-    config = LiteFocusConfig()
+    config = AttentionLayout(FocusSets())
     per_call, per_step, once = (
         predict(build(), jax.random.key(0), dataclasses.replace(config, resample=resample))
         for resample in ("call", "step", "once")
@@ -87,7 +80,7 @@ def test_drawing_at_every_call_differs_from_drawing_once_a_step():
 
 def test_one_draw_per_step_is_computed_once():
     def count_sorts(resample):
-        config = LiteFocusConfig(resample=resample)
+        config = AttentionLayout(FocusSets(resample=resample))
         program = predict.lower(build(), jax.random.key(0), config).compile().as_text()
         assert program is not None
         return program.count(" sort(")
@@ -97,15 +90,15 @@ def test_one_draw_per_step_is_computed_once():
 
 def test_drawing_without_a_key_is_refused():
     with pytest.raises(ValueError, match="neither cross_indices nor key_rng"):
-        predict(build(), None, LiteFocusConfig())
+        predict(build(), None, AttentionLayout(FocusSets()))
 
 
 def test_same_frequency_alone_needs_no_key():
-    assert jnp.isfinite(predict(build(), None, LiteFocusConfig(cross_frequency=False))).all()
+    assert jnp.isfinite(predict(build(), None, AttentionLayout(FocusSets(cross_frequency=False)))).all()
 
 
 def test_bfloat16_weights_give_a_bfloat16_prediction_near_the_exact_one():
-    exact, actual = predict(build(), None, None), predict(build(), None, None, jnp.bfloat16)
+    exact, actual = predict(build(), None, DENSE), predict(build(), None, None, jnp.bfloat16)
     assert actual.dtype == jnp.bfloat16
     assert np.std(np.asarray(actual, np.float32) - exact) < 0.05 * np.std(exact)
 
@@ -118,4 +111,4 @@ def test_a_prompt_of_another_width_is_refused():
 def test_self_attentions_of_the_published_model_are_those_of_the_paper():
     config = UNetConfig.from_dict(published_config("audioldm2", "unet"))
     assert config.self_attentions_per_level == (0, 20, 20, 24)
-    assert LiteFocusConfig().levels == (1,)
+    assert FocusSets().levels == (1,)

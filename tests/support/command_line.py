@@ -16,12 +16,13 @@ from tests.support.models import tiny_checkpoint
 
 
 class FakePipeline:
-    """Remembers how it was called, and makes a tenth of a second of a quiet tone for every sound."""
+    """Remembers what it was to run and how, and makes a tenth of a second of a quiet tone for every sound."""
 
     def __init__(self):
         self.opened = []
         self.loaded = []
-        self.calls = []
+        self.requests = []
+        self.arguments = []
         self.decoded = []
 
     def open_checkpoint(self, model):
@@ -34,14 +35,19 @@ class FakePipeline:
         self.loaded.append(dtype)
         return self
 
-    def __call__(self, prompts, **arguments):
-        self.calls.append((prompts, arguments))
-        if "interrupt" in prompts[0]:
+    @property
+    def prompts(self):
+        """The prompts of each request."""
+        return [request.prompts for request in self.requests]
+
+    def run(self, request, **arguments):
+        self.requests.append(request)
+        self.arguments.append(arguments)
+        if "interrupt" in request.prompts[0]:
             raise KeyboardInterrupt
-        if "explode" in prompts[0]:
-            raise RuntimeError(prompts[0])
-        count = len(prompts) * arguments["num_waveforms_per_prompt"]
-        return AudioPipelineOutput(np.zeros((count, 3, 8, 4), np.float32), 16000)
+        if "explode" in request.prompts[0]:
+            raise RuntimeError(request.prompts[0])
+        return AudioPipelineOutput(np.zeros((request.batch_size, 3, 8, 4), np.float32), 16000)
 
     def decode_blocks(self, latents, audio_length_in_s=None, *, progress=True):
         self.decoded.append((audio_length_in_s, progress))
@@ -59,6 +65,7 @@ class FakePipeline:
 
 @functools.cache
 def open_tiny():
+    """What `FakePipeline` opens for any model."""
     return open_checkpoint(tiny_checkpoint())
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
-from litefocus_jax import AudioLDM2Pipeline, LiteFocusConfig, RunCheckpoint, WindowedDenoising
+from litefocus_jax import AudioLDM2Pipeline, LiteFocusConfig, PartialRun, WindowedDenoising
 from litefocus_jax.checkpoint.random_model import random_model
 from litefocus_jax.generation.resume import ResumableRun
-from litefocus_jax.generation.sampling import PartialRun
+from litefocus_jax.generation.sampling import Progress
 from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.parallel.mesh import DATA_AXIS
 from litefocus_jax.parallel.time_axis import TIME_AXIS
@@ -43,7 +43,8 @@ UNEVEN: dict[str, Any] = {
     "audio_length_in_s": 2.44,
     "num_inference_steps": 2,
     "scheduler": "dpm++",
-    "litefocus": LiteFocusConfig(levels="all", window_in_frames=8, max_cross_tokens=16, scale_scores=True),
+    "litefocus": LiteFocusConfig(levels="all", reach_in_s=0.32, max_cross_tokens=16),
+    "scale_scores": True,
 }
 LONG_IN_S = 655.36
 """Enough for activations to outweigh the tiles of a CPU, whose size does not depend on the length."""
@@ -63,8 +64,8 @@ def wide_pipeline() -> AudioLDM2Pipeline:
 
 def denoising_memory(pipe: AudioLDM2Pipeline, litefocus: LiteFocusConfig | None, mesh: Mesh | None) -> int:
     """Bytes of the temporary arrays on each device, for one long sound under guidance."""
-    request = request_for(pipe, audio_length_in_s=LONG_IN_S, num_inference_steps=1, litefocus=litefocus)
-    account = pipe.compile_ahead(request, pipe.inputs(request), mesh=mesh).result().memory_analysis()
+    request = request_for(pipe, audio_length_in_s=LONG_IN_S, num_inference_steps=1, litefocus=litefocus, mesh=mesh)
+    account = pipe.compile_ahead(request, pipe.inputs(request), request.plan).result().memory_analysis()
     assert account is not None
     return account.temp_size_in_bytes
 
@@ -72,7 +73,7 @@ def denoising_memory(pipe: AudioLDM2Pipeline, litefocus: LiteFocusConfig | None,
 after_call = ResumableRun.after_call
 
 
-def write_and_interrupt(self: ResumableRun, run: PartialRun) -> None:
+def write_and_interrupt(self: ResumableRun, run: Progress) -> None:
     """Ctrl-C after the second step."""
     after_call(self, run)
     if run.steps_done == 2:
@@ -85,11 +86,11 @@ def make_sounds(folder: Path) -> dict[str, np.ndarray]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ResumableRun, "after_call", write_and_interrupt)
         with pytest.raises(KeyboardInterrupt):
-            pipe(**GUIDED, mesh=mesh_of(4), run_checkpoint=RunCheckpoint(path, every=2))
+            pipe(**GUIDED, mesh=mesh_of(4), partial_run=PartialRun(path, every=2))
     return {
         "guided_on_1": pipe(**GUIDED).audios,
         "guided_on_4": pipe(**GUIDED, mesh=mesh_of(4)).audios,
-        "resumed_on_4": pipe(**GUIDED, mesh=mesh_of(4), run_checkpoint=RunCheckpoint(path, resume=True)).audios,
+        "resumed_on_4": pipe(**GUIDED, mesh=mesh_of(4), partial_run=PartialRun(path, resume=True)).audios,
         "unguided_on_1": pipe(**UNGUIDED).audios,
         "unguided_on_8": pipe(**UNGUIDED, mesh=mesh_of(8)).audios,
         "guided_on_2x4": pipe(**GUIDED, mesh=mesh_of(2, 4)).audios,

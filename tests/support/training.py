@@ -87,7 +87,7 @@ def update_once(devices: int = 1, **changes: Any) -> tuple[TrainingState, Figure
             jax.device_put(frozen_weights(components, config), everywhere),
             jax.device_put(OneSound(config.batch_size).batch(0).batch, per_clip),
             jax.device_put(jax.random.key(config.seed), everywhere),
-            architecture=Architecture.of(components),
+            architecture=Architecture.of(components, config.litefocus),
             config=config,
             mesh=mesh,
         )

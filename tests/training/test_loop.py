@@ -175,18 +175,18 @@ def test_what_does_not_fit_is_named_before_anything_is_written(changes, axis, me
     assert not (tmp_path / "run").exists()
 
 
-def test_updates_are_given_the_window_of_the_configuration_in_latent_frames(monkeypatch, tmp_path):
-    configs = []
+def test_updates_are_given_the_reach_of_the_configuration_in_latent_frames(monkeypatch, tmp_path):
+    architectures = []
 
-    def stop(*arguments, config, **keywords):
-        configs.append(config)
+    def stop(*arguments, architecture, **keywords):
+        architectures.append(architecture)
         raise RuntimeError("enough")
 
     monkeypatch.setattr(loop, "update", stop)
-    config = dataclasses.replace(CONFIG, litefocus=LiteFocusConfig(levels="all", window_in_s=1.0))
+    config = dataclasses.replace(CONFIG, litefocus=LiteFocusConfig(levels="all", reach_in_s=1.0))
     with pytest.raises(RuntimeError, match="enough"):
         train_small(tmp_path / "run", config=config)
-    assert configs[0].litefocus == LiteFocusConfig(levels="all", window_in_frames=25)
+    assert architectures[0].attention.reach == 25
 
 
 def test_a_log_with_a_malformed_line_is_refused(tmp_path):

@@ -73,7 +73,7 @@ def test_bfloat16_stays_near_float32_and_keeps_float32_weights():
 
 
 def test_litefocus_in_training_changes_the_gradient():
-    _, figures = update_once(litefocus=LiteFocusConfig(sparse_ratio=0.25, window_in_frames=2))
+    _, figures = update_once(litefocus=LiteFocusConfig(sparse_ratio=0.25, reach_in_s=0.08))
     assert np.isfinite(figures.loss)
     assert abs(figures.loss - reference()[1].loss) > 1e-6
 

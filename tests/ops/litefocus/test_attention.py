@@ -9,8 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from litefocus_jax.ops.litefocus import near as windowed
+from litefocus_jax.ops.litefocus import near
 from litefocus_jax.ops.litefocus.attention import litefocus_attention, sample_cross_indices
+from litefocus_jax.ops.litefocus.layout import AttentionLayout, FocusSets
+from litefocus_jax.ops.litefocus.scores import keys_per_query, scale_queries
 from litefocus_jax.ops.litefocus.settings import PUBLISHED_TRAINING_LENGTH_IN_S, LiteFocusConfig
 
 SHAPES = [(2, 7, 4, 3, 8), (2, 75, 2, 2, 4), (1, 5, 1, 2, 4)]  # batch, times, frequencies, heads, dim
@@ -21,17 +23,17 @@ def random_inputs(batch, times, frequencies, heads, head_dim):
     return [jax.random.normal(rng, (batch, times * frequencies, heads, head_dim)) for rng in rngs]
 
 
-def key_counts(tokens, frequencies, config, cross_indices):
+def key_counts(tokens, frequencies, layout, cross_indices):
     """How often each query (row) attends to each key (column)."""
-    counts = np.zeros((tokens, tokens))
-    if config.same_frequency:
+    counts, sets = np.zeros((tokens, tokens)), layout.sets
+    if sets.same_frequency:
         positions = np.arange(tokens) % frequencies
         same = positions[:, None] == positions[None, :]
-        block = np.arange(tokens) // frequencies // (config.window_in_frames or tokens)
+        block = np.arange(tokens) // frequencies // (layout.reach or tokens)
         counts += same & (np.abs(block[:, None] - block[None, :]) <= 1)
-    if config.samples_tokens:
+    if sets.samples_tokens:
         counts[:, np.asarray(cross_indices)] += 1
-    return np.minimum(counts, 1) if config.overlap == "union" else counts
+    return np.minimum(counts, 1) if sets.overlap == "union" else counts
 
 
 def masked_attention(inputs, counts, factor=1.0):
@@ -43,29 +45,29 @@ def masked_attention(inputs, counts, factor=1.0):
     return jnp.einsum("bhqk,bkhd->bqhd", weights / weights.sum(axis=-1, keepdims=True), value)
 
 
-CONFIGS = [
-    LiteFocusConfig(sparse_ratio=ratio, overlap=overlap)
-    for ratio in (0.0, 0.1, 0.6, 1.0)
-    for overlap in ("concat", "union")
-] + [LiteFocusConfig(cross_frequency=False), LiteFocusConfig(same_frequency=False, sparse_ratio=0.5)]
+SETS = [
+    FocusSets(sparse_ratio=ratio, overlap=overlap) for ratio in (0.0, 0.1, 0.6, 1.0) for overlap in ("concat", "union")
+] + [FocusSets(cross_frequency=False), FocusSets(same_frequency=False, sparse_ratio=0.5)]
 
 
-def assert_equals_masked_attention(shape, config, training_keys=None):
+def assert_equals_masked_attention(shape, sets, reach=None, training_keys=None):
     """Forward and gradient of LiteFocus are those of its definition."""
+    layout = AttentionLayout(dataclasses.replace(sets, levels=(0,)), reach)
     _, times, frequencies, _, _ = shape
     inputs, tokens = random_inputs(*shape), times * frequencies
-    cross_indices = sample_cross_indices(jax.random.key(1), tokens, config)
-    counts = key_counts(tokens, frequencies, config, cross_indices)
+    cross_indices = sample_cross_indices(jax.random.key(1), tokens, sets)
+    counts = key_counts(tokens, frequencies, layout, cross_indices)
     factor = np.sqrt(np.log(counts.sum(axis=1)) / math.log(training_keys)) if training_keys else 1.0
     cotangent = jax.random.normal(jax.random.key(2), inputs[0].shape)
 
     def sparse(inputs):
+        query, key, value = inputs
+        if training_keys is not None:
+            drawn = cross_indices if sets.samples_tokens else None
+            keys = keys_per_query(layout, 0, drawn, times=times, num_frequencies=frequencies)
+            query = scale_queries(query, keys, training_keys)
         return litefocus_attention(
-            *inputs,
-            num_frequencies=frequencies,
-            config=config,
-            cross_indices=cross_indices,
-            training_keys=training_keys,
+            query, key, value, num_frequencies=frequencies, layout=layout, cross_indices=cross_indices
         )
 
     def with_gradient(attend):
@@ -78,22 +80,22 @@ def assert_equals_masked_attention(shape, config, training_keys=None):
         np.testing.assert_allclose(ours, theirs, atol=tolerance)
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=str)
+@pytest.mark.parametrize("sets", SETS, ids=str)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_forward_and_gradient_equal_masked_full_attention(shape, config):
-    assert_equals_masked_attention(shape, config)
+def test_forward_and_gradient_equal_masked_full_attention(shape, sets):
+    assert_equals_masked_attention(shape, sets)
 
 
 FOCUS_SETS = {
-    "same frequency": LiteFocusConfig(cross_frequency=False),
-    "concat": LiteFocusConfig(sparse_ratio=0.4, max_cross_tokens=9),
-    "union": LiteFocusConfig(sparse_ratio=0.4, overlap="union"),
+    "same frequency": FocusSets(cross_frequency=False),
+    "concat": FocusSets(sparse_ratio=0.4, max_cross_tokens=9),
+    "union": FocusSets(sparse_ratio=0.4, overlap="union"),
 }
 
 
 @pytest.mark.parametrize("focus", FOCUS_SETS)
 @pytest.mark.parametrize(
-    ("shape", "window", "tile_rows"),
+    ("shape", "reach", "tile_rows"),
     [
         ((2, 7, 4, 3, 8), 2, 256),  # one tile of four blocks, the last of them cut short
         ((2, 23, 3, 2, 4), 3, 6),  # four tiles of two blocks
@@ -103,49 +105,53 @@ FOCUS_SETS = {
         ((2, 9, 2, 1, 4), 5, 256),  # two blocks: every query sees all times
     ],
 )
-def test_windowed_forward_and_gradient_equal_masked_full_attention(monkeypatch, shape, window, tile_rows, focus):
-    monkeypatch.setattr(windowed, "CPU_TILE_ROWS", tile_rows)
-    assert_equals_masked_attention(shape, dataclasses.replace(FOCUS_SETS[focus], window_in_frames=window))
+def test_forward_and_gradient_within_a_reach_equal_masked_full_attention(monkeypatch, shape, reach, tile_rows, focus):
+    monkeypatch.setattr(near, "CPU_TILE_ROWS", tile_rows)
+    assert_equals_masked_attention(shape, FOCUS_SETS[focus], reach)
 
 
 @pytest.mark.parametrize("focus", FOCUS_SETS)
 @pytest.mark.parametrize("most_scores", [2**26, 2 * 2 * 3 * (3 * 5 + 27) * 2])
-def test_windowed_tiles_on_other_platforms_span_heads_and_frequencies(monkeypatch, most_scores, focus):
+def test_tiles_within_a_reach_on_other_platforms_span_heads_and_frequencies(monkeypatch, most_scores, focus):
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
-    monkeypatch.setattr(windowed, "ACCELERATOR_TILE_SCORES", most_scores)
-    assert_equals_masked_attention((2, 21, 3, 2, 4), dataclasses.replace(FOCUS_SETS[focus], window_in_frames=5))
+    monkeypatch.setattr(near, "ACCELERATOR_TILE_SCORES", most_scores)
+    assert_equals_masked_attention((2, 21, 3, 2, 4), FOCUS_SETS[focus], reach=5)
 
 
-def test_a_window_has_no_say_in_cross_frequency_focus():
-    shape, config = (2, 7, 4, 3, 8), LiteFocusConfig(same_frequency=False, sparse_ratio=0.5, window_in_frames=2)
-    assert_equals_masked_attention(shape, config)
+def test_a_reach_has_no_say_in_cross_frequency_focus():
+    assert_equals_masked_attention((2, 7, 4, 3, 8), FocusSets(same_frequency=False, sparse_ratio=0.5), reach=2)
 
 
 SCALED = {
-    "both sets": LiteFocusConfig(sparse_ratio=0.4),
-    "union": LiteFocusConfig(sparse_ratio=0.4, overlap="union"),
-    "cross frequency": LiteFocusConfig(same_frequency=False, sparse_ratio=0.4),
-    "window": LiteFocusConfig(sparse_ratio=0.4, window_in_frames=2),
-    "window, union": LiteFocusConfig(sparse_ratio=0.4, overlap="union", window_in_frames=2),
+    "both sets": (FocusSets(sparse_ratio=0.4), None),
+    "union": (FocusSets(sparse_ratio=0.4, overlap="union"), None),
+    "cross frequency": (FocusSets(same_frequency=False, sparse_ratio=0.4), None),
+    "reach": (FocusSets(sparse_ratio=0.4), 2),
+    "reach, union": (FocusSets(sparse_ratio=0.4, overlap="union"), 2),
 }
 
 
-@pytest.mark.parametrize("config", SCALED.values(), ids=SCALED)
-def test_scores_are_scaled_by_the_logarithm_of_the_keys_that_each_query_sees(config):
-    config = dataclasses.replace(config, scale_scores=True)
-    assert_equals_masked_attention((2, 7, 4, 3, 8), config, training_keys=12)
+@pytest.mark.parametrize(("sets", "reach"), SCALED.values(), ids=SCALED)
+def test_scores_are_scaled_by_the_logarithm_of_the_keys_that_each_query_sees(sets, reach):
+    assert_equals_masked_attention((2, 7, 4, 3, 8), sets, reach, training_keys=12)
+
+
+def test_scores_cannot_be_scaled_against_a_single_key():
+    query, _, _ = random_inputs(1, 5, 2, 1, 4)
+    with pytest.raises(ValueError, match="training_keys = 1; expected at least 2"):
+        scale_queries(query, 10, training_keys=1)
 
 
 @pytest.mark.parametrize("differentiate", [False, True])
-def test_windowed_memory_grows_with_the_length_and_not_with_its_square(differentiate):
-    config = LiteFocusConfig(window_in_frames=64, max_cross_tokens=32)
+def test_memory_within_a_reach_grows_with_the_length_and_not_with_its_square(differentiate):
+    layout = AttentionLayout(FocusSets(max_cross_tokens=32), reach=64)
 
     def bytes_per_token(times):
         inputs = [jax.ShapeDtypeStruct((1, times * 2, 2, 8), jnp.float32)] * 3
 
         def attend(query, key, value):
             mixed = litefocus_attention(
-                query, key, value, num_frequencies=2, config=config, cross_indices=jnp.arange(32)
+                query, key, value, num_frequencies=2, layout=layout, cross_indices=jnp.arange(32)
             )
             return jnp.sum(jnp.square(mixed))
 
@@ -159,8 +165,8 @@ def test_windowed_memory_grows_with_the_length_and_not_with_its_square(different
 
 def test_union_of_everything_is_full_attention():
     inputs = random_inputs(2, 6, 4, 3, 8)
-    config = LiteFocusConfig(sparse_ratio=1.0, overlap="union")
-    actual = litefocus_attention(*inputs, num_frequencies=4, config=config, key_rng=jax.random.key(3))
+    layout = AttentionLayout(FocusSets(sparse_ratio=1.0, overlap="union"))
+    actual = litefocus_attention(*inputs, num_frequencies=4, layout=layout, key_rng=jax.random.key(3))
     np.testing.assert_allclose(actual, masked_attention(inputs, np.ones((24, 24))), atol=2e-6)
 
 
@@ -169,7 +175,12 @@ def test_only_concat_counts_a_shared_key_twice():
     query = jnp.zeros_like(query)  # every key weighs the same
     results = {
         overlap: litefocus_attention(
-            query, key, value, num_frequencies=1, config=LiteFocusConfig(overlap=overlap), cross_indices=jnp.array([0])
+            query,
+            key,
+            value,
+            num_frequencies=1,
+            layout=AttentionLayout(FocusSets(overlap=overlap)),
+            cross_indices=jnp.array([0]),
         )
         for overlap in ("concat", "union")
     }
@@ -178,10 +189,10 @@ def test_only_concat_counts_a_shared_key_twice():
 
 
 def test_a_key_draws_what_sample_cross_indices_draws():
-    inputs, config, key_rng = random_inputs(1, 20, 2, 1, 4), LiteFocusConfig(), jax.random.key(5)
-    cross_indices = sample_cross_indices(key_rng, 40, config)
-    drawn = litefocus_attention(*inputs, num_frequencies=2, config=config, key_rng=key_rng)
-    given = litefocus_attention(*inputs, num_frequencies=2, config=config, cross_indices=cross_indices)
+    inputs, layout, key_rng = random_inputs(1, 20, 2, 1, 4), AttentionLayout(FocusSets()), jax.random.key(5)
+    cross_indices = sample_cross_indices(key_rng, 40, FocusSets())
+    drawn = litefocus_attention(*inputs, num_frequencies=2, layout=layout, key_rng=key_rng)
+    given = litefocus_attention(*inputs, num_frequencies=2, layout=layout, cross_indices=cross_indices)
     np.testing.assert_array_equal(drawn, given)
 
 
@@ -189,37 +200,48 @@ def test_a_key_draws_what_sample_cross_indices_draws():
     ("tokens", "ratio", "count"), [(40, 0.1, 4), (45, 0.1, 4), (5, 0.1, 1), (5, 0.0, 0), (5, 1.0, 5)]
 )
 def test_tokens_are_drawn_without_repetition_and_rounded_down(tokens, ratio, count):
-    drawn = sample_cross_indices(jax.random.key(0), tokens, LiteFocusConfig(sparse_ratio=ratio))
+    drawn = sample_cross_indices(jax.random.key(0), tokens, FocusSets(sparse_ratio=ratio))
     assert drawn.dtype == jnp.int32
     assert len(drawn) == len(set(drawn.tolist())) == count
     assert all(0 <= index < tokens for index in drawn.tolist())
 
 
 def test_a_cap_bounds_the_tokens_that_are_drawn():
-    config = LiteFocusConfig(max_cross_tokens=7)
-    assert len(sample_cross_indices(jax.random.key(0), 400, config)) == 7
-    uncapped = dataclasses.replace(config, max_cross_tokens=None)
+    capped = FocusSets(max_cross_tokens=7)
+    assert len(sample_cross_indices(jax.random.key(0), 400, capped)) == 7
+    uncapped = dataclasses.replace(capped, max_cross_tokens=None)
     np.testing.assert_array_equal(
-        sample_cross_indices(jax.random.key(0), 50, config), sample_cross_indices(jax.random.key(0), 50, uncapped)
+        sample_cross_indices(jax.random.key(0), 50, capped), sample_cross_indices(jax.random.key(0), 50, uncapped)
     )
 
 
-def test_a_window_in_seconds_becomes_frames_that_every_level_halves():
-    config = LiteFocusConfig(window_in_s=10.0).in_frames(0.04)
-    assert config == LiteFocusConfig(window_in_frames=250)
-    assert [config.at_level(level).window_in_frames for level in range(4)] == [250, 125, 63, 32]
-    assert LiteFocusConfig(window_in_s=0.001).in_frames(0.04).window_in_frames == 1
-    assert LiteFocusConfig().in_frames(0.04).at_level(2) == LiteFocusConfig()
+def test_a_wish_in_seconds_becomes_a_layout_in_frames_that_every_level_halves():
+    layout = LiteFocusConfig(reach_in_s=10.0, overlap="union").layout(0.04)
+    assert layout == AttentionLayout(FocusSets(overlap="union"), reach=250)
+    assert [layout.reach_at(level) for level in range(4)] == [250, 125, 63, 32]
+    assert LiteFocusConfig(reach_in_s=0.001).layout(0.04).reach == 1
+    assert LiteFocusConfig().layout(0.04, scale_scores=True) == AttentionLayout(FocusSets(), scale_scores=True)
+
+
+def test_wishes_that_come_to_the_same_frames_are_one_layout_and_so_one_program():
+    assert LiteFocusConfig(reach_in_s=10.0).layout(0.04) == LiteFocusConfig(reach_in_s=10.01).layout(0.04)
+    assert hash(LiteFocusConfig(reach_in_s=10.0).layout(0.04)) == hash(LiteFocusConfig(reach_in_s=10.01).layout(0.04))
+
+
+def test_a_layout_is_sparse_at_the_levels_that_it_names():
+    assert [AttentionLayout(FocusSets(levels=(1, 3))).sets_at(level) is None for level in range(4)] == [1, 0, 1, 0]
+    assert all(AttentionLayout(FocusSets(levels="all")).sets_at(level) for level in range(4))
+    assert not any(AttentionLayout().sets_at(level) for level in range(4))
 
 
 @pytest.mark.parametrize("overlap", ["concat", "union"])
 def test_cross_indices_may_be_traced(overlap):
-    inputs, config, traces = random_inputs(1, 6, 2, 1, 4), LiteFocusConfig(overlap=overlap), []
+    inputs, layout, traces = random_inputs(1, 6, 2, 1, 4), AttentionLayout(FocusSets(overlap=overlap)), []
 
     @jax.jit
     def attend(cross_indices):
         traces.append(cross_indices.shape)
-        return litefocus_attention(*inputs, num_frequencies=2, config=config, cross_indices=cross_indices)
+        return litefocus_attention(*inputs, num_frequencies=2, layout=layout, cross_indices=cross_indices)
 
     assert not np.array_equal(attend(jnp.array([0, 1])), attend(jnp.array([3, 4])))
     assert len(traces) == 1
@@ -252,8 +274,8 @@ def test_beyond_the_paper_duration_chooses_linear_cost():
     assert config == LiteFocusConfig.linear()
     assert config.levels == "all"
     assert config.samples_tokens
-    assert config.window_in_s == PUBLISHED_TRAINING_LENGTH_IN_S
-    assert LiteFocusConfig.linear(2.56).window_in_s == 2.56
+    assert config.reach_in_s == PUBLISHED_TRAINING_LENGTH_IN_S
+    assert LiteFocusConfig.linear(2.56).reach_in_s == 2.56
     assert config.max_cross_tokens is not None
 
 
@@ -266,17 +288,15 @@ def test_beyond_the_paper_duration_chooses_linear_cost():
         ({"same_frequency": False, "sparse_ratio": 0.0}, "nothing to attend to"),
         ({"overlap": "both"}, "overlap = 'both'; expected one of concat, union"),
         ({"resample": "never"}, "resample = 'never'; expected one of call, step, once"),
-        ({"levels": ()}, "at least one level"),
+        ({"levels": ()}, "expected a tuple of levels"),
         ({"levels": [1]}, "expected a tuple"),
         ({"levels": (1, 1)}, "distinct"),
         ({"levels": (-1,)}, "whole numbers from 0"),
         ({"levels": "some"}, "or 'all'"),
         ({"max_cross_tokens": 0}, "max_cross_tokens = 0"),
         ({"max_cross_tokens": 2.0}, "max_cross_tokens = 2.0; expected a whole number"),
-        ({"window_in_frames": 0}, "window_in_frames = 0"),
-        ({"window_in_s": 0.0}, "window_in_s = 0.0"),
-        ({"window_in_s": float("inf")}, "window_in_s = inf"),
-        ({"window_in_s": 1.0, "window_in_frames": 25}, "both given"),
+        ({"reach_in_s": 0.0}, "reach_in_s = 0.0"),
+        ({"reach_in_s": float("inf")}, "reach_in_s = inf"),
     ],
 )
 def test_a_setting_out_of_range_is_named(fields, message):
@@ -284,22 +304,25 @@ def test_a_setting_out_of_range_is_named(fields, message):
         LiteFocusConfig(**fields)
 
 
+@pytest.mark.parametrize("reach", [0, 2.5, True])
+def test_a_reach_in_frames_is_a_whole_number(reach):
+    with pytest.raises(ValueError, match=f"reach = {reach}; expected a whole number"):
+        AttentionLayout(FocusSets(), reach)
+    with pytest.raises(ValueError, match="dense attention has no reach"):
+        AttentionLayout(reach=2)
+
+
 def test_wrong_arguments_are_named():
     query, key, value = random_inputs(1, 5, 2, 1, 4)
-    config = LiteFocusConfig()
+    layout = AttentionLayout(FocusSets())
     with pytest.raises(ValueError, match="10 tokens, which is not a multiple of num_frequencies = 4"):
-        litefocus_attention(query, key, value, num_frequencies=4, config=config)
+        litefocus_attention(query, key, value, num_frequencies=4, layout=layout)
     with pytest.raises(ValueError, match="neither cross_indices nor key_rng"):
-        litefocus_attention(query, key, value, num_frequencies=2, config=config)
+        litefocus_attention(query, key, value, num_frequencies=2, layout=layout)
     with pytest.raises(ValueError, match="expected one shape"):
-        litefocus_attention(query, key[:, :4], value, num_frequencies=2, config=config)
+        litefocus_attention(query, key[:, :4], value, num_frequencies=2, layout=layout)
     indices = jnp.array([[0, 1]])
     with pytest.raises(ValueError, match=r"cross_indices has shape \(1, 2\)"):
-        litefocus_attention(query, key, value, num_frequencies=2, config=config, cross_indices=indices)
-    with pytest.raises(ValueError, match=r"window_in_s = 1.0, but attention knows frames alone"):
-        litefocus_attention(query, key, value, num_frequencies=2, config=LiteFocusConfig(window_in_s=1.0))
-    scaled = LiteFocusConfig(cross_frequency=False, scale_scores=True)
-    with pytest.raises(ValueError, match="training_keys is not given"):
-        litefocus_attention(query, key, value, num_frequencies=2, config=scaled)
-    with pytest.raises(ValueError, match="training_keys = 1; expected at least 2"):
-        litefocus_attention(query, key, value, num_frequencies=2, config=scaled, training_keys=1)
+        litefocus_attention(query, key, value, num_frequencies=2, layout=layout, cross_indices=indices)
+    with pytest.raises(ValueError, match="layout is dense; expected sets"):
+        litefocus_attention(query, key, value, num_frequencies=2, layout=AttentionLayout())
