@@ -85,8 +85,9 @@ def test_no_parameter_is_called_any_to_hide_a_type_from_above():
         f"{module}: {argument.arg}"
         for module in sorted(INSIDE)
         for node in ast.walk(TREES[module])
-        if isinstance(node, ast.arg) and isinstance(node.annotation, ast.Name) and node.annotation.id == "Any"
-        for argument in [node]
+        if isinstance(node, ast.arguments)
+        for argument in [*node.posonlyargs, *node.args, *node.kwonlyargs]
+        if isinstance(argument.annotation, ast.Name) and argument.annotation.id == "Any"
         if argument.arg in classes_above(HEIGHT[room_of(module)])
     ]
     assert hidden == []
