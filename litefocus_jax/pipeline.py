@@ -165,7 +165,7 @@ class AudioLDM2Pipeline:
             windowed: denoise long sound in overlapping windows; sound of one window's length is not changed by it.
             run_checkpoint: keep the run on disk, and go on with one that was ended.
             mesh: devices of this process that share the denoising: the sounds along its axis ``"data"``, the frames of
-                each sound along ``"time"``; see docs/long_audio.md. It changes the sound by rounding alone.
+                each sound along ``"time"``; see docs/devices.md. It changes the sound by rounding alone.
             check_memory: find out before sampling whether it can fit in memory.
             output_type: ``"latent"`` returns the latents, for `decode_blocks` to make sound of.
             progress: draw progress bars, where there is a terminal.
