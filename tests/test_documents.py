@@ -26,6 +26,8 @@ _MODULE = re.compile(r"(?<![\w/.-])litefocus_jax(?:\.\w+)+")
 
 every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
+every_file = pytest.mark.parametrize("path", [*DOCUMENTS, *SOURCES], ids=lambda path: str(path.relative_to(ROOT)))
+
 
 def text_of(path: Path) -> str:
     return path.read_text(encoding="utf-8")
@@ -69,16 +71,21 @@ def test_links_lead_somewhere(document: Path) -> None:
         assert not anchor or anchor in anchors_in(target), f"{link} is no heading of {target.name}"
 
 
-@pytest.mark.parametrize("path", [*DOCUMENTS, *SOURCES], ids=lambda path: str(path.relative_to(ROOT)))
+@every_file
 def test_files_that_are_named_exist(path: Path) -> None:
     named = [pattern for found in _PATH.findall(text_of(path)) for pattern in spelt_out(found)]
     assert [pattern for pattern in named if not any(ROOT.glob(pattern))] == []
 
 
-@every_document
-def test_modules_and_names_of_ours_can_be_imported(document: Path) -> None:
-    for name in {*_MODULE.findall(text_of(document)), *imports_in(document)}:
-        pkgutil.resolve_name(name)
+@every_file
+def test_modules_and_names_of_ours_can_be_imported(path: Path) -> None:
+    missing = []
+    for name in sorted({*_MODULE.findall(text_of(path)), *imports_in(path)}):
+        try:
+            pkgutil.resolve_name(name)
+        except (ImportError, AttributeError) as error:
+            missing.append(str(error))
+    assert missing == []
 
 
 @every_document

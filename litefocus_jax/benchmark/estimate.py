@@ -62,7 +62,7 @@ def estimate_memory(pipe: AudioLDM2Pipeline, request: Request) -> MemoryEstimate
 
     Args:
         pipe: the pipeline.
-        request: from `litefocus_jax.request.make_request`.
+        request: from `litefocus_jax.generation.request.make_request`.
 
     Raises:
         TypeError: as `AudioLDM2Pipeline.inputs`.
@@ -81,7 +81,7 @@ def estimate_time(pipe: AudioLDM2Pipeline, request: Request) -> TimeEstimate:
 
     Args:
         pipe: the pipeline.
-        request: from `litefocus_jax.request.make_request`.
+        request: from `litefocus_jax.generation.request.make_request`.
     """
     models, geometry = pipe.components, pipe.geometry
     keys, latents, tokens = inputs = pipe.inputs(request)

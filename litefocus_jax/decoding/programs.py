@@ -227,7 +227,7 @@ def lower_programs(
     Args:
         vae: the VAE; shapes in place of its weights will do.
         vocoder: likewise.
-        plan: from `litefocus_jax.decoding.plan_decoding`.
+        plan: from `litefocus_jax.decoding.plan.plan_decoding`.
         frequencies: of the latents.
     """
     size = plan.frames if plan.is_whole else plan.vae_size
