@@ -206,8 +206,8 @@ def sample(
     ``length`` overrules the number of steps in a call. After every call ``on_call`` is given what a later run with the
     same arguments can take as ``resumed``, to go on from there.
 
-    With a ``mesh`` (from `litefocus_jax.parallel.mesh.check_mesh`) its devices share the sounds, and those along its time
-    axis the frames of each sound; all that is given and returned lies on one device.
+    With a ``mesh`` (from `litefocus_jax.parallel.mesh.check_mesh`) its devices share the sounds, and those along its
+    time axis the frames of each sound; all that is given and returned lies on one device.
     """
     length = call_length(schedule) if length is None else length
     queued_ahead = 0 if jax.default_backend() == "cpu" else 1
