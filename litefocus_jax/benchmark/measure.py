@@ -30,7 +30,7 @@ class Plan:
         durations: seconds of sound.
         variants: among `litefocus_jax.benchmark.workload.OUR_VARIANTS`.
         peer: also measure `PEER`.
-        config: published configuration for random weights.
+        size: name of a published configuration for random weights.
         model: folder or hub id whose weights are used instead.
         dtype: floating-point type of weights and computation.
         rounds: calls of each variant, after one to warm up.
@@ -42,7 +42,7 @@ class Plan:
     durations: tuple[float, ...]
     variants: tuple[str, ...] = DEFAULT_VARIANTS
     peer: bool = False
-    config: str | None = "audioldm2"
+    size: str | None = "audioldm2"
     model: str | None = None
     dtype: str = "float32"
     rounds: int = 5
@@ -63,7 +63,7 @@ class Plan:
 
     def workload(self, name: str, duration_s: float) -> Workload:
         """The program of one row."""
-        return Workload(name, duration_s, self.config, self.model, self.dtype, self.part)
+        return Workload(name, duration_s, self.size, self.model, self.dtype, self.part)
 
     def workloads(self, duration_s: float) -> list[Workload]:
         """The programs to run for one duration; variants that come to the same program share one."""

@@ -45,11 +45,11 @@ class StageTimes:
         return sum(self.seconds.values())
 
 
-def load_models(config: str | None, model: str | None, dtype: str) -> dict[str, Any]:
+def load_models(size: str | None, model: str | None, dtype: str) -> dict[str, Any]:
     """Every sub-model by folder name: of a checkpoint, or with random weights in a published shape."""
     if model is not None:
         return open_checkpoint(model).load(dtype).modules
-    configs = sub_model_configs(config or "audioldm2")
+    configs = sub_model_configs(size or "audioldm2")
     return {
         name: random_model(network.model_class, configs[name], dtype=network.weights_dtype(np.dtype(dtype)))
         for name, network in NETWORKS.items()

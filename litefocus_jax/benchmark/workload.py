@@ -33,7 +33,7 @@ class Workload:
     Attributes:
         variant: one of `OUR_VARIANTS`, for the decoder `DECODER_VARIANT` or `TILES_VARIANT`, or `PEER`.
         duration_s: seconds of sound.
-        config: name of a published configuration, for random weights; or None for a model's own weights.
+        size: name of a published configuration, for random weights; or None for a model's own weights.
         model: folder or hub id of a model, or None for random weights.
         dtype: floating-point type of weights and computation; the decoder's are always float32.
         part: what is timed.
@@ -41,7 +41,7 @@ class Workload:
 
     variant: str
     duration_s: float
-    config: str | None
+    size: str | None
     model: str | None
     dtype: str
     part: Part = "unet"
@@ -82,7 +82,7 @@ class Workload:
             return {name: kind.from_file(folder / name / "config.json") for name, kind in classes.items()}
         from litefocus_jax.checkpoint.random_model import sub_model_configs
 
-        return sub_model_configs(self.config or "audioldm2")
+        return sub_model_configs(self.size or "audioldm2")
 
     def geometry(self) -> LatentGeometry:
         """How seconds become latent frames."""

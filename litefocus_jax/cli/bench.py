@@ -37,7 +37,7 @@ def _bench_start(plan: "Plan", folder: Path) -> None:
         if model is None:
             model = str(Path(scratch) / "model")
             with messages.status("Writing random weights"):
-                save_random_model(model, size=plan.config or "audioldm2")
+                save_random_model(model, size=plan.size or "audioldm2")
         with described_progress_bar(len(plan.durations) * (plan.rounds + 1)) as on_progress:
             for duration_s in plan.durations:
                 starts.append(measure_start(model, duration_s, plan.rounds, on_progress))
@@ -49,7 +49,7 @@ def bench(
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Folder or hub id of a checkpoint whose weights to use.")
     ] = None,
-    config: Annotated[
+    size: Annotated[
         Literal["audioldm2", "audioldm2-large", "tiny"],
         typer.Option(help="Published shape for random weights; nothing is downloaded."),
     ] = "audioldm2",
@@ -119,7 +119,7 @@ def bench(
             durations=seconds,
             variants=chosen,
             peer=against is not None,
-            config=None if model else config,
+            size=None if model else size,
             model=model,
             dtype=dtype or ("float32" if jax.default_backend() == "cpu" else "bfloat16"),
             rounds=rounds,
@@ -130,7 +130,7 @@ def bench(
             _bench_start(plan, folder)
             return
         rows = []
-        facts = machine() | {"config": plan.config, "model": plan.model, "dtype": plan.dtype}
+        facts = machine() | {"size": plan.size, "model": plan.model, "dtype": plan.dtype}
         facts |= {
             "device": jax.local_devices()[0].device_kind,
             "part": plan.part,
@@ -144,9 +144,9 @@ def bench(
         output.print(rows_table(rows), markup=False)
 
         if stages:
-            models = load_models(plan.config, plan.model, plan.dtype)
+            models = load_models(plan.size, plan.model, plan.dtype)
             workloads = [
-                Workload(name, duration_s, plan.config, plan.model, plan.dtype)
+                Workload(name, duration_s, plan.size, plan.model, plan.dtype)
                 for name in chosen
                 if name != "auto"
                 for duration_s in seconds
