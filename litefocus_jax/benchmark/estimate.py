@@ -17,8 +17,8 @@ from litefocus_jax.models.components import Components
 from litefocus_jax.pipeline import AudioLDM2Pipeline
 from litefocus_jax.system import waiting
 
-# A first call sets things up. Where it takes longer than this, that is a small part of it, and a second one is not
-# worth the wait.
+# A first call sets things up. Where it takes longer than this, the setting up is a small part of it, and a second call
+# is not worth the wait.
 _LONG_CALL_IN_S = 20.0
 
 
@@ -65,8 +65,8 @@ def estimate_memory(pipe: AudioLDM2Pipeline, request: Request) -> MemoryEstimate
         request: from `litefocus_jax.generation.request.make_request`.
 
     Raises:
-        TypeError: as `AudioLDM2Pipeline.inputs`.
-        ValueError: likewise.
+        TypeError: as in `AudioLDM2Pipeline.inputs`.
+        ValueError: as in `AudioLDM2Pipeline.inputs`.
     """
     geometry = pipe.geometry
     compiled = pipe.compile_ahead(request, pipe.inputs(request)).result()
@@ -104,7 +104,7 @@ def estimate_time(pipe: AudioLDM2Pipeline, request: Request) -> TimeEstimate:
             length=length,
         )
 
-    compiled.result()  # no part of what is timed
+    compiled.result()  # not part of what is timed
     frames = min(latents.shape[1], geometry.training_frames or latents.shape[1])
     clip = latents[:1, :frames]
     plan = pipe.plan_decoding(latents.shape[1])

@@ -12,8 +12,8 @@ from litefocus_jax.models.vocoder import VocoderConfig
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 
 BATCH_SIZE = 2  # one sound, with and without its prompt
-PROMPT_TOKENS = 32  # of the T5 encoder; a long sentence
-GENERATED_VECTORS = 8  # of the language model
+PROMPT_TOKENS = 32  # tokens of the T5 encoder; a long sentence
+GENERATED_VECTORS = 8  # vectors that the language model generates
 
 OUR_VARIANTS = ("dense", "litefocus", "same_frequency", "linear", "auto")
 DEFAULT_VARIANTS = ("dense", "litefocus", "same_frequency", "auto")
@@ -112,7 +112,7 @@ def peer_folder() -> Path:
     """The clone that holds the peer's worker, which is not part of the installed package.
 
     Raises:
-        FileNotFoundError: when the package does not lie in a clone.
+        FileNotFoundError: when the package is not in a clone.
     """
     clone = Path(__file__).parents[2]
     if not (clone / "convert" / "diffusers_worker.py").is_file():

@@ -1,4 +1,4 @@
-"""The compiled functions that decode windows of a sound with what they are told of the rest of it.
+"""The compiled functions that decode windows of a sound, given what they have to know about the rest of it.
 
 Letters in shape comments: B windows, T latent frames of a window, F frequencies, C channels.
 """
@@ -52,10 +52,10 @@ class Windows(NamedTuple):
 
 
 class Context(NamedTuple):
-    """What a tile has to know of the whole sound.
+    """What a tile has to know about the whole sound.
 
     Attributes:
-        moments: of every group normalisation, in the order in which they run.
+        moments: moments of every group normalisation, in the order in which these run.
         far: keys for the middle attention; None where the VAE has none.
     """
 
@@ -87,9 +87,9 @@ def keys_of_window(
     """Keys and values of the middle attention.
 
     Args:
-        vae: its decoder, which has this attention.
+        vae: the VAE, whose decoder has this attention.
         latents: one window, as the diffusion model has it.
-        scaling_factor: of the latents.
+        scaling_factor: what the latents are divided by before they are decoded.
         moments: from `look_for_keys`.
     """
     given = iter(moments)
@@ -109,9 +109,9 @@ def look_at_sample(
     """Decode windows that share their normalisations.
 
     Args:
-        vae: its decoder.
+        vae: the VAE whose decoder is used.
         latents: the windows, as the diffusion model has them.
-        scaling_factor: of the latents.
+        scaling_factor: what the latents are divided by before they are decoded.
         windows: where they lie.
         corrections: made to the moments of each normalisation before they are used.
         far: keys for the middle attention.
@@ -135,11 +135,11 @@ def decode_window(
     """One window of the log-mel spectrogram, and what each normalisation saw in the part of it that counts.
 
     Args:
-        vae: its decoder.
+        vae: the VAE whose decoder is used.
         latents: the window, as the diffusion model has it.
-        scaling_factor: of the latents.
+        scaling_factor: what the latents are divided by before they are decoded.
         windows: where it lies.
-        context: what it has to know of the whole sound.
+        context: what it has to know about the whole sound.
     """
     size = latents.shape[1]
     given = iter(context.moments)
@@ -214,7 +214,7 @@ def _attend_in_turn(query: Array, key: Array, value: Array, far: FarKeys, window
 
 
 def no_corrections(vae: VAE) -> tuple[Correction, ...]:
-    """For every normalisation of the decoder, the correction that changes nothing."""
+    """The corrections that change nothing, one for every normalisation of the decoder."""
     norms = sum(isinstance(module, GroupNorm) for _, module in nnx.iter_modules(vae.decoder))
     return (no_correction(vae.config.norm_num_groups),) * norms
 
@@ -226,9 +226,9 @@ def lower_programs(
 
     Args:
         vae: the VAE; shapes in place of its weights will do.
-        vocoder: likewise.
+        vocoder: the vocoder; shapes in place of its weights will do.
         plan: from `litefocus_jax.decoding.plan.plan_decoding`.
-        frequencies: of the latents.
+        frequencies: frequencies of the latents.
     """
     size = plan.frames if plan.is_whole else plan.vae_size
     latents = _float32(1, size, frequencies, vae.config.latent_channels)

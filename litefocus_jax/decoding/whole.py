@@ -11,11 +11,11 @@ from litefocus_jax.system.platform import LowMemoryJit
 def decode_latents(
     vae: VAE, latents: Float[Array, "sounds time frequency channels"], scaling_factor: Float[Array, ""]
 ) -> Float[Array, "sounds mel_frames mel_bins"]:
-    """Latents to log-mel spectrograms, by the VAE's decoder."""
+    """Turn latents into log-mel spectrograms, by the VAE's decoder."""
     return vae.decode(latents / scaling_factor)[..., 0]
 
 
 @LowMemoryJit
 def vocode(vocoder: Vocoder, mel: Float[Array, "sounds mel_frames mel_bins"]) -> Float[Array, "sounds samples"]:
-    """Log-mel spectrograms to sound in [-1, 1], by the vocoder."""
+    """Turn log-mel spectrograms into sound in [-1, 1], by the vocoder."""
     return vocoder(mel)
