@@ -14,11 +14,16 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
-    source: Annotated[str, typer.Argument(metavar="SRC", help="Diffusers folder, or hub id such as cvssp/audioldm2.")],
-    destination: Annotated[Path, typer.Argument(metavar="DST", help="Folder to write.")],
-    dtype: Annotated[str, typer.Option(help="Type of the written weights: float32, bfloat16, float16.")] = "float32",
+    source: Annotated[
+        str,
+        typer.Argument(metavar="SRC", help="The checkpoint: a diffusers folder, or a hub id such as cvssp/audioldm2."),
+    ],
+    destination: Annotated[Path, typer.Argument(metavar="DST", help="The native folder to write.")],
+    dtype: Annotated[
+        str, typer.Option(help="The type of the written weights: float32, bfloat16 or float16.")
+    ] = "float32",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier model in DST.")] = False,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")] = None,
+    revision: Annotated[str | None, typer.Option(help="The branch, tag or commit on the hub.")] = None,
 ) -> None:
     """Convert a PyTorch checkpoint of AudioLDM2 (safetensors or pickles) to the native format."""
     # Slow imports wait until the arguments are known to be well-formed.

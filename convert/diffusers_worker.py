@@ -16,7 +16,7 @@ from litefocus_jax.benchmark.workload import BATCH_SIZE, GENERATED_VECTORS, PROM
 _LONGEST_WARM_UP_IN_S = 80.0
 
 PrepareCall = Callable[[Workload], Callable[[], Any]]
-"""From a workload, of which the duration counts, to one call."""
+"""Makes the call to be timed from a workload, whose duration is all that matters here."""
 
 
 def load_unet(workload: Workload, device: str) -> PrepareCall:

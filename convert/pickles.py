@@ -16,15 +16,15 @@ from litefocus_jax.checkpoint import safetensors_files
 from litefocus_jax.checkpoint.errors import CheckpointError, listed
 from litefocus_jax.checkpoint.tensors import LazyArray, Tensors
 
-_STEMS = {"model": "pytorch_model"}  # transformers names its pickles otherwise than its safetensors
+_STEMS = {"model": "pytorch_model"}  # transformers gives its pickles another name than its safetensors
 
 
 def read_folder(folder: Path, stem: str) -> Tensors:
     """The tensors of a sub-model, from safetensors where there are any and from ``.bin`` pickles otherwise.
 
     Args:
-        folder: of the sub-model.
-        stem: of its safetensors files.
+        folder: the sub-model's folder.
+        stem: the name of its safetensors files, without suffix.
 
     Raises:
         CheckpointError: when there are no weights, or a file or index is broken or refused.
@@ -56,7 +56,7 @@ def read_file(path: Path) -> dict[str, LazyArray]:
     """The tensors of one pickle, memory-mapped where its layout allows.
 
     Raises:
-        CheckpointError: when the pickle would run code, is damaged, or holds something else than tensors.
+        CheckpointError: when the pickle would run code, is damaged, or holds anything but tensors.
         ImportError: when PyTorch is not installed.
     """
     import torch  # so that safetensors can be converted without it
@@ -64,7 +64,7 @@ def read_file(path: Path) -> dict[str, LazyArray]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # about old pickle protocols
-            # Files from before PyTorch 1.6 are no zip archives, and cannot be mapped.
+            # Files from before PyTorch 1.6 are not zip archives, and cannot be mapped.
             tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         carried = re.search(r"GLOBAL ([\w.]+)", str(error))

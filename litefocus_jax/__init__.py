@@ -1,44 +1,25 @@
 """Long sound from text in JAX: AudioLDM2 in Flax NNX with LiteFocus sparse attention.
 
-The public names are loaded on first use, so that importing the package costs nothing.
+The public names stand in ``__init__.pyi``, where type checkers find them. They are loaded on first use, so that
+importing the package costs nothing.
 """
 
 import importlib
+import re
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from litefocus_jax.checkpoint.errors import CheckpointError
-    from litefocus_jax.diffusion.windows import WindowedDenoising
-    from litefocus_jax.generation.output import AudioPipelineOutput
-    from litefocus_jax.generation.resume import PartialRun
-    from litefocus_jax.ops.litefocus.attention import litefocus_attention
-    from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
-    from litefocus_jax.pipeline import AudioLDM2Pipeline
-    from litefocus_jax.system.json_config import ConfigError
-
-_PUBLIC = {
-    "AudioLDM2Pipeline": "litefocus_jax.pipeline",
-    "AudioPipelineOutput": "litefocus_jax.generation.output",
-    "CheckpointError": "litefocus_jax.checkpoint.errors",
-    "ConfigError": "litefocus_jax.system.json_config",
-    "LiteFocusConfig": "litefocus_jax.ops.litefocus.settings",
-    "PartialRun": "litefocus_jax.generation.resume",
-    "WindowedDenoising": "litefocus_jax.diffusion.windows",
-    "litefocus_attention": "litefocus_jax.ops.litefocus.attention",
+_HOMES = {
+    name: module
+    for module, name in re.findall(
+        r"^from (\S+) import \w+ as (\w+)$",
+        Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
 }
 
-__all__ = [
-    "AudioLDM2Pipeline",
-    "AudioPipelineOutput",
-    "CheckpointError",
-    "ConfigError",
-    "LiteFocusConfig",
-    "PartialRun",
-    "WindowedDenoising",
-    "__version__",
-    "litefocus_attention",
-]
+__all__ = ["__version__", *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 try:
     __version__ = version("litefocus-jax")
@@ -47,9 +28,9 @@ except PackageNotFoundError:  # a source tree that was never installed
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_PUBLIC[name]), name)
+    return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -48,7 +48,7 @@ def save_audio_blocks(
 
     Args:
         path: ends in ``.wav`` or ``.flac``.
-        blocks: one after another the sound; full scale is 1.
+        blocks: the sound, cut into pieces; full scale is 1.
         sampling_rate: samples per second.
         subtype: sample format as soundfile names it, such as ``"PCM_16"``, ``"PCM_24"`` or, for WAV, ``"FLOAT"``.
 
@@ -278,7 +278,7 @@ def _check_destination(path: Path, overwrite: bool) -> None:
     if not existing.is_dir():
         raise NotADirectoryError(f"{path} cannot be written: {existing} is a file, not a folder")
     try:
-        # Asking for permissions is no proof: quotas, read-only mounts and the like show only when something is written.
+        # Asking for permissions proves nothing: quotas, read-only mounts and the like show only when a file is written.
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:

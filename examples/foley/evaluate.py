@@ -1,7 +1,7 @@
 """Measure a trained foley model: ``python -m examples.foley.evaluate MODEL -o FOLDER``.
 
 FOLDER gets ``evaluation.json``, ``evaluation.md`` and ``lengths.png`` for the model card; or, with ``--table long``,
-``long_audio.json``, ``long_audio.md`` and ``long_quality.png`` for docs/long_audio.md. It keeps all that was measured
+``long_audio.json``, ``long_audio.md`` and ``long_quality.png`` for docs/long_quality.md. It keeps all that was measured
 in ``ledger.jsonl``: an interrupted evaluation goes on when the command is given again, and the tables share what they
 have in common.
 """
@@ -130,7 +130,7 @@ def write_card_results(folder: Path, results: dict[str, Any]) -> str:
 
 
 def write_long(folder: Path, results: dict[str, Any]) -> str:
-    """Write what docs/long_audio.md shows; returns its table."""
+    """Write what docs/long_quality.md shows; returns its table."""
     write_text(folder / long_report.RESULTS, json.dumps(results, indent=2) + "\n")
     return long_report.write_long(results, folder)
 

@@ -1,4 +1,4 @@
-"""The table and the picture of quality at many training lengths, for docs/long_audio.md.
+"""The table and the picture of quality at many training lengths, for docs/long_quality.md.
 
     python -m examples.foley.long_report EVALUATION -o FOLDER
 

@@ -28,13 +28,13 @@ class Plan:
 
     Attributes:
         durations: seconds of sound.
-        variants: among `litefocus_jax.benchmark.workload.OUR_VARIANTS`.
+        variants: some of `litefocus_jax.benchmark.workload.OUR_VARIANTS`.
         peer: also measure `PEER`.
-        config: published configuration for random weights.
+        size: name of a published configuration for random weights.
         model: folder or hub id whose weights are used instead.
         dtype: floating-point type of weights and computation.
         rounds: calls of each variant, after one to warm up.
-        part: what is timed; the decoder has one variant.
+        part: what is timed; the decoder has only one variant.
         together: keep the workers of all durations at once, so that their calls too are made in turns: for comparing
             durations with each other. It takes the memory of all of them.
     """
@@ -42,7 +42,7 @@ class Plan:
     durations: tuple[float, ...]
     variants: tuple[str, ...] = DEFAULT_VARIANTS
     peer: bool = False
-    config: str | None = "audioldm2"
+    size: str | None = "audioldm2"
     model: str | None = None
     dtype: str = "float32"
     rounds: int = 5
@@ -63,10 +63,10 @@ class Plan:
 
     def workload(self, name: str, duration_s: float) -> Workload:
         """The program of one row."""
-        return Workload(name, duration_s, self.config, self.model, self.dtype, self.part)
+        return Workload(name, duration_s, self.size, self.model, self.dtype, self.part)
 
     def workloads(self, duration_s: float) -> list[Workload]:
-        """The programs to run for one duration; variants that come to the same program share one."""
+        """The programs to run for one duration; variants whose programs are equal share one."""
         workloads: list[Workload] = []
         for name in self.names:
             workload = self.workload(name, duration_s)
@@ -175,7 +175,7 @@ def measure(plan: Plan, on_progress: Callable[[str], None] = lambda description:
 
     Raises:
         ChildProcessError: when a worker fails.
-        FileNotFoundError: when the peer's worker is not at hand.
+        FileNotFoundError: when the peer's worker is not available.
     """
     for group in plan.groups:
         workloads = [workload for duration_s in group for workload in plan.workloads(duration_s)]

@@ -16,7 +16,7 @@ from litefocus_jax.benchmark.start import PHASES, StartTimes
 from litefocus_jax.benchmark.workload import DECODER_VARIANT, TILES_VARIANT
 from litefocus_jax.system.files import write_text, written_beside
 
-STEPS = 200  # of a whole generation, the published default
+STEPS = 200  # steps of a whole generation; the published default
 
 
 def machine() -> dict[str, Any]:

@@ -30,7 +30,7 @@ class StageTimes:
         variant: ``"dense"``, ``"litefocus"`` or another of our variants.
         duration_s: seconds of sound.
         steps: denoising steps.
-        seconds: by stage, in the order in which they run.
+        seconds: seconds of each stage, in the order in which they run.
     """
 
     variant: str
@@ -44,11 +44,11 @@ class StageTimes:
         return sum(self.seconds.values())
 
 
-def load_models(config: str | None, model: str | None, dtype: str) -> dict[str, Any]:
-    """Every sub-model by folder name: of a checkpoint, or with random weights in a published shape."""
+def load_models(size: str | None, model: str | None, dtype: str) -> dict[str, Any]:
+    """Every sub-model by folder name: a checkpoint's, or one with random weights in a published shape."""
     if model is not None:
         return open_checkpoint(model).load(dtype).modules
-    configs = sub_model_configs(config or "audioldm2")
+    configs = sub_model_configs(size or "audioldm2")
     return {
         name: random_model(network.model_class, configs[name], dtype=network.weights_dtype(np.dtype(dtype)))
         for name, network in NETWORKS.items()

@@ -40,7 +40,7 @@ def load(workload: Workload, name: str, dtype: str) -> Any:
 def prepare_unet(workload: Workload) -> tuple[Callable[[], Any], float]:
     """One UNet call, and the seconds it took to compile.
 
-    Compiled before there are weights, so that what the compiler leaves behind does not count against them.
+    The call is compiled before there are weights, so that what the compiler leaves behind does not count against them.
     """
     shapes = abstract(UNet, workload.configs()["unet"], jnp.dtype(workload.dtype))
     input_shapes = jax.eval_shape(functools.partial(random_inputs, workload=workload), shapes)
@@ -100,7 +100,7 @@ def main() -> None:
             "tiles": functools.partial(prepare_tiles, folder=Path(folder)),
         }
         call, compile_s = prepare[workload.part](workload)
-        if workload.part != "tiles":  # which take so long that what a first call adds is nothing
+        if workload.part != "tiles":  # tiles take so long that what a first call adds does not matter
             jax.block_until_ready(call())
         serve(
             output,
@@ -112,7 +112,7 @@ def main() -> None:
 
 
 def _peak_bytes(device: jax.Device) -> int:
-    """Of the device where it keeps count, otherwise of the process."""
+    """Peak memory of the device where it keeps count, otherwise of the process."""
     statistics = device.memory_stats()
     return statistics["peak_bytes_in_use"] if statistics else process_peak_bytes()
 

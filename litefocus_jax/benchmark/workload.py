@@ -14,8 +14,8 @@ from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 
 BATCH_SIZE = 2  # one sound, with and without its prompt
-PROMPT_TOKENS = 32  # of the T5 encoder; a long sentence
-GENERATED_VECTORS = 8  # of the language model
+PROMPT_TOKENS = 32  # tokens of the T5 encoder; a long sentence
+GENERATED_VECTORS = 8  # vectors that the language model generates
 
 OUR_VARIANTS = ("dense", "litefocus", "same_frequency", "linear", "auto")
 DEFAULT_VARIANTS = ("dense", "litefocus", "same_frequency", "auto")
@@ -35,7 +35,7 @@ class Workload:
     Attributes:
         variant: one of `OUR_VARIANTS`, for the decoder `DECODER_VARIANT` or `TILES_VARIANT`, or `PEER`.
         duration_s: seconds of sound.
-        config: name of a published configuration, for random weights; or None for a model's own weights.
+        size: name of a published configuration, for random weights; or None for a model's own weights.
         model: folder or hub id of a model, or None for random weights.
         dtype: floating-point type of weights and computation; the decoder's are always float32.
         part: what is timed.
@@ -43,7 +43,7 @@ class Workload:
 
     variant: str
     duration_s: float
-    config: str | None
+    size: str | None
     model: str | None
     dtype: str
     part: Part = "unet"
@@ -79,7 +79,7 @@ class Workload:
             return {name: kind.from_file(folder / name / "config.json") for name, kind in classes.items()}
         from litefocus_jax.checkpoint.random_model import sub_model_configs
 
-        return sub_model_configs(self.config or "audioldm2")
+        return sub_model_configs(self.size or "audioldm2")
 
     def geometry(self) -> LatentGeometry:
         """How seconds become latent frames."""
@@ -109,7 +109,7 @@ def peer_folder() -> Path:
     """The clone that holds the peer's worker, which is not part of the installed package.
 
     Raises:
-        FileNotFoundError: when the package does not lie in a clone.
+        FileNotFoundError: when the package is not in a clone.
     """
     clone = Path(__file__).parents[2]
     if not (clone / "convert" / "diffusers_worker.py").is_file():

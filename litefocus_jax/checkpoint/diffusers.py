@@ -22,7 +22,7 @@ from litefocus_jax.system.json_config import JsonConfig, read_json
 
 INDEX = "model_index.json"
 PIPELINE_CLASS = "AudioLDM2Pipeline"
-# The feature extractor serves diffusers' ranking of waveforms alone; the others are judged where they are read.
+# The feature extractor serves only diffusers' ranking of waveforms; the others are judged where they are read.
 _WITHOUT_WEIGHTS = frozenset({"scheduler", "tokenizer", "tokenizer_2", "feature_extractor"})
 # diffusers tells the two tokenizers apart by these classes, or by those of the same names without "Fast". The fast
 # ones read a tokenizer.json under transformers 4 as well.
@@ -54,7 +54,7 @@ def open_diffusers_network(
     """Open one network; its weights are neither checked nor read.
 
     Raises:
-        CheckpointError: when there are no weights, a file is broken, or keys are spelt in contradiction.
+        CheckpointError: when there are no weights, a file is broken, or its keys are spelt in contradictory ways.
         ConfigError: when the configuration cannot be read or is not supported.
     """
     config = network.config_class.from_file(folder / "config.json")
@@ -67,7 +67,7 @@ def open_diffusers_network(
 
 
 def _check_index(path: Path) -> None:
-    """Refuse pipelines and networks of other classes than those we run."""
+    """Refuse pipelines and networks whose classes we do not run."""
     index = read_json(path)
     problems = []
     if index.get("_class_name") != PIPELINE_CLASS:
@@ -95,9 +95,9 @@ def save_diffusers(components: Components, folder: str | Path, *, overwrite: boo
         CheckpointError: when weights overflow the asked-for type, or a tokenizer is of a class that diffusers'
             pipeline does not know.
         ConfigError: when a tokenizer has no ``tokenizer_config.json``, or a malformed one.
-        FileExistsError: as `save_folder`.
-        ValueError: likewise.
-        OSError: likewise.
+        FileExistsError: as in `save_folder`.
+        ValueError: as in `save_folder`.
+        OSError: as in `save_folder`.
     """
     _check_tokenizers(components)
     save_folder(components, folder, _LAYOUT, overwrite=overwrite, dtype=dtype)

@@ -1,4 +1,4 @@
-"""What a model is recognised by, without reading all of its weights."""
+"""How a model is recognised without reading all of its weights."""
 
 import hashlib
 import json

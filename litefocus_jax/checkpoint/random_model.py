@@ -103,7 +103,7 @@ def save_random_model(folder: str | Path, *, size: str = "tiny", seed: int = 0, 
     Args:
         folder: destination.
         size: one of `SIZES`.
-        seed: of the weights.
+        seed: seed of the weights.
         overwrite: replace an earlier native folder.
 
     Raises:

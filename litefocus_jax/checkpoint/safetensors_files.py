@@ -28,8 +28,8 @@ _DTYPES: Mapping[str, Any] = {
 }
 _DTYPE_NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
 _LFS_POINTER = b"version https://git-lfs"
-_LENGTH_BYTES = 8  # of the header's own length, with which a file begins
-_ALIGNMENT = 64  # bytes: a line of cache, and no less than XLA asks for
+_LENGTH_BYTES = 8  # a file begins with the length of its header, in this many bytes
+_ALIGNMENT = 64  # bytes: a cache line, and no less than XLA asks for
 
 
 def read_file(path: Path) -> dict[str, LazyArray]:
@@ -145,7 +145,7 @@ def read_shards(index: Path, read_shard: Callable[[Path], Tensors]) -> Tensors:
 
 def _shard_path(index: Path, file_name: str) -> Path:
     """The file an index names, which must lie beside the index."""
-    # The Windows reading of a path knows both separators and drive letters.
+    # Windows paths understand both separators and drive letters.
     is_plain_name = file_name not in ("", ".", "..") and PureWindowsPath(file_name).name == file_name
     path = index.parent / file_name
     if not is_plain_name or not _stays_inside(path):

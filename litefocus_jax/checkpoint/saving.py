@@ -1,4 +1,4 @@
-"""A model's folder, written whole or not at all, in whichever layout."""
+"""A model's folder, written whole or not at all, in any layout."""
 
 import dataclasses
 import shutil
@@ -16,13 +16,13 @@ from litefocus_jax.system.files import replacement_folder, write_json
 
 @dataclasses.dataclass(frozen=True)
 class FolderLayout:
-    """What a format has of its own.
+    """What is particular to a format.
 
     Attributes:
         marker: name of the JSON file by which a folder of the format is recognised; it is written last.
-        manifest: from the model and the type of its stored weights to that file's object.
-        config_json: from a network and its configuration to the object in its ``config.json``.
-        write_weights: from a network, its module, the type of the stored weights and its folder to files.
+        manifest: makes that file's object from the model and the type of its stored weights.
+        config_json: makes the object of a network's ``config.json`` from the network and its configuration.
+        write_weights: called with a network, its module, the type of the stored weights and the folder for its files.
         extra_folders: copied beside the networks, by name.
     """
 
@@ -41,12 +41,12 @@ def save_folder(
     Args:
         components: the model.
         folder: destination.
-        layout: of the format.
+        layout: the layout of the format.
         overwrite: replace an earlier folder of the format, once the new one is complete.
-        dtype: floating-point type of the stored weights, VAE and vocoder excepted; theirs unless given.
+        dtype: floating-point type of the stored weights, VAE and vocoder excepted; the model's own unless given.
 
     Raises:
-        FileExistsError: when the destination exists without ``overwrite``, or is something else than such a folder.
+        FileExistsError: when the destination exists without ``overwrite``, or is not such a folder.
         CheckpointError: when weights overflow the asked-for type.
         ValueError: when ``dtype`` is not float32, bfloat16 or float16.
         OSError: when the destination cannot be written.

@@ -1,4 +1,4 @@
-"""Undo the spellings of a network's key table: bring what files of the past write to what the rules know.
+"""Undo the spellings of a network's key table: turn what older files write into what the rules know.
 
 Each is a pure function from tensors to tensors, run before the rules. Where two stored tensors are copies of one
 parameter they must be equal, or the checkpoint is refused.
@@ -24,7 +24,7 @@ def undo_spellings(tensors: Tensors, spellings: Sequence[Spelling]) -> Tensors:
     """The tensors under the names that the rules know.
 
     Raises:
-        CheckpointError: when a tensor is stored under two names of which there should be one, copies of one parameter
+        CheckpointError: when a tensor is stored under two names instead of one, copies of one parameter
             differ, or half of a pair is missing.
     """
     return functools.reduce(_undo, spellings, tensors)
@@ -54,7 +54,7 @@ def _rename(tensors: Tensors, names: Mapping[str, str]) -> Tensors:
 
 
 def _former_names(tensors: Tensors, spelling: Renamed) -> dict[str, str]:
-    """From the keys that have a former name to their present one."""
+    """The present name of every key that has a former one."""
     names = {}
     for key in tensors:
         if match := re.fullmatch(spelling.pattern, key):

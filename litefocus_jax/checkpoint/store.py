@@ -1,4 +1,4 @@
-"""Find a checkpoint by folder or hub id, in whichever format it is, and load it."""
+"""Find a checkpoint of any format by folder or hub id, and load it."""
 
 import re
 from pathlib import Path
@@ -10,10 +10,10 @@ from litefocus_jax.checkpoint.opened import Checkpoint
 from litefocus_jax.models.components import NETWORKS, Components
 
 BUNDLED_MODEL = "foley"
-"""What the bundled model is called where a checkpoint is asked for."""
+"""The name by which the bundled model is asked for."""
 
 BUNDLED_FOLDER = Path(__file__).parents[1] / "assets" / BUNDLED_MODEL
-"""Where it lies, in the native format; its model card, ``MODEL_CARD.md``, beside it."""
+"""The folder of the bundled model, in the native format; its model card, ``MODEL_CARD.md``, beside it."""
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _DOWNLOADED = (
@@ -36,7 +36,7 @@ def load_components(source: str | Path, dtype: Any = None, *, revision: str | No
     Args:
         source: a native folder, a diffusers folder, the id of either on the Hugging Face hub, or ``"foley"``.
         dtype: floating-point type of the weights: float32, bfloat16 or float16; VAE and vocoder are float32 in any
-            case. Unless given, that of a native folder's weights, and float32 for a diffusers folder.
+            case. Unless given, the type of a native folder's weights, and float32 for a diffusers folder.
         revision: branch, tag or commit on the hub.
 
     Raises:
@@ -71,7 +71,7 @@ def open_checkpoint(
     if (folder / diffusers.INDEX).exists():
         return diffusers.open_diffusers(folder, read_weights)
     raise CheckpointError(
-        f"{folder} is no checkpoint: it holds neither {native.MANIFEST} (native) nor {diffusers.INDEX} (diffusers)"
+        f"{folder} is not a checkpoint: it holds neither {native.MANIFEST} (native) nor {diffusers.INDEX} (diffusers)"
     )
 
 
@@ -103,7 +103,7 @@ def local_folder(source: str | Path, *, revision: str | None = None, patterns: t
 
     try:
         return Path(snapshot_download(source, revision=revision, allow_patterns=list(patterns)))
-    except Exception as error:  # the hub's client passes on errors of whatever transport it uses
+    except Exception as error:  # the hub's client passes on the errors of its transport, whichever that is
         raise CheckpointError(
             f"{source!r} was not found.\n"
             f"  As a folder: {folder.absolute()} does not exist.\n"

@@ -1,4 +1,4 @@
-"""Between nnx modules and flat dictionaries of arrays by dotted path."""
+"""Turn nnx modules into flat dictionaries of arrays by dotted path, and back."""
 
 import math
 from collections.abc import Hashable
@@ -67,7 +67,7 @@ def to_numpy(module: nnx.Module, dtype: Any = None) -> dict[str, np.ndarray]:
     """Copy a module's weights to the host, by dotted path.
 
     Args:
-        module: with weights.
+        module: a module with weights.
         dtype: floating-point type to cast to; as they are unless given.
 
     Raises:

@@ -18,7 +18,7 @@ def _durations(text: str) -> tuple[float, ...]:
     except ValueError:
         durations = ()
     if not durations or not all(0 < seconds < float("inf") for seconds in durations):
-        raise typer.BadParameter(f"{text!r} is no list of seconds, such as 10,20,40", param_hint="--durations")
+        raise typer.BadParameter(f"{text!r} is not a list of seconds, such as 10,20,40", param_hint="--durations")
     return durations
 
 
@@ -37,7 +37,7 @@ def _bench_start(plan: "Plan", folder: Path) -> None:
         if model is None:
             model = str(Path(scratch) / "model")
             with messages.status("Writing random weights"):
-                save_random_model(model, size=plan.config or "audioldm2")
+                save_random_model(model, size=plan.size or "audioldm2")
         with described_progress_bar(len(plan.durations) * (plan.rounds + 1)) as on_progress:
             for duration_s in plan.durations:
                 starts.append(measure_start(model, duration_s, plan.rounds, on_progress))
@@ -47,23 +47,25 @@ def _bench_start(plan: "Plan", folder: Path) -> None:
 
 def bench(
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Folder or hub id of a checkpoint whose weights to use.")
+        str | None, typer.Option("--model", "-m", help="The checkpoint whose weights are used: a folder or a hub id.")
     ] = None,
-    config: Annotated[
+    size: Annotated[
         Literal["audioldm2", "audioldm2-large", "tiny"],
-        typer.Option(help="Published shape for random weights; nothing is downloaded."),
+        typer.Option(help="The published shape that random weights have without --model; nothing is downloaded."),
     ] = "audioldm2",
-    durations: Annotated[str, typer.Option(help="Seconds of sound, separated by commas.")] = "10,20,40,80,160",
+    durations: Annotated[
+        str, typer.Option(help="The lengths of sound to measure: seconds, separated by commas.")
+    ] = "10,20,40,80,160",
     against: Annotated[
         Literal["diffusers"] | None,
-        typer.Option(help="Also time this peer, in the same run; needs a clone and the test extra."),
+        typer.Option(help="Time this peer too, in the same run; it needs a clone and the test extra."),
     ] = None,
     variants: Annotated[
-        str, typer.Option(help="Which of ours to time; there is also linear.")
+        str, typer.Option(help="The variants of ours to time, separated by commas; there is also linear.")
     ] = "dense,litefocus,same_frequency,auto",
     dtype: Annotated[
         Literal["float32", "bfloat16", "float16"] | None,
-        typer.Option(help="Of weights and computation; chosen by device unless given."),
+        typer.Option(help="The type of weights and computation; chosen by device unless given."),
     ] = None,
     part: Annotated[
         Literal["unet", "decoder", "tiles"],
@@ -72,23 +74,25 @@ def bench(
             "sound is decoded, to a WAV file."
         ),
     ] = "unet",
-    rounds: Annotated[int, typer.Option(min=1, help="Calls of each variant, in turns, after one to warm up.")] = 5,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="How often each variant is called, in turns, after one call to warm up.")
+    ] = 5,
     together: Annotated[
         bool,
         typer.Option(
             "--together", help="Call in turns at all durations too, to compare them; takes the memory of all at once."
         ),
     ] = False,
-    stages: Annotated[bool, typer.Option("--stages", help="Also split a whole generation into its stages.")] = False,
+    stages: Annotated[bool, typer.Option("--stages", help="Split a whole generation into its stages too.")] = False,
     start: Annotated[
-        bool, typer.Option("--start", help="Instead, time new processes until their first denoising step is done.")
+        bool, typer.Option("--start", help="Time new processes instead, until their first denoising step is done.")
     ] = False,
-    folder: Annotated[Path, typer.Option("--output", "-o", help="Folder of the report.")] = Path("report"),
+    folder: Annotated[Path, typer.Option("--output", "-o", help="The folder of the report.")] = Path("report"),
 ) -> None:
     """Measure seconds per UNet call under guidance (or per decoding of a sound), peak memory and compile time.
 
     Each variant runs in a process of its own, and calls are made in turns. The report folder gets bench.json, bench.md
-    and machine.json, and with --stages also stages.json, stages.md and stages.png. It is written anew after every
+    and machine.json, and with --stages also stages.json, stages.md and stages.png. It is written again after every
     duration, so that an interrupted run keeps what it measured. --start writes start.json and start.md alone.
     """
     with reporting_errors():
@@ -103,7 +107,7 @@ def bench(
         if part == "tiles" and against:
             raise typer.BadParameter("the peer decodes sound in one piece; use --part decoder", param_hint="--against")
 
-        # Unless told otherwise, JAX sets most of a GPU's memory aside for this process, and workers go without.
+        # Unless told otherwise, JAX reserves most of a GPU's memory for this process, and leaves none to the workers.
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         import jax
 
@@ -119,7 +123,7 @@ def bench(
             durations=seconds,
             variants=chosen,
             peer=against is not None,
-            config=None if model else config,
+            size=None if model else size,
             model=model,
             dtype=dtype or ("float32" if jax.default_backend() == "cpu" else "bfloat16"),
             rounds=rounds,
@@ -130,7 +134,7 @@ def bench(
             _bench_start(plan, folder)
             return
         rows = []
-        facts = machine() | {"config": plan.config, "model": plan.model, "dtype": plan.dtype}
+        facts = machine() | {"size": plan.size, "model": plan.model, "dtype": plan.dtype}
         facts |= {
             "device": jax.local_devices()[0].device_kind,
             "part": plan.part,
@@ -144,9 +148,9 @@ def bench(
         output.print(rows_table(rows), markup=False)
 
         if stages:
-            models = load_models(plan.config, plan.model, plan.dtype)
+            models = load_models(plan.size, plan.model, plan.dtype)
             workloads = [
-                Workload(name, duration_s, plan.config, plan.model, plan.dtype)
+                Workload(name, duration_s, plan.size, plan.model, plan.dtype)
                 for name in chosen
                 if name != "auto"
                 for duration_s in seconds

@@ -35,8 +35,8 @@ def configure_logging(verbose: bool) -> None:
 def reporting_errors(out_of_memory: str = _OUT_OF_MEMORY) -> Iterator[None]:
     """End the command as a user expects when the block fails.
 
-    What a user can put right (`ValueError` and its kinds, `OSError`, memory that runs out) is told in one red message,
-    with exit code 1; the traceback is logged for ``--verbose``. Ctrl-C ends with one line and exit code 130. Anything
+    What a user can put right (`ValueError` and its kinds, `OSError`, memory that runs out) is one red message and exit
+    code 1; the traceback is logged for ``--verbose``. Ctrl-C ends with one line and exit code 130. Anything
     else is a defect, and keeps its traceback.
 
     Args:

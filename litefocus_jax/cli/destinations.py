@@ -19,7 +19,7 @@ class Destination:
     """The files of one sound.
 
     Attributes:
-        prompt: what it is the sound of.
+        prompt: the text that the sound is made from.
         sound: the sound file.
         picture: the spectrogram, if one is wanted.
     """
@@ -79,7 +79,7 @@ def paths_for(
         prompts: one text for each list returned.
         seed: enters the names.
         num_waveforms: files for each prompt.
-        suffixes: of the file formats, the usual one first.
+        suffixes: suffixes of the file formats, the usual one first.
         option: the option that gave ``target``, for the error message.
 
     Raises:

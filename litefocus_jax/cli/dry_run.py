@@ -15,7 +15,7 @@ def print_estimate(pipe: "AudioLDM2Pipeline", request: "Request", num_sounds: in
     Args:
         pipe: the pipeline, with its weights.
         request: the first batch of the command.
-        num_sounds: of all batches.
+        num_sounds: number of sounds of all batches.
 
     Raises:
         InsufficientMemoryError: when the request cannot fit.

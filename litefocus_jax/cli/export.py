@@ -9,13 +9,16 @@ from litefocus_jax.cli.console import messages, output, reporting_errors
 
 
 def export(
-    model: Annotated[str, typer.Argument(help="Folder of a checkpoint, or a hub id such as cvssp/audioldm2.")],
-    folder: Annotated[Path, typer.Argument(metavar="DST", help="Where to write it.")],
+    model: Annotated[str, typer.Argument(help="The checkpoint: a folder, or a hub id such as cvssp/audioldm2.")],
+    folder: Annotated[Path, typer.Argument(metavar="DST", help="The diffusers folder to write.")],
     *,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier diffusers folder.")] = False,
     dtype: Annotated[
         Literal["float32", "float16", "bfloat16"] | None,
-        typer.Option(help="Of the written weights, VAE and vocoder excepted; a native model's own, else float32."),
+        typer.Option(
+            help="The type of the written weights, VAE and vocoder excepted; unless given, a native model's own, else "
+            "float32."
+        ),
     ] = None,
 ) -> None:
     """Write a model as a folder that diffusers' AudioLDM2Pipeline loads.

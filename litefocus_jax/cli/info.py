@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from litefocus_jax.models.unet.config import UNetConfig
     from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 
-_TRAINING_LENGTHS = (1, 2, 4, 8, 16)  # about those of the paper's tables, and one beyond
+_TRAINING_LENGTHS = (1, 2, 4, 8, 16)  # about the lengths of the paper's tables, and one beyond
 
 
 def info(
-    model: Annotated[str, typer.Argument(help="Folder of a checkpoint, or a hub id such as cvssp/audioldm2.")],
+    model: Annotated[str, typer.Argument(help="The checkpoint: a folder, or a hub id such as cvssp/audioldm2.")],
 ) -> None:
     """Show a checkpoint's sub-models, sizes and scheduler, and where LiteFocus applies.
 

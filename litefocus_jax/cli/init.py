@@ -9,13 +9,13 @@ from litefocus_jax.cli.console import messages, output, reporting_errors
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="Where to write it.")],
+    folder: Annotated[Path, typer.Argument(help="The native folder to write.")],
     *,
     size: Annotated[
         Literal["tiny", "audioldm2", "audioldm2-large"],
-        typer.Option(help="tiny takes a moment; the others have the published sizes, and take gigabytes."),
+        typer.Option(help="The model's size: tiny takes a moment; the others are as published, and take gigabytes."),
     ] = "tiny",
-    seed: Annotated[int, typer.Option(min=0, help="Of the weights.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The seed of the weights.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier checkpoint.")] = False,
 ) -> None:
     """Write a checkpoint with random weights, for trying things out.

@@ -1,4 +1,4 @@
-"""What is left to do of a command that was ended, and the files in which its batches are kept while they run."""
+"""What an interrupted command has left to do, and the files in which its batches are kept while they run."""
 
 import contextlib
 import dataclasses
@@ -25,7 +25,7 @@ class RunFiles:
 
     Attributes:
         every: steps after which they are written, or None.
-        resume: go on with what an earlier command left.
+        resume: resume what an earlier command left.
         overwrite: replace the files of earlier commands.
     """
 
@@ -34,12 +34,12 @@ class RunFiles:
     overwrite: bool
 
     def path(self, batch: Batch) -> Path:
-        """Where a batch is kept."""
+        """The file in which a batch is kept."""
         sound = batch[0][0].sound
         return sound.with_name(sound.name + _SUFFIX)
 
     def remaining(self, batches: list[Batch]) -> list[Batch]:
-        """The batches to run: when resuming those alone that lack a file, or were left in the middle."""
+        """The batches to run; when resuming, only those that lack a file or were left in the middle."""
         return [batch for batch in batches if not (self.resume and self._is_complete(batch))]
 
     def check_writable(self, batch: Batch, subtype: str) -> None:
@@ -53,7 +53,7 @@ class RunFiles:
         """
         from litefocus_jax import audio
 
-        # The files of a batch that was ended while they were written come out the same again.
+        # A batch that was interrupted while its files were written makes the same files again.
         replace = self.overwrite or (self.resume and self.path(batch).exists())
         for file in itertools.chain(*batch):
             audio.check_writable(file.sound, subtype=subtype, overwrite=replace)
@@ -61,7 +61,7 @@ class RunFiles:
                 audio.check_picture_writable(file.picture, overwrite=replace)
         if self.every is not None and self.path(batch).exists() and not (self.resume or self.overwrite):
             raise FileExistsError(
-                f"{self.path(batch)} was left by a command that was ended; go on with it (--resume), or start anew "
+                f"{self.path(batch)} was left by a command that was interrupted; resume it (--resume), or start again "
                 "(--overwrite)"
             )
 
@@ -89,6 +89,6 @@ class RunFiles:
             self.path(batch).unlink(missing_ok=True)
 
     def _is_complete(self, batch: Batch) -> bool:
-        # A run that is left beside its sound is one that was to replace it.
+        # A partial run that lies beside its sound was to replace it.
         files = [path for file in itertools.chain(*batch) for path in (file.sound, file.picture) if path is not None]
         return all(path.exists() for path in files) and not self.path(batch).exists()

@@ -19,8 +19,8 @@ class MelError(NamedTuple):
     """Differences of two log-mel spectrograms.
 
     Attributes:
-        root_mean_square: over all frames and bins, in dB.
-        largest: in dB.
+        root_mean_square: root mean square over all frames and bins, in dB.
+        largest: largest difference of all bins, in dB.
     """
 
     root_mean_square: float
@@ -33,8 +33,8 @@ def mel_error(vae: VAE, latents: Float[Array | np.ndarray, "time frequency chann
     The whole takes memory in proportion to the length of the sound, and time that grows faster.
 
     Args:
-        vae: its decoder.
-        latents: of the whole sound, as the diffusion model has them.
+        vae: the VAE whose decoder is used.
+        latents: latents of the whole sound, as the diffusion model has them.
         plan: from `plan_decoding`, for as many frames; tiles are used even if it says that the sound is decoded whole.
     """
     whole = decode_latents(vae, vae.unscaled(jnp.asarray(latents)[None]))

@@ -1,7 +1,7 @@
-"""What a tile has to know of the whole sound, beside its own frames.
+"""What a tile has to know about the whole sound, beside its own frames.
 
-The moments of every group normalisation: of tiles, of many tiles together, and used in a tile's place. And keys of
-frames elsewhere, for the attention of the VAE's middle block.
+These are the moments of every group normalisation, measured on many tiles together and used in the place of a tile's
+own, and keys of frames elsewhere, for the attention of the VAE's middle block.
 
 Letters in shape comments: C channels.
 """
@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Float32, Int
 from litefocus_jax.models.layers import GroupNorm
 from litefocus_jax.ops.attention import dot_product_attention
 
-# Added to variances before they are compared, so that silence can be; as small as what the norms themselves add.
+# Added to variances before they are compared, so that those of silence can be; as small as what the norms add.
 _SMALLEST_VARIANCE = 1e-6
 
 
@@ -23,9 +23,9 @@ class Moments(NamedTuple):
     """What a group normalisation divides by and takes away, for each group of channels.
 
     Attributes:
-        mean: of all values of a group.
-        variance: of all values of a group.
-        count: of these values.
+        mean: mean of all values of a group.
+        variance: variance of all values of a group.
+        count: number of these values.
     """
 
     mean: Float[Array | np.ndarray, " groups"]
@@ -34,11 +34,11 @@ class Moments(NamedTuple):
 
 
 class Correction(NamedTuple):
-    """From the moments of a sample to those of all.
+    """What turns the moments of a sample into those of all.
 
     Attributes:
         shift: difference of the means, in standard deviations of the sample.
-        ratio: of the variances.
+        ratio: ratio of the variances.
     """
 
     shift: Float[Array, " groups"]
@@ -100,7 +100,7 @@ def no_correction(num_groups: int) -> Correction:
 
 
 def correct(sample: Moments, correction: Correction) -> Moments:
-    """The moments of all, as far as those of a sample and their correction tell."""
+    """The moments of all, estimated from those of a sample and their correction."""
     variance = sample.variance + _SMALLEST_VARIANCE
     mean = sample.mean + correction.shift * jnp.sqrt(variance)
     return Moments(mean, jnp.maximum(0.0, correction.ratio * variance - _SMALLEST_VARIANCE), sample.count)
@@ -118,7 +118,7 @@ class FarKeys(NamedTuple):
 
     Attributes:
         keys: all frequencies of one frame after another.
-        values: likewise.
+        values: all frequencies of one frame after another.
         frames: the frames' numbers within the sound.
     """
 
@@ -142,16 +142,16 @@ def attend_near_and_far(
     near: tuple[Int[Array, ""], Int[Array, ""]],
     total: Int[Array, ""],
 ) -> Float[Array, "tokens channels"]:
-    """Softmax attention over a whole sound, of which a window and a sample of frames are at hand.
+    """Softmax attention over a whole sound, of which a window and a sample of frames are available.
 
     The window's own keys count as they are. Each key of the sample from outside of the window stands for as many as
     there are for each of them: the logarithm of that number is added to its score. With all frames of the sound in the
     window or in the sample, this is attention to the whole sound.
 
     Args:
-        query: of the window's tokens, in order of time.
-        key: likewise.
-        value: likewise.
+        query: queries of the window's tokens, in order of time.
+        key: keys of the same tokens.
+        value: values of the same tokens.
         far: the sample.
         start: number of the window's first frame within the sound.
         near: first frame of the window whose keys count, and the one after the last; numbers within the window.
@@ -169,7 +169,7 @@ def attend_near_and_far(
     )
     scale = query.shape[-1] ** -0.5
 
-    # One more channel, in which all queries are 1, adds a number of each key's own to its scores.
+    # One more channel, in which all queries are 1, adds to the scores of each key a number of its own.
     def with_channel(tokens: Array, channel: Array | float) -> Array:  # [1, tokens, one head, C + 1]
         column = jnp.broadcast_to(jnp.asarray(channel, tokens.dtype), tokens.shape[:1])
         return jnp.concatenate([tokens, column[:, None]], axis=1)[None, :, None]

@@ -42,10 +42,10 @@ def vocoder_reach(config: VocoderConfig) -> Reach:
 def vae_reach(config: VAEConfig) -> Reach:
     """Latent frames around one that its mel frames depend on through the VAE decoder's convolutions.
 
-    Normalisations and attention look further: these the tiles are told of otherwise.
+    Normalisations and attention look further; tiles get what these need in another way.
     """
-    resnets = 2 * (config.layers_per_block + 1)  # each of a block's resnets has two convolutions, which see one further
-    first, last = -1, config.scale_factor  # of the last convolution
+    resnets = 2 * (config.layers_per_block + 1)  # two convolutions in each resnet of a block
+    first, last = -1, config.scale_factor  # what the last convolution sees
     for _ in config.block_out_channels[1:]:
         first, last = first - resnets, last + resnets
         # After nearest-neighbour doubling, position i shows input i // 2.
@@ -67,10 +67,10 @@ class TilingConfig:
         sample_in_s: seconds of sound in all of them, without their overlaps; memory grows with it.
         keys_in_s: the middle attention of every tile sees the keys of as many seconds, in frames that are evenly spread
             over the sound; time and memory grow with it.
-        passes: times that the whole sound is looked at to correct what the sample said, before it is decoded.
+        passes: how often the whole sound is looked at, before it is decoded, to correct what the sample said.
 
     Raises:
-        ValueError: for a value out of its range.
+        ValueError: for a value out of range.
     """
 
     whole_up_to_in_s: float = 80.0
@@ -150,15 +150,15 @@ class DecodingPlan:
 
     Attributes:
         frames: latent frames of the sound.
-        is_whole: in one piece; the rest is for the other sounds.
+        is_whole: whether the sound is decoded in one piece; the other fields are for sounds that are not.
         vae_size: latent frames of each window that the VAE decodes.
-        vae_tiles: in latent frames.
+        vae_tiles: the tiles of the VAE, in latent frames.
         vocoder_size: mel frames of each window that the vocoder turns into sound.
-        vocoder_tiles: in mel frames.
+        vocoder_tiles: the tiles of the vocoder, in mel frames.
         sample_size: latent frames of each window of the sample.
         sample: evenly spread tiles that stand for the whole sound; they may overlap.
         key_frames: numbers of the frames whose keys all tiles see.
-        passes: over the whole sound before it is decoded.
+        passes: how often the whole sound is looked at before it is decoded.
     """
 
     frames: int

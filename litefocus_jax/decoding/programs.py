@@ -1,4 +1,4 @@
-"""The compiled functions that decode windows of a sound with what they are told of the rest of it.
+"""The compiled functions that decode windows of a sound, given what they have to know about the rest of it.
 
 Letters in shape comments: B windows, T latent frames of a window, F frequencies, C channels.
 """
@@ -52,10 +52,10 @@ class Windows(NamedTuple):
 
 
 class Context(NamedTuple):
-    """What a tile has to know of the whole sound.
+    """What a tile has to know about the whole sound.
 
     Attributes:
-        moments: of every group normalisation, in the order in which they run.
+        moments: moments of every group normalisation, in the order in which these run.
         far: keys for the middle attention; None where the VAE has none.
     """
 
@@ -132,7 +132,7 @@ def decode_window(
         vae: its decoder.
         latents: the window, of the VAE's own.
         windows: where it lies.
-        context: what it has to know of the whole sound.
+        context: what it has to know about the whole sound.
     """
     size = latents.shape[1]
     given = iter(context.moments)
@@ -207,7 +207,7 @@ def _attend_in_turn(query: Array, key: Array, value: Array, far: FarKeys, window
 
 
 def no_corrections(vae: VAE) -> tuple[Correction, ...]:
-    """For every normalisation of the decoder, the correction that changes nothing."""
+    """The corrections that change nothing, one for every normalisation of the decoder."""
     norms = sum(isinstance(module, GroupNorm) for _, module in nnx.iter_modules(vae.decoder))
     return (no_correction(vae.config.norm_num_groups),) * norms
 
@@ -219,9 +219,9 @@ def lower_programs(
 
     Args:
         vae: the VAE; shapes in place of its weights will do.
-        vocoder: likewise.
-        plan: from `litefocus_jax.decoding.plan_decoding`.
-        frequencies: of the latents.
+        vocoder: the vocoder; shapes in place of its weights will do.
+        plan: from `litefocus_jax.decoding.plan.plan_decoding`.
+        frequencies: frequencies of the latents.
     """
     size = plan.frames if plan.is_whole else plan.vae_size
     latents = _float32(1, size, frequencies, vae.config.latent_channels)

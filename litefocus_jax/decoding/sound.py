@@ -1,8 +1,8 @@
 """Latents to sound, block by block: what is done can be written to a file while the rest is still to come.
 
 In tiles, latents go to a log-mel spectrogram by a VAE decoder whose normalisations and attention see the whole sound. A
-tile is told what the whole sound would have told it (its `Context`): the moments of every normalisation, and keys of
-frames elsewhere. All that is left are convolutions, which reach a few frames far.
+tile is given what it would have learnt from the whole sound (its `Context`): the moments of every normalisation, and
+keys of frames elsewhere. All that is left are convolutions, which reach a few frames far.
 
 The moments come from a sample of short tiles, which go through the network together, and are corrected by passes over
 the whole sound. A pass compares what the sample says of each normalisation with what all tiles say, in the same
@@ -48,9 +48,9 @@ def sound_blocks(
     A short sound is one block. For a long one, the memory in use does not depend on its length.
 
     Args:
-        vae: its decoder.
-        vocoder: from mel to sound.
-        latents: of the whole sound, as the diffusion model has them.
+        vae: the VAE whose decoder is used.
+        vocoder: makes sound of mel.
+        latents: latents of the whole sound, as the diffusion model has them.
         plan: from `plan_decoding`, for as many frames.
         on_progress: told how many of ``plan.steps`` are done.
 
@@ -79,7 +79,7 @@ def vocode_blocks(
     """Turn a log-mel spectrogram that comes in blocks of any lengths into the sound that it would make in one piece.
 
     Args:
-        vocoder: from mel to sound.
+        vocoder: makes sound of mel.
         mels: blocks of the spectrogram; no more of them are taken, or kept, than the next tile needs.
         plan: its tiles.
         advance: called when a tile is done.
@@ -116,7 +116,7 @@ def mel_blocks(
     """The log-mel spectrogram of a sound, tile after tile.
 
     Args:
-        vae: its decoder.
+        vae: the VAE whose decoder is used.
         latents: the whole sound, as the diffusion model has it.
         plan: its tiles.
         advance: called when a window of it, or the sample, is done.
@@ -141,7 +141,7 @@ class _TileDecoder:
         self._advance = advance
 
     def gather_context(self) -> Context:
-        """Look at the whole sound for what its tiles have to know of it."""
+        """Look at the whole sound for what its tiles have to know about it."""
         context, of_sample = self._look(no_corrections(self._vae))
         for _ in range(self._plan.passes):
             of_all = self._measure(context)

@@ -17,5 +17,5 @@ def decode_latents(
 
 @LowMemoryJit
 def vocode(vocoder: Vocoder, mel: Float[Array, "sounds mel_frames mel_bins"]) -> Float[Array, "sounds samples"]:
-    """Log-mel spectrograms to sound in [-1, 1], by the vocoder."""
+    """Turn log-mel spectrograms into sound in [-1, 1], by the vocoder."""
     return vocoder(mel)

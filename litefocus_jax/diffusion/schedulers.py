@@ -88,8 +88,8 @@ def make_schedule(
 ) -> Schedule:
     """Compute the timesteps and the coefficients of every step.
 
-    Asking for the other sampler than the checkpoint's does what ``from_config`` of that scheduler does in diffusers:
-    what the JSON says of the noise schedule, the spacing and the offset stays, and defaults fill the rest.
+    Asking for a sampler that is not the checkpoint's does what ``from_config`` of that scheduler does in diffusers:
+    what the JSON says about the noise schedule, the spacing and the offset stays, and defaults fill the rest.
 
     Args:
         config: the checkpoint's scheduler configuration.
@@ -171,7 +171,7 @@ def step(
 def alphas_cumprod(config: SchedulerConfig) -> np.ndarray:
     """``alpha_bar`` of every trained timestep: the share of the clean latents in the variance; read-only float32 [T].
 
-    The table is rounded where diffusers rounds it. That is no matter of taste: near the clean end ``1 - alpha_bar``
+    The table is rounded where diffusers rounds it, which matters: near the clean end ``1 - alpha_bar``
     magnifies the rounding a hundredfold, and the network was trained with the noise that this table says.
 
     ``"scaled_linear"`` is linear in the root of beta; ``"squaredcos_cap_v2"`` is equation 17 of Nichol and Dhariwal,
@@ -234,7 +234,7 @@ def _ddim_rows(config: SchedulerConfig, num_steps: int, eta: float) -> StepRow:
     alpha_bar = table[timesteps]
     next_alpha_bar = np.where(next_timesteps >= 0, table[next_timesteps], final_alpha_bar)
     variance = (1.0 - next_alpha_bar) / (1.0 - alpha_bar) * (1.0 - alpha_bar / next_alpha_bar)  # equation 16, eta = 1
-    # The residue of a difference of equal numbers may fall below zero.
+    # The difference of equal numbers may fall below zero by rounding.
     noise = eta * np.sqrt(np.maximum(variance, 0.0))
     direction = np.sqrt(np.maximum(1.0 - next_alpha_bar - noise**2, 0.0))
     signal, spread = np.sqrt(alpha_bar), np.sqrt(1.0 - alpha_bar)

@@ -9,9 +9,9 @@ output for the whole. Where windows overlap there are several outputs for a fram
   average weakens what changes from frame to frame, of which the latents of spectrograms are full; a choice does not.
 
 Both papers merge the latents after the sampler's step instead. As all windows are cut from one long latent, and the
-samplers' updates are linear and act on each frame alone, it comes to the same, and the sampler needs no state for each
-window: ``next x = c * x + d * output + ...`` has the same x in all windows that hold a frame. (Where a checkpoint clips
-the predicted data, an average is clipped after the merge instead of before it; swapping is exact in any case.)
+samplers' updates are linear and act on each frame alone, the result is the same, and the sampler needs no state for
+each window: ``next x = c * x + d * output + ...`` has the same x in all windows that hold a frame. (Where a checkpoint
+clips the predicted data, an average is clipped after the merge instead of before it; swapping is exact in any case.)
 
 Letters in shape comments: B sounds, T frames of the latent, W windows, L frames of a window, F frequency, C channels.
 """
@@ -28,7 +28,7 @@ from jaxtyping import Array, Float
 
 Method = Literal["average", "swap"]
 
-_OVERLAP = 0.2  # of a window, unless given: with so little SaFa's swapping does, and every window costs a UNet call
+_OVERLAP = 0.2  # share of a window, unless given: SaFa's swapping needs no more, and every window costs a UNet call
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ class WindowedDenoising:
             device is kept busy by it. It changes the result by rounding errors alone.
 
     Raises:
-        TypeError: when ``windows_per_call`` is no whole number.
+        TypeError: when ``windows_per_call`` is not a whole number.
         ValueError: naming the field, when a value is out of range.
     """
 
@@ -69,9 +69,9 @@ class WindowedDenoising:
         """The windows of a latent, or None where one window holds all of it.
 
         Args:
-            frames: of the latent.
+            frames: frames of the latent.
             seconds_per_frame: seconds of sound in one of them.
-            training_frames: the window unless `window_in_s` says otherwise; None where the model does not tell.
+            training_frames: the window unless `window_in_s` says otherwise; None where it is unknown.
 
         Raises:
             ValueError: when there is no window length, or window and overlap are none in whole frames.
@@ -106,7 +106,7 @@ class WindowLayout:
 
     Attributes:
         method: see `WindowedDenoising`.
-        frames: of the latent.
+        frames: frames of the latent.
         window: frames of each window, at most ``frames``.
         overlap: frames that a window shares with the next, fewer than ``window``; the last may share more.
         windows_per_call: most windows in one call of the network.
@@ -163,13 +163,13 @@ def merge_windows(
     """Run a network over all windows of some latents, a few at a time, and merge what it returns.
 
     Args:
-        layout: of ``latents``.
+        layout: the windows of ``latents``.
         network: called with ``sounds * layout.call_size`` windows, those of one sound being neighbours; returns an
             array of the same shape.
         latents: what the windows are cut from.
 
     Returns:
-        The merged output, float32. Beside it, memory is that of one call.
+        The merged output, float32. Beside it, memory is taken for one call.
     """
     empty = layout.num_calls * layout.call_size - len(layout.starts)
     starts = np.pad(np.array(layout.starts, np.int32), (0, empty), mode="edge")
@@ -182,7 +182,7 @@ def merge_windows(
         starts, weights = places  # [W], [W, L]
         pieces = jax.vmap(cut, out_axes=1)(starts)  # [B, W, L, F, C]
         outputs = network(pieces.reshape(-1, *pieces.shape[2:])).reshape(pieces.shape)
-        # One window after another, because a scatter adds in no certain order on some devices.
+        # One window after another, because some devices add in a scatter in no fixed order.
         for place in range(layout.call_size):
             before = jax.lax.dynamic_slice_in_dim(merged, starts[place], layout.window, axis=1)
             added = before + weights[place, :, None, None] * outputs[:, place]

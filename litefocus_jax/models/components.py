@@ -1,4 +1,4 @@
-"""What "a model" is: its networks, by their folders' names, and how their sizes hang together."""
+"""What "a model" is: its networks, by their folders' names, and how their sizes fit together."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ class Components:
         text_encoder: CLAP's text tower.
         text_encoder_2: Flan-T5's encoder.
         language_model: GPT-2.
-        projection_model: from the text encoders to GPT-2.
+        projection_model: joins the text encoders' outputs for GPT-2.
         scheduler: the noise schedule.
         tokenizer: folder of CLAP's tokenizer.
         tokenizer_2: folder of T5's tokenizer.
@@ -100,7 +100,7 @@ class LatentGeometry:
     def from_configs(
         cls, *, unet: UNetConfig, vae: VAEConfig, vocoder: VocoderConfig, **others: JsonConfig
     ) -> "LatentGeometry":
-        """Read the geometry off the sub-models; ``others`` may be given, and say nothing of it.
+        """Read the geometry off the sub-models; ``others`` may be given, and are not looked at.
 
         Raises:
             ValueError: when the sub-models do not fit together.
@@ -130,7 +130,7 @@ class LatentGeometry:
 
     @property
     def training_length_in_s(self) -> float | None:
-        """Seconds of the clips the model was trained on, or None where the UNet does not tell."""
+        """Seconds of the clips the model was trained on, or None where the UNet does not say."""
         return None if self.training_frames is None else self.training_frames * self.shortest_in_s
 
     def samples(self, audio_length_in_s: float) -> int:

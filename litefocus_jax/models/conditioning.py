@@ -1,4 +1,4 @@
-"""From token ids to what the UNet attends to: CLAP and Flan-T5, joined and continued by GPT-2."""
+"""Turn token ids into what the UNet attends to: CLAP and Flan-T5, joined and continued by GPT-2."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ _T5_START = 4  # columns before the first T5 token: start, CLAP, end, start_1
 
 
 class TextConditioning(NamedTuple):
-    """What a batch of prompts asks of the UNet.
+    """What the UNet gets to know about a batch of prompts.
 
     Attributes:
         generated_prompt_embeds: vectors of the language model; none of them is padding.

@@ -1,6 +1,6 @@
 """The language of key tables: which tensor of a PyTorch checkpoint becomes which parameter of ours, and back.
 
-A `KeyTable` says it for one network. Its rules have two patterns each, dotted paths with placeholders:
+A `KeyTable` says so for one network. Its rules have two patterns each, dotted paths with placeholders:
 
 - ``{name}`` stands for one or more characters, dots included, as few as fit;
 - ``{name:regex}`` for what the regular expression matches (no braces inside); written on one side, it holds for both.
@@ -158,7 +158,7 @@ class WeightNorm:
 
 
 Spelling: TypeAlias = Prefix | Tied | Renamed | WeightNorm
-"""A way in which files of the past write what the rules know under one name."""
+"""A way in which older files write what the rules know under one name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,20 +179,20 @@ class KeyTable:
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """What is to be known of a network to read and to write it. Each network's file ends with one.
+    """What is needed to know about a network to read and to write it. Each network's file ends with one.
 
     Attributes:
         config_class: a `JsonConfig` that reads its ``config.json``.
         model_class: an `nnx.Module` built as ``model_class(config, rngs=...)``.
-        keys: from PyTorch's names to ours.
-        library: where diffusers' ``model_index.json`` has its PyTorch class from.
+        keys: table from PyTorch's names to ours.
+        library: the library of its PyTorch class, for diffusers' ``model_index.json``.
         class_names: the PyTorch classes that can be read; the first one is written.
-        model_type: by which transformers knows it, or None for networks of diffusers.
+        model_type: the type by which transformers knows it, or None for networks of diffusers.
         weights: name of its weight files in a diffusers folder, without suffix.
         always_float32: its weights stay float32 whatever type the model is loaded or stored in.
         written_prefix: what its keys begin with in the class that is written.
         extra_config: what its written JSON has beside its configuration.
-        extra_tensors: from its configuration to the tensors that its PyTorch class has beside those of the table.
+        extra_tensors: makes, of its configuration, the tensors that its PyTorch class has beside those of the table.
     """
 
     config_class: type[Any]

@@ -60,7 +60,7 @@ class GroupNorm(nnx.Module):
 
 
 Normalise = Callable[[GroupNorm, Array], Array]
-"""How a group normalisation is run on its input; `GroupNorm.__call__`, or one that knows more than its input."""
+"""How a group normalisation is run on its input; `GroupNorm.__call__`, or a function that looks beyond its input."""
 
 
 class LayerNorm(nnx.Module):

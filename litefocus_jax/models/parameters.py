@@ -22,12 +22,12 @@ class ShapesOnly:
     """Stands in for `nnx.Rngs`: a module built with it holds a `jax.ShapeDtypeStruct` for every weight."""
 
     def params(self) -> None:
-        """No key."""
+        """Returns no key."""
         return
 
 
 def _initialiser(draw: Any) -> Any:
-    """An initialiser that, without a key, tells the shape of what it would have drawn."""
+    """An initialiser that, without a key, returns the shape of what it would have drawn."""
 
     def initialise(key: jax.Array | None, shape: Sequence[int], dtype: Any = jnp.float32, **keywords: Any) -> Any:
         if key is None:

@@ -69,9 +69,9 @@ class ProjectionModel(nnx.Module):
         """Join both sequences as ``[start, first, end, start_1, second, end_1]``.
 
         Args:
-            hidden_states: of the first encoder: CLAP's features as a sequence of one.
+            hidden_states: states of the first encoder: CLAP's features as a sequence of one.
             attention_mask: true (or 1) on what is not padding.
-            hidden_states_1: of the second encoder: T5's, one per token.
+            hidden_states_1: states of the second encoder: T5's, one per token.
             attention_mask_1: true (or 1) on what is not padding.
 
         Returns:

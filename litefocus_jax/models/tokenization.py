@@ -124,8 +124,8 @@ def tokenize_prompts(
     As in diffusers, a negative prompt longer than the longest prompt is cut to its length.
 
     Args:
-        tokenizer: CLAP's.
-        tokenizer_2: T5's.
+        tokenizer: CLAP's tokenizer.
+        tokenizer_2: T5's tokenizer.
         prompts: the batch.
         negative_prompts: as many texts, or none without guidance.
 

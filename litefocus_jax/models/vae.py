@@ -80,7 +80,7 @@ class VAEConfig(JsonConfig):
         )
 
 
-_EPSILON = 1e-6  # of every normalisation; the configuration has no field for it
+_EPSILON = 1e-6  # added to the variance by every normalisation; the configuration has no field for it
 _LOGVAR_RANGE = (-30.0, 20.0)
 
 Scalable = TypeVar("Scalable", Array, np.ndarray)
@@ -90,7 +90,7 @@ RunLayer = Callable[[Any, Array], Array]
 """How a `ResnetBlock`, a `SpatialAttention` or a `GroupNorm` of the decoder is run on its input."""
 
 Attend = Callable[[Array, Array, Array], Array]
-"""From queries, keys and values, each ``[batch, tokens, 1, channels]``, to what the queries take from the values."""
+"""Takes queries, keys and values, each ``[batch, tokens, 1, channels]``; returns one vector for each query."""
 
 
 def call_layer(layer: Any, x: Array) -> Array:
@@ -360,5 +360,5 @@ NETWORK = Network(
     library="diffusers",
     class_names=("AutoencoderKL",),
     weights="diffusion_pytorch_model",
-    always_float32=True,  # as the vocoder: it takes little of the time, and eight bits of mantissa are audible
+    always_float32=True,  # like the vocoder: it takes little of the time, and eight bits of mantissa are audible
 )

@@ -171,7 +171,7 @@ class ResidualBlock(nnx.Module):
 class Vocoder(nnx.Module):
     """Turns a log-mel spectrogram into sound, ``config.hop_length`` samples per frame.
 
-    After each up-sampling, residual blocks of several kernel sizes look at the same signal, and their mean goes on.
+    After each up-sampling, residual blocks of several kernel sizes look at the same signal, and their mean is kept.
     """
 
     def __init__(self, config: VocoderConfig, *, rngs: nnx.Rngs) -> None:

@@ -89,7 +89,7 @@ def choose_backend(
 
     Args:
         query: queries; only shape and dtype are looked at.
-        key: keys; likewise.
+        key: keys; only shape and dtype are looked at.
         masked: whether the call has a ``key_mask`` (``key_lengths`` do not count).
     """
     batch, queries, heads, head_dim = query.shape

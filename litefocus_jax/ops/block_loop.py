@@ -18,7 +18,7 @@ def map_in_place(
 ) -> Float[Array, " blocks *shape"]:
     """``lax.map`` whose results take the place of its inputs.
 
-    ``lax.map`` gives every loop an output of its own, which XLA:CPU sets aside for the whole program: a network with a
+    ``lax.map`` gives every loop an output of its own, which XLA:CPU keeps for the whole program: a network with a
     hundred such loops holds a hundred outputs. Here the loop carries one array from which it reads and to which it
     writes.
 
@@ -26,7 +26,7 @@ def map_in_place(
     block it adds to the gradient of all that the block was given of ``shared``: ``groups`` keeps that small.
 
     Args:
-        function: from ``shared``, a block and its number to the new block, of the same shape and dtype.
+        function: takes ``shared``, a block and its number, and returns the new block, of the same shape and dtype.
         shared: a pytree that every block sees. All that ``function`` differentiates must be in here, or in the block.
         blocks: the array; it is consumed.
         groups: when given, the arrays of ``shared`` have a first axis of this size, and so many equal runs of blocks

@@ -63,7 +63,7 @@ def convolve_winograd(
     batch, time, frequency, _ = x.shape
     kernels = _along_both_axes(_transform_kernel, [[kernel[i, j] for j in range(3)] for i in range(3)])
     blocks = max(1, round(batch * time * frequency / block_positions))
-    frames = 2 * -(-time // (2 * blocks))  # of outputs in one block; even, so that tiles do not straddle blocks
+    frames = 2 * -(-time // (2 * blocks))  # frames of outputs in one block; even, so that tiles do not straddle blocks
     blocks = -(-time // frames)
     padding = ((0, 0), (1, 1 + blocks * frames - time), (1, 1 + frequency % 2), (0, 0))
     padded = jnp.pad(x, padding)
@@ -75,7 +75,7 @@ def convolve_winograd(
         del room
         return _winograd_tiles(jax.lax.dynamic_slice_in_dim(padded, number * frames, frames + 2, axis=1), kernels)
 
-    # Zeros that depend on the input: XLA:CPU would set aside room for constant ones for the whole program.
+    # Zeros that depend on the input: XLA:CPU would keep room for constant ones for the whole program.
     zero = 0 * padded[0, 0, 0, 0]
     room = jnp.broadcast_to(zero, (blocks, batch, frames, 2 * -(-frequency // 2), kernel.shape[-1]))
     outputs = map_in_place(convolve_block, (padded, kernels), room)  # [blocks, B, frames, F, O]

@@ -2,7 +2,7 @@
 
 Sounds do not depend on one another, so that each device of the data axis makes its own share of them with a copy of the
 weights, and nothing passes between devices. Devices along the time axis share the frames of each sound; what they tell
-each other is in `litefocus_jax.time_axis`.
+each other is in `litefocus_jax.parallel.time_axis`.
 """
 
 from typing import Any

@@ -22,7 +22,7 @@ def default_folder() -> Path:
 
 
 def use_compilation_cache() -> Path | None:
-    """Have JAX keep compiled programs on disk, unless someone has already decided about that.
+    """Have JAX keep compiled programs on disk, unless its cache is already configured.
 
     JAX's own settings (``JAX_COMPILATION_CACHE_DIR``, ``jax.config``) win over ours. A folder that cannot be made is
     logged and otherwise ignored: the cache only saves time.

@@ -12,7 +12,7 @@ def import_extra(name: str) -> ModuleType:
     """Import one of the packages that the extra ``train`` installs.
 
     Args:
-        name: of the module, such as ``"optax"``.
+        name: name of the module, such as ``"optax"``.
 
     Raises:
         MissingExtraError: when it is not installed; the message says how to install it.

@@ -27,7 +27,7 @@ class JsonConfig:
     A subclass declares the fields the code honours. Every other key of the JSON is judged by two class tables:
     ``REQUIRED`` maps a key to the values under which our forward pass is right (anything else is an error), and
     ``IGNORED`` names keys that do not change the forward pass. With ``STRICT``, a key on neither table is an error
-    unless its value is null or false; otherwise it is passed over (transformers' files carry dozens of such keys).
+    unless its value is null or false; otherwise it is ignored (transformers' files carry dozens of such keys).
     """
 
     CLASS_NAME: ClassVar[str] = ""

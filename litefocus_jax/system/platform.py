@@ -24,7 +24,7 @@ class LowMemoryJit:
 
     Args:
         function: a pure function.
-        options: of `jax.jit`.
+        options: options of `jax.jit`.
     """
 
     def __init__(self, function: Callable[..., Any], **options: Any) -> None:
@@ -43,7 +43,7 @@ class LowMemoryJit:
         return self._jitted(*arguments, **keywords)
 
     def __getattr__(self, name: str) -> Any:
-        """What `jax.jit` offers besides, such as ``lower``."""
+        """Whatever else `jax.jit` offers, such as ``lower``."""
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(self._jitted, name)
@@ -67,11 +67,11 @@ def _compiler_options() -> dict[str, str] | None:
 def memory_limit() -> int | None:
     """Bytes that the arrays of this process can take on the default device, those that it holds already included.
 
-    Of an accelerator it is what JAX may allocate. On a CPU it is the memory that Linux calls available, and this
+    On an accelerator it is what JAX may allocate. On a CPU it is the memory that Linux calls available, and this
     process's own, within the limit of its control group; on other systems all memory that is built in.
 
     Returns:
-        None where nobody tells.
+        None where it is unknown.
     """
     statistics = jax.local_devices()[0].memory_stats()
     if statistics is not None and "bytes_limit" in statistics:
@@ -89,7 +89,7 @@ def memory_limit() -> int | None:
 
 
 def _kilobytes(path: str, name: str) -> int:
-    """An entry such as ``MemAvailable:  1024 kB`` of a file of Linux, in bytes."""
+    """The number of bytes in an entry such as ``MemAvailable:  1024 kB`` of one of Linux's files."""
     found = re.search(rf"^{name}:\s+(\d+) kB$", Path(path).read_text(encoding="utf-8"), re.MULTILINE)
     if found is None:
         raise ValueError(f"{path} has no {name}")

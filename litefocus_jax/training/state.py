@@ -19,7 +19,7 @@ from litefocus_jax.system.json_config import JsonConfig
 from litefocus_jax.training.config import LOSS_MODELS, TrainingConfig, average_decay_at, learning_rate_at
 
 Weights = Mapping[str, Mapping[str, Array]]
-"""Arrays by sub-model, then by dotted path, as `litefocus_jax.checkpoint.modules.leaves` names them."""
+"""Arrays by sub-model, then by dotted path, as `litefocus_jax.checkpoint.weights.leaves` names them."""
 
 
 class TrainingState(NamedTuple):

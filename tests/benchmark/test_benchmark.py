@@ -16,8 +16,8 @@ from tests.support.command_line import run
 ROW_KEYS = ["variant", "duration_s", "seconds_per_call", "spread", "ratio_to_peer", "peak_bytes", "compile_s"]
 
 
-def _workload(variant: str, duration_s: float, config: str = "audioldm2") -> Workload:
-    return Workload(variant, duration_s, config, None, "float32")
+def _workload(variant: str, duration_s: float, size: str = "audioldm2") -> Workload:
+    return Workload(variant, duration_s, size, None, "float32")
 
 
 @pytest.mark.parametrize(("duration_s", "twin"), [(10.0, "dense"), (40.0, "litefocus"), (80.0, "same_frequency")])
@@ -70,7 +70,7 @@ def test_a_table_of_decodings_speaks_of_no_steps() -> None:
 
 
 def test_durations_that_are_measured_together_share_their_rounds() -> None:
-    plan = Plan((0.4, 0.8), variants=("dense",), config="tiny", rounds=2, together=True)
+    plan = Plan((0.4, 0.8), variants=("dense",), size="tiny", rounds=2, together=True)
     told: list[str] = []
     rows = [row for rows in measure(plan, told.append) for row in rows]
     assert [row.duration_s for row in rows] == [0.4, 0.8]
@@ -87,7 +87,7 @@ def test_stages_are_drawn_and_tabled(tmp_path: Path) -> None:
 
 
 def test_bench_measures_a_tiny_model_and_its_stages(tmp_path: Path) -> None:
-    arguments = ["--config=tiny", "--durations=0.4", "--variants=linear", "--rounds=2", "--stages"]
+    arguments = ["--size=tiny", "--durations=0.4", "--variants=linear", "--rounds=2", "--stages"]
     result = run("bench", *arguments, "-o", tmp_path / "report")
     assert result.exit_code == 0, result.output
     (row,) = json.loads((tmp_path / "report" / "bench.json").read_text())
@@ -116,7 +116,7 @@ def test_bad_options_are_refused(arguments: list[str], message: str) -> None:
 
 def test_bench_measures_the_decoder_against_diffusers(tmp_path: Path) -> None:
     pytest.importorskip("diffusers")
-    arguments = ["--config=tiny", "--durations=0.4", "--part=decoder", "--against=diffusers", "--rounds=1"]
+    arguments = ["--size=tiny", "--durations=0.4", "--part=decoder", "--against=diffusers", "--rounds=1"]
     result = run("bench", *arguments, "-o", tmp_path / "report")
     assert result.exit_code == 0, result.output
     rows = json.loads((tmp_path / "report" / "bench.json").read_text())
@@ -125,7 +125,7 @@ def test_bench_measures_the_decoder_against_diffusers(tmp_path: Path) -> None:
 
 
 def test_bench_measures_decoding_in_tiles_to_a_file(tmp_path: Path) -> None:
-    arguments = ["--config=tiny", "--durations=0.4", "--part=tiles", "--rounds=1"]
+    arguments = ["--size=tiny", "--durations=0.4", "--part=tiles", "--rounds=1"]
     result = run("bench", *arguments, "-o", tmp_path / "report")
     assert result.exit_code == 0, result.output
     (row,) = json.loads((tmp_path / "report" / "bench.json").read_text())
@@ -136,7 +136,7 @@ def test_bench_measures_decoding_in_tiles_to_a_file(tmp_path: Path) -> None:
 
 
 def test_bench_times_the_start_of_new_processes(tmp_path: Path) -> None:
-    arguments = ["--config=tiny", "--durations=0.4", "--rounds=1", "--start"]
+    arguments = ["--size=tiny", "--durations=0.4", "--rounds=1", "--start"]
     result = run("bench", *arguments, "-o", tmp_path / "report")
     assert result.exit_code == 0, result.output
     (start,) = json.loads((tmp_path / "report" / "start.json").read_text())

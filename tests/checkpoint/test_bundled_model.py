@@ -30,7 +30,7 @@ def test_it_is_found_by_its_name_and_has_the_shape_of_the_recipe():
 def test_a_folder_of_its_name_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / BUNDLED_MODEL).mkdir()
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(CheckpointError, match="foley is no checkpoint"):
+    with pytest.raises(CheckpointError, match="foley is not a checkpoint"):
         open_checkpoint(BUNDLED_MODEL)
 
 

@@ -84,7 +84,7 @@ def test_a_command_that_was_ended_is_not_begun_anew_by_accident(fake):
     Path("rain.wav.partial.safetensors").write_text("an hour of work")
     result = generate("rain", "-o", "rain.wav", "--save-every", "5")
     assert result.exit_code == 1
-    assert "go on with it (--resume), or start anew (--overwrite)" in result.stderr
+    assert "resume it (--resume), or start again (--overwrite)" in result.stderr
     assert Path("rain.wav.partial.safetensors").read_text() == "an hour of work"
     assert generate("rain", "-o", "rain.wav", "--save-every", "5", "--overwrite").exit_code == 0
     assert written() == ["rain.wav"]

@@ -4,7 +4,7 @@ from litefocus_jax.benchmark.measure import Plan, measure
 
 
 def test_the_peer_is_measured_beside_ours() -> None:
-    plan = Plan((0.4,), variants=("dense",), peer=True, config="tiny", rounds=2)
+    plan = Plan((0.4,), variants=("dense",), peer=True, size="tiny", rounds=2)
     (rows,) = measure(plan)
     dense, peer = rows
     assert (dense.variant, peer.variant) == ("dense", "diffusers")

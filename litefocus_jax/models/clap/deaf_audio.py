@@ -1,4 +1,4 @@
-"""The smallest tower for sound that a ``ClapModel`` can have, for models of which only the text tower is at hand.
+"""The smallest tower for sound that a ``ClapModel`` can have, for models of which only the text tower is available.
 
 It gives every sound the same embedding, a unit vector along one axis. Scores against it are equal to the last bit, so
 that diffusers' ranking leaves the waveforms of a prompt in the order they were made.
@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-_MEL_BINS = 64  # of the feature extractor's spectrogram
+_MEL_BINS = 64  # bins of the feature extractor's spectrogram
 _PATCH_SIZE = 4
-_TEMPERATURE = 0.07  # with which CLAP is initialised
+_TEMPERATURE = 0.07  # the temperature that CLAP is initialised with
 
 DEAF_AUDIO_CONFIG: tuple[tuple[str, Any], ...] = (
     # One feature, no layers, and otherwise transformers' defaults, which fit the feature extractor.
@@ -37,7 +37,7 @@ def deaf_audio_tensors(projection_dim: int) -> dict[str, np.ndarray]:
     """The tower's tensors and the temperatures of the contrastive loss, under PyTorch's names.
 
     Args:
-        projection_dim: of the space that text and sound share.
+        projection_dim: width of the space that text and sound share.
     """
     encoder = "audio_model.audio_encoder"
     return {

@@ -13,7 +13,7 @@ ways to compute that were weighed:
   of the gathered tokens for each frequency, of which a cap makes few.
 
 The loop is the same on all devices, and a tile spans all batch entries, heads and frequencies on accelerators. It does
-not go through cuDNN, nor does the choice of back end in `litefocus_jax.attention` apply.
+not go through cuDNN, nor does the choice of back end in `litefocus_jax.ops.attention` apply.
 
 Letters in shape comments: B batch, T time, F frequency, H heads, D head_dim, C gathered tokens; and of a tile
 P pairs of batch entry and head, N frequencies, M blocks, R rows (queries of a block), W frames that a block sees.
