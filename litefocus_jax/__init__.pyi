@@ -27,7 +27,7 @@ from litefocus_jax.training.checkpoints import SavingError as SavingError
 from litefocus_jax.training.config import TrainingConfig as TrainingConfig
 from litefocus_jax.training.data import open_dataset as open_dataset
 from litefocus_jax.training.loop import NonFiniteLossError as NonFiniteLossError
-from litefocus_jax.training.loop import TrainingInterrupted as TrainingInterrupted
 from litefocus_jax.training.loop import train as train
+from litefocus_jax.training.updates import TrainingInterrupted as TrainingInterrupted
 
 __version__: str

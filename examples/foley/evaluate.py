@@ -13,13 +13,14 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from examples.foley import long_report
-from examples.foley.evaluation import SHIPPED_JUDGES, Evaluation, Judges
-from examples.foley.generation import EvaluationConfig
-from examples.foley.pictures import draw_lengths
-from examples.foley.report import LENGTHS, RESULTS, quality_table
-from examples.foley.tables import lengths_table
-from examples.foley.variants import ATTENTION, LONG
+from examples.foley.judges.panel import SHIPPED_JUDGES, Judges
+from examples.foley.measure.evaluation import Evaluation
+from examples.foley.measure.generation import EvaluationConfig
+from examples.foley.measure.variants import ATTENTION, LONG
+from examples.foley.report import long_sound
+from examples.foley.report.card import LENGTHS, RESULTS, quality_table
+from examples.foley.report.pictures import draw_lengths
+from examples.foley.report.tables import lengths_table
 from litefocus_jax.benchmark.report import machine
 from litefocus_jax.pipeline import AudioLDM2Pipeline
 from litefocus_jax.system.files import write_text
@@ -131,8 +132,8 @@ def write_card_results(folder: Path, results: dict[str, Any]) -> str:
 
 def write_long(folder: Path, results: dict[str, Any]) -> str:
     """Write what docs/long_quality.md shows; returns its table."""
-    write_text(folder / long_report.RESULTS, json.dumps(results, indent=2) + "\n")
-    return long_report.write_long(results, folder)
+    write_text(folder / long_sound.RESULTS, json.dumps(results, indent=2) + "\n")
+    return long_sound.write_long(results, folder)
 
 
 if __name__ == "__main__":

@@ -22,16 +22,17 @@ import jax
 import numpy as np
 import typer
 
-from examples.foley.autoencoder import train_autoencoder
-from examples.foley.clap import train_clap
-from examples.foley.classifier import train_classifier
-from examples.foley.corpus import Corpus, make_corpus
-from examples.foley.diffusion import DiffusionBudget, train_diffusion
-from examples.foley.learner import DecoderBudget
-from examples.foley.model import CONFIGS, save_tokenizers, scheduler_config
-from examples.foley.reading import train_reading
-from examples.foley.redrawn import redrawn
-from examples.foley.vocoder import train_vocoder
+from examples.foley.judges.clap import train_clap
+from examples.foley.judges.classifier import train_classifier
+from examples.foley.parts.autoencoder import train_autoencoder
+from examples.foley.parts.budgets import DecoderBudget
+from examples.foley.parts.diffusion import DiffusionBudget, train_diffusion
+from examples.foley.parts.model import CONFIGS, scheduler_config
+from examples.foley.parts.reading import train_reading
+from examples.foley.parts.redrawn import redrawn
+from examples.foley.parts.tokenizers import save_tokenizers
+from examples.foley.parts.vocoder import train_vocoder
+from examples.foley.world.corpus import Corpus, make_corpus
 from litefocus_jax.checkpoint import safetensors_files
 from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.checkpoint.random_model import random_model

@@ -1,12 +1,12 @@
 """How a model is recognised without reading all of its weights."""
 
-import hashlib
 import json
 
 import numpy as np
 
 from litefocus_jax.checkpoint.weights import leaves
 from litefocus_jax.models.components import Components
+from litefocus_jax.system.same_run import digest
 
 _SAMPLES_PER_ARRAY = 64
 
@@ -25,12 +25,3 @@ def fingerprint(components: Components) -> dict[str, str]:
             pieces += [f"{path} {leaf.shape}".encode(), some.tobytes()]
         digests[name] = digest(*pieces)
     return digests
-
-
-def digest(*pieces: bytes) -> str:
-    """128 bits of SHA-256 over some pieces, each with its length, as hexadecimal digits."""
-    hashed = hashlib.sha256()
-    for piece in pieces:
-        hashed.update(len(piece).to_bytes(8, "little"))
-        hashed.update(piece)
-    return hashed.hexdigest()[:32]

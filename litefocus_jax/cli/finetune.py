@@ -161,7 +161,8 @@ def finetune(
         # In this order, because each part takes longer than the one before it.
         from litefocus_jax.system.extras import import_extra
         from litefocus_jax.training.config import TrainingConfig
-        from litefocus_jax.training.loop import MODEL, TrainingInterrupted, check_run_folder, train
+        from litefocus_jax.training.loop import MODEL, check_run_folder, train
+        from litefocus_jax.training.updates import TrainingInterrupted
 
         config = TrainingConfig(
             steps=steps,

@@ -15,13 +15,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 import litefocus_jax
-from litefocus_jax.checkpoint.fingerprint import digest, fingerprint
+from litefocus_jax.checkpoint.fingerprint import fingerprint
 from litefocus_jax.diffusion.schedulers import SchedulerState, initial_state
 from litefocus_jax.generation.plan import steps_per_call
 from litefocus_jax.generation.request import Request
 from litefocus_jax.generation.sampling import Progress
 from litefocus_jax.models.components import Components
 from litefocus_jax.system.files import written_beside
+from litefocus_jax.system.same_run import differences, differing_parts, digest
 
 logger = logging.getLogger(__name__)
 
@@ -169,19 +170,12 @@ class ResumableRun:
         return Progress(metadata["steps_done"], metadata["steps_per_call"], state)
 
     def _check_same(self, metadata: dict[str, Any]) -> None:
-        stored_model = metadata.get("model", {})
-        if differing := [name for name, value in self._model.items() if stored_model.get(name) != value]:
+        if differing := differing_parts(metadata.get("model", {}), self._model):
             raise ResumeError(
                 f"{self._path} belongs to another model: {', '.join(differing)} differ in configuration or weights. "
                 "Resume with the model that the run began with, or remove the file"
             )
-        stored = metadata.get("request", {})
-        changes = [
-            f"{name} was {stored.get(name)!r} and is {value!r}"
-            for name, value in self._request.items()
-            if stored.get(name) != value
-        ]
-        if changes:
+        if changes := differences(metadata.get("request", {}), self._request):
             raise ResumeError(
                 f"{self._path} belongs to another request: {'; '.join(changes)}. Resume with the same one, or remove "
                 "the file"

@@ -15,8 +15,8 @@ from litefocus_jax.models.tokenization import load_tokenizer, tokenize
 from litefocus_jax.models.vae import VAE, LatentDistribution
 from litefocus_jax.system.extras import import_extra
 from litefocus_jax.training.data import Dataset, Sound, read_clip
-from litefocus_jax.training.loop import NamedBatch
 from litefocus_jax.training.losses import Batch
+from litefocus_jax.training.updates import NamedBatch
 
 # First numbers of the two families of random draws, so that they have nothing to do with each other.
 _ORDER, _CLIPS = range(2)
@@ -112,7 +112,7 @@ class AudioBatches:
         """What chance decides about a batch, counted from 0."""
         return [self._draw_clip(index * self.batch_size + place) for place in range(self.batch_size)]
 
-    def batch(self, index: int) -> NamedBatch:
+    def batch(self, index: int) -> NamedBatch[Batch]:
         """The clips of an update, counted from 0; see `litefocus_jax.training.loop.Source`.
 
         Raises:

@@ -5,8 +5,9 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import jax
 from jax.sharding import Sharding
@@ -15,8 +16,7 @@ from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.system.extras import import_extra
 from litefocus_jax.system.files import replacement_folder
 from litefocus_jax.system.json_config import read_json
-from litefocus_jax.training.config import TrainingConfig
-from litefocus_jax.training.state import TrainingState
+from litefocus_jax.system.same_run import differences, differing_parts
 
 logger = logging.getLogger(__name__)
 
@@ -25,31 +25,41 @@ FORMAT_VERSION = 1
 _MANIFEST = "training.json"
 _STATE = "state"
 _FOLDER_NAME = re.compile(r"step-(\d{8})")
-# What may change from one part of a training to the next: it decides what is on disk, and not the weights.
-_FREE_FIELDS = frozenset({"save_every", "keep"})
+
+State = TypeVar("State")
 
 
 class SavingError(OSError):
     """A checkpoint could not be written; earlier ones are as they were."""
 
 
-class TrainingCheckpoints:
-    """The checkpoints of one training.
+class Checkpoints(Generic[State]):
+    """The checkpoints of one training, whose state is a pytree of arrays.
 
     Args:
         folder: that holds them and nothing else; made when the first one is saved.
-        config: of the training.
-        model: from `fingerprint`, of the model that the training began with.
+        config: all that decides how the state changes, as JSON can hold it.
+        model: a digest of each part of the model that the training began with.
+        keep: checkpoints that are kept, the newest.
+        free: names in ``config`` that may change from one part of a training to the next.
 
     Raises:
         MissingExtraError: when orbax is not installed.
     """
 
-    def __init__(self, folder: Path, config: TrainingConfig, model: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        config: Mapping[str, Any],
+        model: Mapping[str, str],
+        keep: int = 2,
+        free: Collection[str] = (),
+    ) -> None:
         self._orbax = import_extra("orbax.checkpoint")
         self.folder = folder.absolute()
-        self._config = config
-        self._model = dict(model)
+        self._config, self._model = dict(config), dict(model)
+        self._keep, self._free = keep, free
 
     def steps(self) -> list[int]:
         """Updates after which there is a checkpoint, in order; those only half written do not count."""
@@ -62,21 +72,24 @@ class TrainingCheckpoints:
         """The folder of the checkpoint after some updates."""
         return self.folder / f"step-{step:08d}"
 
-    def save(self, state: TrainingState) -> None:
+    def save(self, step: int, state: State) -> None:
         """Write a checkpoint, whole or not at all, and remove those that are older than the newest few.
 
         A checkpoint of the same number of updates is left as it is.
 
+        Args:
+            step: how many updates there have been.
+            state: after them.
+
         Raises:
             SavingError: when it cannot be written; earlier checkpoints are as they were.
         """
-        step = int(state.updates)
         if step in self.steps():
             return
         manifest = {
             "format_version": FORMAT_VERSION,
             "updates": step,
-            "config": self._config.to_dict(),
+            "config": self._config,
             "model": self._model,
         }
         try:
@@ -90,14 +103,15 @@ class TrainingCheckpoints:
                 f"the checkpoint {self.path(step)} could not be written: {error}; {last}. Make room on the disk, then "
                 "resume the training"
             ) from error
-        for old in self.steps()[: -self._config.keep]:
+        for old in self.steps()[: -self._keep]:
             shutil.rmtree(self.path(old), ignore_errors=True)
 
-    def _write(self, folder: Path, state: TrainingState) -> None:
-        with _errors_told_once(), self._orbax.Checkpointer(self._orbax.StandardCheckpointHandler()) as writer:
-            writer.save(folder, args=self._orbax.args.StandardSave(state._asdict()))
+    def _write(self, folder: Path, state: State) -> None:
+        with _errors_told_once(), self._orbax.StandardCheckpointer() as writer:
+            writer.save(folder, state)
+            writer.wait_until_finished()
 
-    def restore(self, like: TrainingState, sharding: Sharding) -> TrainingState:
+    def restore(self, like: State, sharding: Sharding) -> State:
         """Read the newest checkpoint.
 
         Args:
@@ -116,18 +130,16 @@ class TrainingCheckpoints:
             )
         folder = self.path(steps[-1])
         self._check(folder / _MANIFEST)
-        target = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like._asdict()
-        )
+        target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like)
         try:
-            with _errors_told_once(), self._orbax.Checkpointer(self._orbax.StandardCheckpointHandler()) as reader:
-                restored = reader.restore(folder / _STATE, args=self._orbax.args.StandardRestore(target))
+            with _errors_told_once(), self._orbax.StandardCheckpointer() as reader:
+                restored = reader.restore(folder / _STATE, target)
         except Exception as error:  # of many kinds, as when saving
             raise CheckpointError(
                 f"{folder} is damaged: {error}; remove it to resume from the checkpoint before"
             ) from error
         logger.info("Resuming from %s", folder)
-        return TrainingState(**restored)
+        return restored
 
     def _check(self, path: Path) -> None:
         manifest = read_json(path)
@@ -135,20 +147,12 @@ class TrainingCheckpoints:
             raise CheckpointError(
                 f"{path}: format_version = {manifest.get('format_version')!r}; this version reads {FORMAT_VERSION}"
             )
-        stored_model = manifest.get("model", {})
-        differing = [name for name, digest in self._model.items() if stored_model.get(name) != digest]
-        if differing:
+        if differing := differing_parts(manifest.get("model", {}), self._model):
             raise CheckpointError(
                 f"{path} belongs to another model: {', '.join(differing)} differ in configuration or weights. Resume "
                 "with the model that the training began with, loaded in the same type, or train into another folder"
             )
-        stored, current = manifest.get("config", {}), json.loads(json.dumps(self._config.to_dict()))
-        changes = [
-            f"{name} was {stored.get(name)!r} and is {value!r}"
-            for name, value in current.items()
-            if stored.get(name) != value and name not in _FREE_FIELDS
-        ]
-        if changes:
+        if changes := differences(manifest.get("config", {}), self._config, free=self._free):
             raise CheckpointError(
                 f"{path} was written under another configuration: {'; '.join(changes)}. Resume with the same one, or "
                 "train into another folder"

@@ -1,4 +1,4 @@
-"""The log of a training: one line of JSON per update."""
+"""The log of a training: a line of JSON for an update."""
 
 import json
 import os
@@ -15,13 +15,17 @@ class Journal:
         path: of the file; made if it is missing.
         after: number of updates that count; lines about later ones are removed, as is a line cut short.
 
+    Attributes:
+        last: the last line that is kept; empty where there is none.
+
     Raises:
         OSError: when the file cannot be written.
     """
 
     def __init__(self, path: Path, *, after: int) -> None:
-        kept = [json.dumps(entry) + "\n" for entry in read_journal(path) if entry["step"] <= after]
-        write_text(path, "".join(kept))
+        kept = [entry for entry in read_journal(path) if entry["step"] <= after]
+        self.last: dict[str, Any] = kept[-1] if kept else {}
+        write_text(path, "".join(json.dumps(entry) + "\n" for entry in kept))
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, **entry: Any) -> None:

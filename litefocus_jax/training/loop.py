@@ -1,13 +1,8 @@
 """The training loop: batches in, checkpoints, a log and a trained model out."""
 
-import collections
-import dataclasses
-import math
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import jax
 import numpy as np
@@ -17,51 +12,35 @@ from litefocus_jax.checkpoint.fingerprint import fingerprint
 from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.models.components import Components
 from litefocus_jax.models.unet.self_attention import check_layout
-from litefocus_jax.system.progress import figures_progress_bar
-from litefocus_jax.training.checkpoints import TrainingCheckpoints
+from litefocus_jax.training.checkpoints import Checkpoints
 from litefocus_jax.training.config import TrainingConfig
-from litefocus_jax.training.interruption import deferred_interruption
-from litefocus_jax.training.journal import Journal
 from litefocus_jax.training.losses import Batch
 from litefocus_jax.training.state import (
     Architecture,
     TrainingState,
-    Weights,
     frozen_weights,
     initial_state,
     trained_components,
 )
-from litefocus_jax.training.step import DATA_AXIS, EVERYWHERE, PER_CLIP, Figures, update
+from litefocus_jax.training.step import DATA_AXIS, EVERYWHERE, PER_CLIP, update
+from litefocus_jax.training.updates import Figures, NamedBatch, NonFiniteFigureError, Updates
 
 LOG = "log.jsonl"
 CHECKPOINTS = "checkpoints"
 MODEL = "model"
+
+# What may change from one part of a training to the next: it decides what is on disk, and not the weights.
+_FREE_FIELDS = frozenset({"save_every", "keep"})
 
 
 class NonFiniteLossError(ValueError):
     """The loss or its gradient became NaN or infinite."""
 
 
-class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C was pressed; the state has been saved, and the message says how to go on."""
-
-
-class NamedBatch(NamedTuple):
-    """A batch and where it comes from.
-
-    Attributes:
-        batch: the clips of one update.
-        names: of the clips, such as their files, for error messages.
-    """
-
-    batch: Batch
-    names: tuple[str, ...]
-
-
 class Source(Protocol):
     """Where the batches come from."""
 
-    def batch(self, index: int) -> NamedBatch:
+    def batch(self, index: int) -> NamedBatch[Batch]:
         """The batch of update ``index``, counted from 0: always the same one, so that a resumed run is exact.
 
         It is called from a thread of its own, while the device computes the update before.
@@ -114,20 +93,30 @@ def train(
     architecture = Architecture.of(components, config.litefocus)
     check_layout(components.unet.config, architecture.attention)
     check_run_folder(folder, resume=resume)
-    checkpoints = TrainingCheckpoints(folder / CHECKPOINTS, config, fingerprint(components))
+    checkpoints = Checkpoints[TrainingState](
+        folder / CHECKPOINTS,
+        config=config.to_dict(),
+        model=fingerprint(components),
+        keep=config.keep,
+        free=_FREE_FIELDS,
+    )
     state = initial_state(components, config)
     everywhere = NamedSharding(mesh, EVERYWHERE)
     state = checkpoints.restore(state, everywhere) if checkpoints.steps() else jax.device_put(state, everywhere)
-    run = _Run(
-        source,
-        config,
-        mesh,
-        architecture=architecture,
-        frozen=jax.device_put(frozen_weights(components, config), everywhere),
+    updates = Updates(
+        title="Training",
+        steps=config.steps,
+        load=_loader(source, config, mesh),
+        update=_updater(components, architecture, config, mesh),
         checkpoints=checkpoints,
+        save_every=config.save_every,
+        log=folder / LOG,
+        progress=progress,
     )
-    with Journal(folder / LOG, after=int(state.updates)) as journal:
-        state = run.to_the_end(state, journal, progress=progress)
+    try:
+        state = updates.to_the_end(state, int(state.updates))
+    except NonFiniteFigureError as error:
+        raise _non_finite_loss(error, checkpoints) from None
     trained = trained_components(components, jax.device_get(state.average))
     save_native(trained, folder / MODEL, overwrite=True)
     return trained
@@ -147,120 +136,46 @@ def check_run_folder(folder: Path, *, resume: bool) -> None:
         raise FileExistsError(f"{folder} exists; resume the training in it, or choose another folder")
 
 
-class _Pending(NamedTuple):
-    """An update that the device may still be computing."""
+def _loader(source: Source, config: TrainingConfig, mesh: Mesh) -> Callable[[int], NamedBatch[Batch]]:
+    """Gives the batch of an update, with each device's share of it on that device."""
 
-    number: int
-    figures: Figures
-    names: tuple[str, ...]
-
-
-@dataclasses.dataclass
-class _Run:
-    """The loop with all that stays the same in it."""
-
-    source: Source
-    config: TrainingConfig
-    mesh: Mesh
-    architecture: Architecture
-    frozen: Weights
-    checkpoints: TrainingCheckpoints
-
-    def to_the_end(self, state: TrainingState, journal: Journal, *, progress: bool) -> TrainingState:
-        """Update until all is done.
-
-        The figures of an update are read while the next one runs, so that the device never waits for the host.
-        """
-        config = self.config
-        done = int(state.updates)
-        key = jax.device_put(jax.random.key(config.seed), NamedSharding(self.mesh, EVERYWHERE))
-        pending: _Pending | None = None
-        with (
-            ThreadPoolExecutor(1, thread_name_prefix="batches") as ahead,
-            deferred_interruption() as interrupted,
-            figures_progress_bar("Training", config.steps, done=done, enabled=progress) as show,
-        ):
-            clock = _Clock(done)
-            coming = ahead.submit(self._load, done) if done < config.steps else None
-            while coming is not None and not interrupted():
-                batch, names = coming.result()
-                coming = ahead.submit(self._load, done + 1) if done + 1 < config.steps else None
-                state, figures = update(
-                    state,
-                    self.frozen,
-                    batch,
-                    key,
-                    architecture=self.architecture,
-                    config=config,
-                    mesh=self.mesh,
-                )
-                if pending is not None:
-                    self._report(pending, journal, show, clock)
-                pending = _Pending(done, figures, names)
-                done += 1
-                if done % config.save_every == 0 or done == config.steps:
-                    # Before saving: what is saved must be known to be finite.
-                    self._report(pending, journal, show, clock)
-                    pending = None
-                    self.checkpoints.save(state)
-            if pending is not None:
-                self._report(pending, journal, show, clock)
-            if done < config.steps:
-                self.checkpoints.save(state)
-                raise TrainingInterrupted(
-                    f"interrupted after {done} of {config.steps} updates, which are saved in "
-                    f"{self.checkpoints.path(done)}; resume the training to go on from there"
-                )
-        return state
-
-    def _load(self, index: int) -> NamedBatch:
-        """A batch with each device's share of it on that device."""
-        batch, names = self.source.batch(index)
+    def load(index: int) -> NamedBatch[Batch]:
+        batch, names = source.batch(index)
         counts = {len(array) for array in jax.tree.leaves(batch)}
-        if counts != {self.config.batch_size}:
+        if counts != {config.batch_size}:
             raise ValueError(
                 f"batch {index} of the source has arrays of {sorted(counts)} clips; expected batch_size = "
-                f"{self.config.batch_size}"
+                f"{config.batch_size}"
             )
-        return NamedBatch(jax.device_put(batch, NamedSharding(self.mesh, PER_CLIP)), names)
+        return NamedBatch(jax.device_put(batch, NamedSharding(mesh, PER_CLIP)), names)
 
-    def _report(self, pending: _Pending, journal: Journal, show: Callable[[int, str], None], clock: "_Clock") -> None:
-        """Wait for an update, and log it.
-
-        Raises:
-            NonFiniteLossError: when its loss or gradient is not finite.
-        """
-        loss, norm, learning_rate = (float(figure) for figure in pending.figures)
-        steps_per_second = clock.steps_per_second(pending.number + 1)
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            saved = self.checkpoints.steps()
-            last = f"the last good checkpoint is {self.checkpoints.path(saved[-1])}" if saved else "nothing was saved"
-            raise NonFiniteLossError(
-                f"step {pending.number + 1}: the loss is {loss} and the norm of its gradient {norm}, on the clips "
-                f"{', '.join(pending.names)}; {last}. Look at these clips, or train with a lower learning rate or in "
-                "float32"
-            )
-        journal.write(
-            step=pending.number + 1,
-            loss=loss,
-            gradient_norm=norm,
-            learning_rate=learning_rate,
-            steps_per_second=round(steps_per_second, 4),
-        )
-        show(pending.number + 1, f"loss {loss:.4f}, {steps_per_second:.2f} steps/s")
+    return load
 
 
-class _Clock:
-    """Measures how fast updates follow one another, over the last twenty: single ones are reported unevenly."""
+def _updater(
+    components: Components, architecture: Architecture, config: TrainingConfig, mesh: Mesh
+) -> Callable[[TrainingState, Batch, int], tuple[TrainingState, Figures]]:
+    """Gives the state after an update; the state itself knows its number."""
+    frozen, key = jax.device_put(
+        (frozen_weights(components, config), jax.random.key(config.seed)), NamedSharding(mesh, EVERYWHERE)
+    )
 
-    def __init__(self, done: int) -> None:
-        self._reports = collections.deque([(time.perf_counter(), done)], maxlen=20)
+    def updated(state: TrainingState, batch: Batch, number: int) -> tuple[TrainingState, Figures]:
+        del number
+        state, figures = update(state, frozen, batch, key, architecture=architecture, config=config, mesh=mesh)
+        return state, figures._asdict()
 
-    def steps_per_second(self, done: int) -> float:
-        """The rate, now that so many updates are done."""
-        self._reports.append((time.perf_counter(), done))
-        (first, before), (last, _) = self._reports[0], self._reports[-1]
-        return (done - before) / max(last - first, 1e-9)
+    return updated
+
+
+def _non_finite_loss(error: NonFiniteFigureError, checkpoints: Checkpoints[TrainingState]) -> NonFiniteLossError:
+    saved = checkpoints.steps()
+    last = f"the last good checkpoint is {checkpoints.path(saved[-1])}" if saved else "nothing was saved"
+    return NonFiniteLossError(
+        f"step {error.step}: the loss is {error.figures['loss']} and the norm of its gradient "
+        f"{error.figures['gradient_norm']}, on the clips {', '.join(error.names)}; {last}. Look at these clips, or "
+        "train with a lower learning rate or in float32"
+    )
 
 
 def _check_mesh(mesh: Mesh, config: TrainingConfig) -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from examples.foley import redrawn
-from examples.foley.classifier import hear
-from examples.foley.corpus import make_corpus
-from examples.foley.evaluation import SHIPPED_JUDGES, Judges
-from examples.foley.measures import all_named
-from examples.foley.model import CONFIGS, TRAINING_SECONDS, scheduler_config
+from examples.foley.judges.classifier import hear
+from examples.foley.judges.panel import SHIPPED_JUDGES, Judges
+from examples.foley.measure.measures import all_named
+from examples.foley.parts import redrawn
+from examples.foley.parts.model import CONFIGS, scheduler_config
+from examples.foley.world.clips import TRAINING_SECONDS
+from examples.foley.world.corpus import make_corpus
 from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.checkpoint.store import BUNDLED_FOLDER, BUNDLED_MODEL, load_components, open_checkpoint
 from litefocus_jax.checkpoint.weights import leaves

@@ -15,10 +15,11 @@ from jax.sharding import Mesh, NamedSharding
 from litefocus_jax.models.components import Components
 from litefocus_jax.models.vae import LatentDistribution
 from litefocus_jax.training.config import TrainingConfig
-from litefocus_jax.training.loop import NamedBatch, Source, train
+from litefocus_jax.training.loop import Source, train
 from litefocus_jax.training.losses import Batch
 from litefocus_jax.training.state import Architecture, TrainingState, frozen_weights, initial_state
 from litefocus_jax.training.step import DATA_AXIS, EVERYWHERE, PER_CLIP, Figures, update
+from litefocus_jax.training.updates import NamedBatch
 from tests.support.models import small_components
 
 CONFIG = TrainingConfig(
@@ -40,7 +41,7 @@ class OneSound:
     batch_size: int = CONFIG.batch_size
     not_a_number_at: int | None = None
 
-    def batch(self, index: int) -> NamedBatch:
+    def batch(self, index: int) -> NamedBatch[Batch]:
         mean = np.tile(np.random.default_rng(0).standard_normal((1, 8, 4, 4), np.float32), (self.batch_size, 1, 1, 1))
         if index == self.not_a_number_at:
             mean[1, 0, 0, 0] = np.nan

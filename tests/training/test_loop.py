@@ -18,9 +18,11 @@ from litefocus_jax.models.components import Components
 from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 from litefocus_jax.training import loop
-from litefocus_jax.training.checkpoints import SavingError, TrainingCheckpoints
+from litefocus_jax.training.checkpoints import Checkpoints, SavingError
 from litefocus_jax.training.journal import Journal, read_journal
-from litefocus_jax.training.loop import NamedBatch, NonFiniteLossError, TrainingInterrupted
+from litefocus_jax.training.loop import NonFiniteLossError
+from litefocus_jax.training.losses import Batch
+from litefocus_jax.training.updates import NamedBatch, TrainingInterrupted
 from tests.support.models import small_components
 from tests.support.stored_models import assert_same_model
 from tests.support.training import CONFIG, OneSound, train_small
@@ -33,7 +35,7 @@ class Interrupting:
     source: OneSound
     at: int
 
-    def batch(self, index: int) -> NamedBatch:
+    def batch(self, index: int) -> NamedBatch[Batch]:
         if index == self.at:
             signal.raise_signal(signal.SIGINT)
         return self.source.batch(index)
@@ -104,14 +106,14 @@ def test_nan_stops_with_the_step_and_the_files_and_keeps_the_last_good_checkpoin
 
 
 def test_a_disk_that_fills_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
-    write = TrainingCheckpoints._write
+    write = Checkpoints._write
 
     def fill_the_disk(self, folder, state):
         write(self, folder, state)
         if int(state.updates) == 8:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(TrainingCheckpoints, "_write", fill_the_disk)
+    monkeypatch.setattr(Checkpoints, "_write", fill_the_disk)
     with pytest.raises(SavingError, match=r"step-00000008.*No space left on device.*step-00000004"):
         train_small(tmp_path / "run")
     assert checkpoint_names(tmp_path / "run") == ["step-00000004"]

@@ -1,0 +1,1 @@
+"""The parts of the model and how each of them is trained."""

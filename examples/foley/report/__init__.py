@@ -1,0 +1,1 @@
+"""The model card, and other tables and pictures of what was measured."""
