@@ -5,7 +5,6 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
@@ -30,7 +29,7 @@ from litefocus_jax.models.unet.self_attention import check_levels, frames_at_las
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 from litefocus_jax.parallel.mesh import check_frames, check_mesh, replicate
 from litefocus_jax.system.compilation_cache import use_compilation_cache
-from litefocus_jax.system.platform import release_unused_memory
+from litefocus_jax.system.platform import current_platform, release_unused_memory
 from litefocus_jax.system.progress import progress_bar
 from litefocus_jax.system.waiting import require_finite
 
@@ -105,7 +104,7 @@ class AudioLDM2Pipeline:
         """
         use_compilation_cache()
         if dtype is None:
-            dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+            dtype = current_platform().default_dtype
         return cls(checkpoint.load(dtype))
 
     def save_pretrained(self, save_directory: str | Path, *, overwrite: bool = False) -> None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import jax
 from jax.stages import Compiled
 
 from litefocus_jax.checkpoint.weights import leaves
@@ -10,7 +9,7 @@ from litefocus_jax.decoding.plan import DecodingPlan
 from litefocus_jax.decoding.programs import lower_programs
 from litefocus_jax.generation.request import Request
 from litefocus_jax.models.components import Components, LatentGeometry
-from litefocus_jax.system.platform import memory_limit
+from litefocus_jax.system.platform import current_platform, memory_limit
 
 DENOISING = "denoising"
 """The stage whose programs depend on all that a request says of attention and windows."""
@@ -85,7 +84,7 @@ def require_memory(estimate: MemoryEstimate, request: Request, dtype: str, geome
     raise InsufficientMemoryError(
         f"this request needs {gigabytes(estimate.needed)} of memory, {gigabytes(estimate.weights)} for the weights and "
         f"{gigabytes(estimate.stages[stage])} for {stage}, and {gigabytes(estimate.limit)} can be had on this "
-        f"{jax.default_backend()}; {' or '.join(_remedies(request, stage, dtype, geometry))}"
+        f"{current_platform().name}; {' or '.join(_remedies(request, stage, dtype, geometry))}"
     )
 
 

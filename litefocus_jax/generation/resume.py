@@ -21,6 +21,7 @@ from litefocus_jax.generation.request import Request
 from litefocus_jax.generation.sampling import PartialRun, call_length
 from litefocus_jax.models.components import Components
 from litefocus_jax.system.files import written_beside
+from litefocus_jax.system.platform import current_platform
 
 logger = logging.getLogger(__name__)
 
@@ -204,7 +205,7 @@ def _request_facts(request: Request, dtype: str, latents: Array, mesh: Mesh | No
         "dtype": dtype,
         "digest of the first latents": digest(np.asarray(latents).tobytes()),
         "mesh": None if mesh is None else dict(mesh.shape),
-        "platform": jax.default_backend(),
+        "platform": current_platform().name,
         "jax": jax.__version__,
         "litefocus-jax": litefocus_jax.__version__,
     }

@@ -16,6 +16,7 @@ from litefocus_jax.models import parameters
 from litefocus_jax.ops.block_loop import map_in_place
 from litefocus_jax.ops.convolution import convolve_3x3, convolve_doubled
 from litefocus_jax.parallel.time_axis import is_time_split, split_time
+from litefocus_jax.system.platform import current_platform
 
 
 class GroupNorm(nnx.Module):
@@ -232,10 +233,6 @@ class TimestepEmbedding(nnx.Module):
         return self.linear_2(jax.nn.silu(self.linear_1(sinusoids)))
 
 
-# Of the feed-forward network's hidden vectors in one block; 8 MB.
-_CPU_HIDDEN_FLOATS = 2**21
-
-
 class FeedForward(nnx.Module):
     """Gated feed-forward (GEGLU, arXiv 2002.05202) with the exact, erf-based gelu."""
 
@@ -250,7 +247,8 @@ class FeedForward(nnx.Module):
         vectors = x.reshape(-1, features)
         # On a CPU the wide hidden vectors are kept in cache by working through the tokens in blocks, which is a quarter
         # faster than writing them all to memory and reading them back.
-        rows = _CPU_HIDDEN_FLOATS // self.proj_in.out_features if jax.default_backend() == "cpu" else len(vectors)
+        hidden_floats = current_platform().hidden_floats
+        rows = len(vectors) if hidden_floats is None else hidden_floats // self.proj_in.out_features
         blocks = -(-len(vectors) // max(1, rows))
         if blocks == 1:
             return self._transform(x)
