@@ -1,11 +1,10 @@
 """The pipeline as a user meets it, on a tiny random model and without PyTorch."""
 
-import signal
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +17,8 @@ from litefocus_jax.decoding import whole
 from litefocus_jax.decoding.plan import TilingConfig
 from litefocus_jax.diffusion.schedulers import make_schedule
 from litefocus_jax.generation import sampling
-from litefocus_jax.system import waiting
 from litefocus_jax.system.waiting import NonFiniteError
+from tests.support.compilations import compilations
 from tests.support.models import tiny_checkpoint, tiny_pipeline
 from tests.support.requests import request_for
 from tests.support.tolerance import deviation
@@ -81,16 +80,10 @@ def test_half_precision_sounds_nearly_like_float32(dtype: str, bound: float) -> 
 
 def test_seeds_guidance_scales_and_prompts_of_like_length_compile_once() -> None:
     pipe = tiny_pipeline()
-    functions = (sampling.encode, sampling.project_context, sampling.denoise, whole.decode_latents, whole.vocode)
     pipe("rain on a roof", seed=0, guidance_scale=3.5, **BRIEF)
-    compiled = [compiled_programs(function) for function in functions]
-    pipe("a dog barks", seed=1, guidance_scale=2.0, **BRIEF)
-    assert [compiled_programs(function) for function in functions] == compiled
-
-
-def compiled_programs(function: Any) -> int:
-    """How many programs a jitted function has been compiled to."""
-    return function._cache_size()
+    with compilations() as compiled:
+        pipe("a dog barks", seed=1, guidance_scale=2.0, **BRIEF)
+    assert compiled == []
 
 
 def test_sampling_in_parts_equals_one_scan(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,19 +119,6 @@ def test_progress_counts_every_step() -> None:
         on_progress=seen.append,
     )
     assert seen == [1, 2, 3, 4, 5]
-
-
-def test_ctrl_c_ends_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    class NeverReady:
-        def is_ready(self) -> bool:
-            signal.raise_signal(signal.SIGINT)
-            return False
-
-    left_for_the_end: list[Any] = []
-    monkeypatch.setattr(waiting.atexit, "register", lambda *call: left_for_the_end.append(call))
-    with pytest.raises(KeyboardInterrupt):
-        waiting.wait_for(cast(jax.Array, NeverReady()))
-    assert left_for_the_end, "a program that ends now must wait for the device first"
 
 
 @pytest.mark.parametrize(

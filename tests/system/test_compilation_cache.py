@@ -10,7 +10,7 @@ from litefocus_jax.system.compilation_cache import use_compilation_cache
 
 @pytest.fixture(autouse=True)
 def _restored_settings():
-    before = jax.config.values["jax_compilation_cache_dir"]
+    before = jax.config.jax_compilation_cache_dir
     yield
     jax.config.update("jax_compilation_cache_dir", before)
 
@@ -20,13 +20,13 @@ def test_programs_are_kept_in_the_users_cache_folder(monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("LITEFOCUS_COMPILATION_CACHE")
     folder = use_compilation_cache()
     assert folder == tmp_path / "litefocus-jax" / "compiled"
-    assert jax.config.values["jax_compilation_cache_dir"] == str(folder)
+    assert jax.config.jax_compilation_cache_dir == str(folder)
 
 
 def test_the_cache_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LITEFOCUS_COMPILATION_CACHE", "off")
     assert use_compilation_cache() is None
-    assert jax.config.values["jax_compilation_cache_dir"] is None
+    assert jax.config.jax_compilation_cache_dir is None
 
 
 def test_what_the_user_told_jax_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
