@@ -39,7 +39,7 @@ from examples.foley.summaries import RIGHT, length_rows, pairs_summary, spreads
 from examples.foley.variants import ATTENTION, SYNTHESISED, Variant
 from litefocus_jax.checkpoint.weights import to_numpy
 from litefocus_jax.decoding.whole import decode_latents
-from litefocus_jax.models.tokenization import load_tokenizer
+from litefocus_jax.models.tokenization import Tokenizer, load_tokenizer
 from litefocus_jax.pipeline import AudioLDM2Pipeline
 from litefocus_jax.system.progress import progress_bar
 
@@ -65,7 +65,7 @@ class Judges:
 
     classifier: Classifier
     clap: Clap
-    tokenizer: Any
+    tokenizer: Tokenizer
 
     @classmethod
     def load(cls, folder: Path, tokenizer: Path) -> "Judges":

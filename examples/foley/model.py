@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from litefocus_jax.checkpoint.random_model import published_config
+from litefocus_jax.checkpoint.tokenizer_files import save_byte_pair_tokenizer, save_piece_tokenizer
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
 from litefocus_jax.models.clap.text import ClapTextConfig
 from litefocus_jax.models.gpt2 import GPT2Config
 from litefocus_jax.models.projection import ProjectionConfig
 from litefocus_jax.models.t5 import T5Config
-from litefocus_jax.models.tokenization import import_transformers
 from litefocus_jax.models.unet.config import UNetConfig
 from litefocus_jax.models.vae import VAEConfig
 from litefocus_jax.models.vocoder import VocoderConfig
@@ -136,14 +136,11 @@ def save_tokenizers(captions: Iterable[str], folder: Path) -> tuple[Path, Path]:
         ValueError: when the captions have more different words than T5's vocabulary has room for.
     """
     captions = list(captions)
-    transformers = import_transformers()
     vocabulary, merges = _byte_pairs(captions)
-    clap = transformers.RobertaTokenizer(vocab=vocabulary, merges=merges, model_max_length=LONGEST_PROMPT)
-    t5 = transformers.T5Tokenizer(vocab=_pieces(captions), extra_ids=0, model_max_length=LONGEST_PROMPT)
-    folders = folder / "tokenizer", folder / "tokenizer_2"
-    for tokenizer, destination in zip((clap, t5), folders, strict=True):
-        tokenizer.save_pretrained(destination)
-    return folders
+    pieces = _pieces(captions)
+    save_byte_pair_tokenizer(folder / "tokenizer", vocabulary, merges, model_max_length=LONGEST_PROMPT)
+    save_piece_tokenizer(folder / "tokenizer_2", pieces, model_max_length=LONGEST_PROMPT)
+    return folder / "tokenizer", folder / "tokenizer_2"
 
 
 def _byte_pairs(captions: list[str]) -> tuple[dict[str, int], list[tuple[str, str]]]:
