@@ -156,20 +156,21 @@ def _load_complete(folder: Path) -> Tokenizer:
     known |= {token.content: token for token in added}
     extra = settings.get("extra_special_tokens") or settings.get("additional_special_tokens") or []
     named = [settings.get(name) for name in _NAMED_TOKENS]
-    special = [*named, *(extra.values() if isinstance(extra, dict) else extra)]
-    special = [_added_token(folder, token) for token in special if token is not None]
-    model.add_special_tokens([token for token in special if token.content not in known])
-
     pad_token = settings.get("pad_token") or padding.get("pad_token")
     if pad_token is None:
         raise ValueError(f"{folder / _CONFIG} has no pad_token; expected the token that shorter texts are padded with")
+    special = [*named, pad_token, *(extra.values() if isinstance(extra, dict) else extra)]
+    special = [_added_token(folder, token) for token in special if token is not None]
+    model.add_special_tokens([token for token in special if token.content not in known])
+    pad_token_id = model.token_to_id(_added_token(folder, pad_token).content)
+    assert pad_token_id is not None, "it was added"
     for name, stored in (("padding_side", padding), ("truncation_side", truncation)):
         side = settings.get(name, stored.get("direction", "right"))
         if side != "right":
             raise ValueError(f"{folder / _CONFIG}: {name} = {side!r}; expected 'right'")
     every = model.get_added_tokens_decoder()
     return _CompleteTokenizer(
-        pad_token_id=model.token_to_id(_added_token(folder, pad_token).content),
+        pad_token_id=pad_token_id,
         model_max_length=_checked_limit(folder, settings.get("model_max_length", _NO_LIMIT)),
         size=model.get_vocab_size(with_added_tokens=True),
         special_ids=frozenset(number for number, token in every.items() if token.special),
@@ -179,7 +180,7 @@ def _load_complete(folder: Path) -> Tokenizer:
 
 def _added_token(folder: Path, stored: Any) -> tokenizers.AddedToken:
     """A special token as JSON holds it: its text, or all that is to be known of it."""
-    facts = {"content": stored} if isinstance(stored, str) else stored
+    facts: Any = {"content": stored} if isinstance(stored, str) else stored
     if not isinstance(facts, dict) or not isinstance(facts.get("content"), str):
         raise ValueError(f"{folder / _CONFIG} has {stored!r} among its tokens; expected a text, or an object with one")
     return tokenizers.AddedToken(**{"special": True} | {name: facts[name] for name in _TOKEN_FACTS if name in facts})

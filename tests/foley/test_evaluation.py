@@ -4,7 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -135,7 +135,7 @@ def small_evaluation(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: A
     monkeypatch.setattr(evaluation, "clap_scores", lambda towers, tokenizer, texts, mels: np.full(len(mels), 0.25))
     full = classifier.ClassifierConfig(ear=EarConfig.tiny())
     judges = Judges(
-        classifier.Classifier(full, rngs=nnx.Rngs(0)), clap.Clap(SMALL_CLAP, rngs=nnx.Rngs(0)), tokenizer=None
+        classifier.Classifier(full, rngs=nnx.Rngs(0)), clap.Clap(SMALL_CLAP, rngs=nnx.Rngs(0)), cast(Any, None)
     )
     pipeline, config = Singer(), dataclasses.replace(SMALL, **changes)
     return pipeline, Evaluation(pipeline, judges, folder, config, progress=False)  # pyright: ignore
