@@ -183,7 +183,9 @@ def _added_token(folder: Path, stored: Any) -> tokenizers.AddedToken:
     facts: Any = {"content": stored} if isinstance(stored, str) else stored
     if not isinstance(facts, dict) or not isinstance(facts.get("content"), str):
         raise ValueError(f"{folder / _CONFIG} has {stored!r} among its tokens; expected a text, or an object with one")
-    return tokenizers.AddedToken(**{"special": True} | {name: facts[name] for name in _TOKEN_FACTS if name in facts})
+    given: dict[str, Any] = {name: facts[name] for name in _TOKEN_FACTS if name in facts}
+    given.setdefault("special", True)
+    return tokenizers.AddedToken(**given)
 
 
 def _load_by_transformers(folder: Path) -> Tokenizer:
