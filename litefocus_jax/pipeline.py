@@ -5,7 +5,6 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Unpack
 
-import jax
 import numpy as np
 from jax.sharding import Mesh
 from jax.stages import Compiled
@@ -28,7 +27,7 @@ from litefocus_jax.models.tokenization import load_tokenizer, tokenize_prompts
 from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.parallel.mesh import replicate
 from litefocus_jax.system.compilation_cache import use_compilation_cache
-from litefocus_jax.system.platform import release_unused_memory
+from litefocus_jax.system.platform import current_platform, release_unused_memory
 from litefocus_jax.system.progress import progress_bar
 from litefocus_jax.system.waiting import require_finite
 
@@ -102,7 +101,7 @@ class AudioLDM2Pipeline:
         """
         use_compilation_cache()
         if dtype is None:
-            dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+            dtype = current_platform().default_dtype
         return cls(checkpoint.load(dtype))
 
     def save_pretrained(self, save_directory: str | Path, *, overwrite: bool = False) -> None:

@@ -2,12 +2,11 @@
 
 import dataclasses
 import inspect
-import signal
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,8 +21,8 @@ from litefocus_jax.diffusion.schedulers import initial_state
 from litefocus_jax.generation import sampling
 from litefocus_jax.generation.plan import steps_per_call
 from litefocus_jax.generation.request import DEFAULTS, RequestOptions
-from litefocus_jax.system import waiting
 from litefocus_jax.system.waiting import NonFiniteError
+from tests.support.compilations import compilations
 from tests.support.models import tiny_checkpoint, tiny_pipeline
 from tests.support.requests import request_for
 from tests.support.tolerance import deviation
@@ -83,16 +82,10 @@ def test_half_precision_sounds_nearly_like_float32(dtype: str, bound: float) -> 
 
 def test_seeds_guidance_scales_and_prompts_of_like_length_compile_once() -> None:
     pipe = tiny_pipeline()
-    functions = (sampling.encode, sampling.project_context, sampling.denoise, whole.decode_latents, whole.vocode)
     pipe("rain on a roof", seed=0, guidance_scale=3.5, **BRIEF)
-    compiled = [compiled_programs(function) for function in functions]
-    pipe("a dog barks", seed=1, guidance_scale=2.0, **BRIEF)
-    assert [compiled_programs(function) for function in functions] == compiled
-
-
-def compiled_programs(function: Any) -> int:
-    """How many programs a jitted function has been compiled to."""
-    return function._cache_size()
+    with compilations() as compiled:
+        pipe("a dog barks", seed=1, guidance_scale=2.0, **BRIEF)
+    assert compiled == []
 
 
 def test_sampling_in_parts_equals_one_scan() -> None:
@@ -135,19 +128,6 @@ def test_the_signature_shows_the_options_of_a_request() -> None:
 def test_an_unknown_option_is_named_with_the_known_ones() -> None:
     with pytest.raises(TypeError, match="num_steps: no such option of a request; expected some of negative_prompt"):
         tiny_pipeline().request("rain", num_steps=3)  # pyright: ignore[reportCallIssue]
-
-
-def test_ctrl_c_ends_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    class NeverReady:
-        def is_ready(self) -> bool:
-            signal.raise_signal(signal.SIGINT)
-            return False
-
-    left_for_the_end: list[Any] = []
-    monkeypatch.setattr(waiting.atexit, "register", lambda *call: left_for_the_end.append(call))
-    with pytest.raises(KeyboardInterrupt):
-        waiting.wait_for(cast(jax.Array, NeverReady()))
-    assert left_for_the_end, "a program that ends now must wait for the device first"
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from tokenizers import pre_tokenizers
 
 from litefocus_jax.checkpoint.native import MANIFEST, save_native
+from litefocus_jax.checkpoint.tokenizer_files import save_byte_pair_tokenizer, save_piece_tokenizer
 from litefocus_jax.checkpoint.weights import abstract, fill, leaves
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
 from litefocus_jax.models.components import NETWORKS, Components
-from litefocus_jax.models.tokenization import import_transformers
 from litefocus_jax.system.files import check_destination
 from litefocus_jax.system.json_config import JsonConfig, read_json
 
@@ -70,17 +71,12 @@ def save_character_tokenizers(folder: Path) -> tuple[Path, Path]:
 
     Returns the two folders, ``tokenizer`` (one token per byte) and ``tokenizer_2`` (one token per character).
     """
-    from tokenizers import pre_tokenizers
-
-    transformers = import_transformers()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: index for index, token in enumerate(["<s>", "<pad>", "</s>", "<unk>", *alphabet, "<mask>"])}
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0)]
     pieces += [(character, -3.0) for character in string.printable.strip()]
-    clap = transformers.RobertaTokenizer(vocab=vocabulary, merges=[], model_max_length=36)
-    t5 = transformers.T5Tokenizer(vocab=pieces, extra_ids=0, model_max_length=64)
-    clap.save_pretrained(folder / "tokenizer")
-    t5.save_pretrained(folder / "tokenizer_2")
+    save_byte_pair_tokenizer(folder / "tokenizer", vocabulary, [], model_max_length=36)
+    save_piece_tokenizer(folder / "tokenizer_2", pieces, model_max_length=64)
     return folder / "tokenizer", folder / "tokenizer_2"
 
 

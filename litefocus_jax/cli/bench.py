@@ -115,6 +115,7 @@ def bench(
         from litefocus_jax.benchmark.report import STEPS, machine, rows_table, stages_table, write_rows, write_stages
         from litefocus_jax.benchmark.stages import load_models, measure_stages
         from litefocus_jax.benchmark.workload import Workload, peer_folder
+        from litefocus_jax.system.platform import current_platform
         from litefocus_jax.system.progress import described_progress_bar
 
         if against:
@@ -125,7 +126,7 @@ def bench(
             peer=against is not None,
             size=None if model else size,
             model=model,
-            dtype=dtype or ("float32" if jax.default_backend() == "cpu" else "bfloat16"),
+            dtype=dtype or current_platform().default_dtype,
             rounds=rounds,
             part=part,
             together=together,

@@ -4,7 +4,6 @@ import dataclasses
 import time
 from collections.abc import Callable
 
-import jax
 from jax.stages import Compiled
 from jaxtyping import Array
 
@@ -16,7 +15,7 @@ from litefocus_jax.generation import sampling
 from litefocus_jax.generation.request import Request
 from litefocus_jax.generation.sampling import Arguments
 from litefocus_jax.models.components import Components
-from litefocus_jax.system.platform import memory_limit
+from litefocus_jax.system.platform import current_platform, memory_limit
 from litefocus_jax.system.waiting import wait_for
 
 # A first call sets things up. Where it takes longer than this, that is a small part of it, and a second one is not
@@ -147,7 +146,7 @@ def require_memory(estimate: MemoryEstimate, request: Request, components: Compo
     raise InsufficientMemoryError(
         f"this request needs {gigabytes(estimate.needed)} of memory, {gigabytes(estimate.weights)} for the weights and "
         f"{gigabytes(estimate.stages[stage])} for {stage}, and {gigabytes(estimate.limit)} can be had on this "
-        f"{jax.default_backend()}; {' or '.join(_remedies(request, stage, components))}"
+        f"{current_platform().name}; {' or '.join(_remedies(request, stage, components))}"
     )
 
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypedDict, TypeVar, Unpack, get_type_hints
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
@@ -20,6 +19,7 @@ from litefocus_jax.models.unet.self_attention import check_layout, frames_at_las
 from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 from litefocus_jax.parallel.mesh import check_frames, check_mesh
+from litefocus_jax.system.platform import current_platform
 
 LiteFocusChoice = LiteFocusConfig | Literal["auto", "on", "linear", "off"] | None
 
@@ -205,7 +205,7 @@ def make_request(model: ModelFacts, prompt: str | Sequence[str], **options: Unpa
         schedule=make_schedule(model.scheduler, num_steps, scheduler=asked["scheduler"], eta=eta),
         plan=DenoisingPlan(
             frames=frames,
-            steps_per_call=steps_per_call(num_steps, 1 if jax.default_backend() == "cpu" else 10),
+            steps_per_call=steps_per_call(num_steps, current_platform().longest_call_in_steps),
             guided=guidance_scale > 1.0,
             attention=attention,
             windows=windows,

@@ -22,6 +22,7 @@ from litefocus_jax.generation.request import Request
 from litefocus_jax.generation.sampling import Progress
 from litefocus_jax.models.components import Components
 from litefocus_jax.system.files import written_beside
+from litefocus_jax.system.platform import current_platform
 from litefocus_jax.system.same_run import differences, differing_parts, digest
 
 logger = logging.getLogger(__name__)
@@ -188,7 +189,7 @@ def _facts(request: Request, dtype: str, latents: Array) -> dict[str, Any]:
         **request.facts(),
         "dtype": dtype,
         "digest of the first latents": digest(np.asarray(latents).tobytes()),
-        "platform": jax.default_backend(),
+        "platform": current_platform().name,
         "jax": jax.__version__,
         "litefocus-jax": litefocus_jax.__version__,
     }

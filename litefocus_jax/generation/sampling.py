@@ -6,6 +6,7 @@ traced, so that turning it compiles nothing new.
 """
 
 import collections
+import contextvars
 import dataclasses
 import functools
 import logging
@@ -26,7 +27,7 @@ from litefocus_jax.models.conditioning import TextConditioning, encode_text
 from litefocus_jax.models.unet.network import Context, UNet
 from litefocus_jax.parallel.mesh import DATA_AXIS, EVERYWHERE, TIME_AXIS, along_data, spread
 from litefocus_jax.parallel.time_axis import cut_shares, fill_shares
-from litefocus_jax.system.platform import LowMemoryJit
+from litefocus_jax.system.platform import LowMemoryJit, current_platform
 from litefocus_jax.system.waiting import wait_for
 
 logger = logging.getLogger(__name__)
@@ -256,7 +257,7 @@ def sample(
     and returned lies on one device.
     """
     length = plan.steps_per_call
-    queued_ahead = 0 if jax.default_backend() == "cpu" else 1
+    queued_ahead = current_platform().calls_queued_ahead
     scale = jnp.float32(guidance_scale)
     given = arguments.state.latents
     sounds, frames = given.shape[:2]
@@ -315,7 +316,8 @@ def compile_ahead(
         return denoise.lower(arguments, part, jnp.int32(0), jnp.float32(1), plan=plan).compile()
 
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compile")
-    future = executor.submit(compile_denoise)
+    # With the context of the caller, so that it is compiled for the same platform.
+    future = executor.submit(contextvars.copy_context().run, compile_denoise)
     executor.shutdown(wait=False)
     return future
 

@@ -66,7 +66,10 @@ Cache: TypeAlias = tuple[KeyValues, ...]
 
 
 class GPT2Attention(nnx.Module):
-    """Self-attention that writes its keys and values into a cache and looks at the whole of it."""
+    """Self-attention that writes its keys and values into a cache and looks at the whole of it.
+
+    ``nnx.MultiHeadAttention`` keeps such a cache in itself; here it goes in and out, as a pure function's state does.
+    """
 
     def __init__(self, config: GPT2Config, layer_index: int, *, rngs: nnx.Rngs) -> None:
         self.num_heads = config.n_head

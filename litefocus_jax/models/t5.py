@@ -137,7 +137,10 @@ class T5RelativePositionBias(nnx.Module):
 
 
 class RMSNorm(nnx.Module):
-    """Root mean square normalisation (arXiv 1910.07467) in float32; the result has the weights' dtype."""
+    """Root mean square normalisation (arXiv 1910.07467) in float32; the result has the weights' dtype.
+
+    ``nnx.RMSNorm`` would answer in float32, as the residual stream is, and every product after it would be of float32.
+    """
 
     def __init__(self, features: int, *, epsilon: float, rngs: nnx.Rngs) -> None:
         self.epsilon = epsilon
@@ -152,7 +155,10 @@ class RMSNorm(nnx.Module):
 
 
 class T5Attention(nnx.Module):
-    """Bidirectional self-attention; scores are not scaled, the initial weights of T5 having taken that in."""
+    """Bidirectional self-attention; scores are not scaled, the initial weights of T5 having taken that in.
+
+    ``nnx.MultiHeadAttention`` scales them, and takes no bias that layers share.
+    """
 
     def __init__(self, config: T5Config, *, rngs: nnx.Rngs) -> None:
         self.num_heads = config.num_heads

@@ -98,7 +98,10 @@ def _correlate(
 
 
 class Conv1d(nnx.Module):
-    """Convolution over time that keeps its length (for an odd ``kernel_size``)."""
+    """Convolution over time that keeps its length (for an odd ``kernel_size``).
+
+    ``nnx.Conv`` would run XLA's one-dimensional convolution, which `_correlate` outruns.
+    """
 
     def __init__(
         self, in_channels: int, out_channels: int, *, kernel_size: int, dilation: int = 1, rngs: nnx.Rngs
@@ -116,7 +119,8 @@ class Conv1d(nnx.Module):
 class TransposedConv1d(nnx.Module):
     """Up-sampling by a transposed convolution over time.
 
-    The kernel lies as in ``nnx.ConvTranspose``: reversed along its width with respect to PyTorch's.
+    The kernel lies as in ``nnx.ConvTranspose``: reversed along its width with respect to PyTorch's. That layer would
+    convolve an input spread out with zeros, most of its products being of nothing.
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, kernel_size: int, rate: int, rngs: nnx.Rngs) -> None:

@@ -20,18 +20,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from litefocus_jax.ops.block_loop import map_in_place
+from litefocus_jax.system.platform import current_platform
 
 Backend = Literal["auto", "plain", "tiled", "cudnn"]
 
 ENVIRONMENT_VARIABLE = "LITEFOCUS_ATTENTION"
 """Name of the variable whose value, a `Backend`, stands in for ``backend="auto"``."""
 
-# On a CPU a tile is one head and this many queries, so that it stays in cache between its two matrix products.
-CPU_TILE_ROWS = 256
 # With this few keys a tile is too small to repay the loop around it, or the fused kernel.
 _FEW_KEYS = 64
-# Elsewhere a tile spans all heads, to fill the device; its scores are held to this many (256 MiB).
-ACCELERATOR_TILE_SCORES = 2**26
+_FIRST_GENERATION_WITH_CUDNN = 8
 
 
 def dot_product_attention(
@@ -96,12 +94,14 @@ def choose_backend(
     keys = key.shape[1]
     if keys <= _FEW_KEYS:
         return "plain"
-    if jax.default_backend() == "cpu":
+    platform = current_platform()
+    if platform.head_tile_rows is not None:
         return "tiled"
     half_precision = query.dtype in (jnp.bfloat16, jnp.float16)
-    if half_precision and not masked and head_dim % 8 == 0 and head_dim <= 128 and _gpu_generation() >= 8:
+    has_kernel = platform.gpu_generation >= _FIRST_GENERATION_WITH_CUDNN
+    if has_kernel and half_precision and not masked and head_dim % 8 == 0 and head_dim <= 128:
         return "cudnn"
-    return "plain" if batch * heads * queries * keys <= ACCELERATOR_TILE_SCORES else "tiled"
+    return "plain" if batch * heads * queries * keys <= platform.tile_scores else "tiled"
 
 
 def _requested_backend(backend: str) -> str:
@@ -112,12 +112,6 @@ def _requested_backend(backend: str) -> str:
     if name not in get_args(Backend):
         raise ValueError(f"{source} = {name!r}; expected one of {', '.join(get_args(Backend))}")
     return name
-
-
-def _gpu_generation() -> int:
-    """Major version of an NVIDIA GPU's compute capability (8 is Ampere, the first with the fused kernel), or 0."""
-    major = str(getattr(jax.local_devices()[0], "compute_capability", "")).partition(".")[0]
-    return int(major) if major.isdigit() else 0
 
 
 def _check_shapes(query: Array, key: Array, value: Array, key_mask: Array | None, key_lengths: Array | None) -> None:
@@ -174,13 +168,14 @@ def _tiled(query: Array, key: Array, value: Array, key_mask: Array | None, scale
     """Loop over groups of heads and over blocks of queries; each block of queries makes room for its result."""
     batch, queries, heads, head_dim = query.shape
     keys, dtype = key.shape[1], query.dtype
-    if jax.default_backend() == "cpu":
-        group, rows = 1, CPU_TILE_ROWS
-        # XLA's bfloat16 matrix products are slower than float32 ones on a CPU.
-        query, key, value = (array.astype(jnp.float32) for array in (query, key, value))
+    platform = current_platform()
+    if platform.head_tile_rows is not None:
+        group, rows = 1, platform.head_tile_rows
     else:
         group = batch * heads
-        rows = max(1, ACCELERATOR_TILE_SCORES // (group * keys))
+        rows = max(1, platform.tile_scores // (group * keys))
+    if not platform.gains_from_half_precision:
+        query, key, value = (array.astype(jnp.float32) for array in (query, key, value))
     # Equal blocks, so that fewer rows of padding than blocks are computed in vain.
     blocks = math.ceil(queries / rows)
     rows = math.ceil(queries / blocks)

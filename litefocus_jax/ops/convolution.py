@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from litefocus_jax.ops.block_loop import map_in_place
 from litefocus_jax.parallel.time_axis import is_time_split, split_time
+from litefocus_jax.system.platform import current_platform
 
 # Measured on two Zen 4 cores at the VAE's shapes: 1.4x from 256 channels up. Fewer channels gain little over the time
 # it takes to compile, and with few positions the kernel's own transform costs more than the saved products.
@@ -41,7 +42,7 @@ def convolve_3x3(
     """
     batch, time, frequency, _ = x.shape
     is_large = min(kernel.shape[2:]) >= _WINOGRAD_CHANNELS and batch * time * frequency >= _WINOGRAD_POSITIONS
-    is_fast = jax.default_backend() == "cpu" and x.dtype == kernel.dtype == jnp.float32
+    is_fast = current_platform().uses_winograd and x.dtype == kernel.dtype == jnp.float32
     if is_large and is_fast and not is_time_split():  # its loop runs along time
         return convolve_winograd(x, kernel)
     return convolve(x, kernel, *arguments, **keywords)

@@ -30,7 +30,7 @@ def use_compilation_cache() -> Path | None:
     Returns:
         The folder in use, or None where the cache is turned off.
     """
-    decided = jax.config.values["jax_compilation_cache_dir"]
+    decided = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
     if decided is not None:
         return Path(decided)
     chosen = os.environ.get(ENVIRONMENT_VARIABLE, "")

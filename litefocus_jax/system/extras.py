@@ -1,18 +1,20 @@
-"""The packages that only training needs; they come with the extra ``train``."""
+"""Packages that come with an extra, and are imported only where they are used."""
 
 import importlib
 from types import ModuleType
 
 
 class MissingExtraError(ValueError):
-    """A package that training needs is not installed."""
+    """A package that only some need is not installed."""
 
 
-def import_extra(name: str) -> ModuleType:
-    """Import one of the packages that the extra ``train`` installs.
+def import_extra(name: str, *, extra: str = "train", purpose: str = "training") -> ModuleType:
+    """Import one of the packages that an extra installs.
 
     Args:
         name: name of the module, such as ``"optax"``.
+        extra: extra of this package, as ``pyproject.toml`` names it.
+        purpose: what needs the module, to begin the message with.
 
     Raises:
         MissingExtraError: when it is not installed; the message says how to install it.
@@ -21,5 +23,5 @@ def import_extra(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            f"training needs the package {error.name}, which is not installed: pip install 'litefocus-jax[train]'"
+            f"{purpose} needs the package {error.name}, which is not installed: pip install 'litefocus-jax[{extra}]'"
         ) from None

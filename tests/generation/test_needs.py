@@ -1,6 +1,8 @@
 """What a request will take, told before it runs."""
 
 import dataclasses
+import os
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +16,7 @@ from litefocus_jax.generation import needs as memory_needs
 from litefocus_jax.generation import sampling
 from litefocus_jax.generation.needs import InsufficientMemoryError, MemoryEstimate, TimeEstimate, require_memory
 from litefocus_jax.generation.request import Request
-from litefocus_jax.system import platform as memory
+from litefocus_jax.system.platform import memory_limit
 from tests.support.models import small_components, small_pipeline
 from tests.support.requests import request_for
 
@@ -40,28 +42,32 @@ def test_longer_sound_needs_more_in_every_stage() -> None:
     assert all(long.stages[name] > 2 * count for name, count in short.stages.items())
 
 
-def test_the_limit_of_a_cpu_is_what_the_system_has_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_kilobytes", lambda path, name: {"MemAvailable": 5000, "RssAnon": 300}[name])
-    monkeypatch.setattr(memory, "_control_group_limits", lambda: [])
-    assert memory.memory_limit() == 5300
-    monkeypatch.setattr(memory, "_control_group_limits", lambda: [4000, 2**62])
-    assert memory.memory_limit() == 4000
+def written(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
 
 
-def test_without_linux_the_limit_is_the_memory_that_is_built_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(path: str, name: str) -> int:
-        raise FileNotFoundError(path)
+def test_the_limit_of_a_cpu_is_what_the_system_has_to_give(tmp_path: Path) -> None:
+    memory = {"proc/meminfo": "MemTotal:  9000 kB\nMemAvailable:  50 kB\n", "proc/self/status": "RssAnon:\t3 kB\n"}
+    assert memory_limit(written(tmp_path, memory)) == 53 * 1024
+    groups = {"sys/fs/cgroup/memory.max": "4000\n", "sys/fs/cgroup/memory/memory.limit_in_bytes": str(2**62)}
+    assert memory_limit(written(tmp_path, groups)) == 4000
+    assert memory_limit(written(tmp_path, {"sys/fs/cgroup/memory.max": "max\n"})) == 53 * 1024
 
-    monkeypatch.setattr(memory, "_kilobytes", absent)
-    monkeypatch.setattr(memory, "_control_group_limits", lambda: [])
-    monkeypatch.setattr(memory.os, "sysconf", {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}.__getitem__)
-    assert memory.memory_limit() == 4096000
+
+def test_without_linux_the_limit_is_the_memory_that_is_built_in(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}.__getitem__)
+    assert memory_limit(tmp_path) == 4096000
 
 
 def test_the_limit_of_an_accelerator_is_what_jax_may_allocate(monkeypatch: pytest.MonkeyPatch) -> None:
     device = SimpleNamespace(memory_stats=lambda: {"bytes_limit": 123})
     monkeypatch.setattr(jax, "local_devices", lambda: [device])
-    assert memory.memory_limit() == 123
+    assert memory_limit() == 123
 
 
 def test_sampling_does_not_begin_where_memory_is_too_small(monkeypatch: pytest.MonkeyPatch) -> None:

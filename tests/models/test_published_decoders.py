@@ -14,6 +14,8 @@ from litefocus_jax.checkpoint.weights import abstract, leaves, parameter_count
 from litefocus_jax.models.vae import VAE, LatentDistribution, VAEConfig
 from litefocus_jax.models.vocoder import TransposedConv1d, Vocoder, VocoderConfig
 from litefocus_jax.ops.convolution import convolve_3x3, convolve_doubled, convolve_winograd
+from litefocus_jax.system.platform import platform_named, targeting
+from tests.support.programs import primitives_of
 
 
 @pytest.fixture(scope="module")
@@ -84,12 +86,12 @@ def test_winograd_convolution_equals_the_direct_one(shape):
     [(32, 256, jnp.float32, True), (16, 256, jnp.float32, False), (32, 128, jnp.float32, False),
      (32, 256, jnp.bfloat16, False)],
 )  # fmt: skip
-def test_only_large_float32_convolutions_on_a_cpu_go_by_winograd(frames, channels, dtype, is_winograd, monkeypatch):
-    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+def test_only_large_float32_convolutions_on_a_cpu_go_by_winograd(frames, channels, dtype, is_winograd):
     x = jax.ShapeDtypeStruct((1, frames, 32, channels), dtype)
     kernel = jax.ShapeDtypeStruct((3, 3, channels, channels), dtype)
     convolve = partial(convolve_3x3, window_strides=(1, 1), padding="SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
-    assert ("dot_general" in str(jax.make_jaxpr(convolve)(x, kernel))) == is_winograd
+    with targeting(platform_named("cpu")):
+        assert ("dot_general" in primitives_of(convolve, x, kernel)) == is_winograd
 
 
 def test_samples_are_drawn_from_the_latent_distribution():

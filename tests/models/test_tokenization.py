@@ -2,13 +2,18 @@
 
 import json
 import shutil
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from litefocus_jax.models.t5 import T5Config
 from litefocus_jax.models.tokenization import load_tokenizer, tokenize
+from litefocus_jax.system.extras import MissingExtraError
 from tests.support.models import tiny_checkpoint
 
 VOCABULARY = T5Config.tiny().vocab_size
@@ -28,23 +33,54 @@ def test_texts_are_padded_to_a_bucket_and_their_own_length_is_kept(folder: Path)
 
 def test_a_tokenizer_without_its_vocabulary_is_refused(folder: Path) -> None:
     (folder / "tokenizer.json").unlink()
-    with pytest.raises(ValueError, match=r"without its vocabulary; expected spiece\.model or tokenizer\.json"):
+    with pytest.raises(ValueError, match=r"without its vocabulary; expected tokenizer\.json or vocab\.json or"):
         load_tokenizer(folder, VOCABULARY)
 
 
 def test_a_damaged_tokenizer_is_refused_with_its_folder(folder: Path) -> None:
     (folder / "tokenizer.json").write_text("{")
-    with pytest.raises(ValueError, match="tokenizer_2 does not hold a tokenizer that transformers can read"):
+    with pytest.raises(ValueError, match=r"tokenizer_2/tokenizer\.json is not a tokenizer"):
         load_tokenizer(folder, VOCABULARY)
 
 
-def test_a_tokenizer_without_a_longest_text_is_refused(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model_max_length": None}, "has no model_max_length; expected the longest text in tokens"),
+        ({"model_max_length": 10**30}, "has no model_max_length"),
+        ({"model_max_length": "64"}, "model_max_length = '64'; expected the longest text in tokens"),
+        ({"pad_token": None}, "has no pad_token; expected"),
+        ({"pad_token": 3}, "has 3 among its tokens; expected a text"),
+        ({"padding_side": "left"}, "padding_side = 'left'; expected 'right'"),
+        ({"truncation_side": "left"}, "truncation_side = 'left'; expected 'right'"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_named(folder: Path, changes: dict[str, Any], message: str) -> None:
     path = folder / "tokenizer_config.json"
-    values = json.loads(path.read_text())
-    del values["model_max_length"]
-    path.write_text(json.dumps(values))
-    with pytest.raises(ValueError, match=r"tokenizer_config\.json has no model_max_length"):
+    values = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({name: value for name, value in values.items() if value is not None}))
+    with pytest.raises(ValueError, match=rf"tokenizer_config\.json:? {message}"):
         load_tokenizer(folder, VOCABULARY)
+
+
+def test_what_an_older_folder_needs_is_named_where_it_is_not_installed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "tokenizer.json").rename(folder / "spiece.model")
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    message = r"a tokenizer without a tokenizer\.json needs the package transformers.*'litefocus-jax\[transformers\]'"
+    with pytest.raises(MissingExtraError, match=message):
+        load_tokenizer(folder, VOCABULARY)
+
+
+def test_a_sound_is_made_without_transformers() -> None:
+    script = """
+        import sys
+        from litefocus_jax import AudioLDM2Pipeline
+        AudioLDM2Pipeline.from_pretrained("foley")("rain", audio_length_in_s=0.2, num_inference_steps=1)
+        assert "transformers" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True)
 
 
 def test_a_tokenizer_that_knows_more_tokens_than_the_encoder_is_refused(folder: Path) -> None:

@@ -1,5 +1,7 @@
 """Every back end that runs here gives the same attention, and its gradient."""
 
+import dataclasses
+import functools
 import itertools
 
 import jax
@@ -9,6 +11,8 @@ import pytest
 
 from litefocus_jax.ops import attention
 from litefocus_jax.ops.attention import dot_product_attention
+from litefocus_jax.system.platform import platform_named, targeting
+from tests.support.programs import LOOPS, primitives_of
 
 SHAPES = [(2, 7, 5, 3, 8), (1, 300, 70, 2, 4), (2, 600, 1, 1, 16)]  # batch, queries, keys, heads, head_dim
 
@@ -99,11 +103,10 @@ def test_tiled_memory_does_not_hold_the_score_matrix(differentiate):
     assert memory.temp_size_in_bytes < 4 * heads * tokens**2 / 8
 
 
-def test_tiles_on_other_platforms_span_all_heads(monkeypatch):
+def test_tiles_on_other_platforms_span_all_heads():
     inputs = random_inputs(2, 50, 40, 3, 8)
-    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
-    monkeypatch.setattr(attention, "ACCELERATOR_TILE_SCORES", 2 * 3 * 40 * 7)
-    actual = dot_product_attention(*inputs, key_lengths=jnp.array([40, 3]), backend="tiled")
+    with targeting(dataclasses.replace(platform_named("tpu"), tile_scores=2 * 3 * 40 * 7)):
+        actual = dot_product_attention(*inputs, key_lengths=jnp.array([40, 3]), backend="tiled")
     np.testing.assert_allclose(actual, expected_attention(inputs, jnp.arange(40) < np.array([[40], [3]])), atol=2e-6)
 
 
@@ -115,15 +118,14 @@ def test_bfloat16_comes_back_as_bfloat16(backend):
     np.testing.assert_allclose(np.asarray(actual, np.float32), expected_attention(inputs), atol=0.02)
 
 
-def test_half_precision_on_an_nvidia_gpu_is_left_to_cudnn(monkeypatch):
+def test_half_precision_on_an_nvidia_gpu_is_left_to_cudnn():
     query, key, _ = random_inputs(keys=100, dtype=jnp.bfloat16)
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    monkeypatch.setattr(attention, "_gpu_generation", lambda: 9)
-    assert attention.choose_backend(query, key, masked=False) == "cudnn"
-    assert attention.choose_backend(query, key, masked=True) == "plain"
-    assert attention.choose_backend(query.astype(jnp.float32), key, masked=False) == "plain"
-    monkeypatch.setattr(attention, "_gpu_generation", lambda: 7)
-    assert attention.choose_backend(query, key, masked=False) == "plain"
+    with targeting(platform_named("gpu", gpu_generation=9)):
+        assert attention.choose_backend(query, key, masked=False) == "cudnn"
+        assert attention.choose_backend(query, key, masked=True) == "plain"
+        assert attention.choose_backend(query.astype(jnp.float32), key, masked=False) == "plain"
+    with targeting(platform_named("gpu", gpu_generation=7)):
+        assert attention.choose_backend(query, key, masked=False) == "plain"
 
 
 @pytest.mark.parametrize(("queries", "keys"), [(6, 4), (7, 5)])
@@ -145,8 +147,8 @@ def test_cudnn_is_given_even_lengths(monkeypatch, queries, keys):
 def test_the_environment_variable_replaces_the_automatic_choice(monkeypatch):
     inputs = random_inputs(keys=4)
     monkeypatch.setenv(attention.ENVIRONMENT_VARIABLE, "tiled")
-    assert "scan" in str(jax.make_jaxpr(dot_product_attention)(*inputs))
-    assert "scan" not in str(jax.make_jaxpr(lambda *inputs: dot_product_attention(*inputs, backend="plain"))(*inputs))
+    assert LOOPS & primitives_of(dot_product_attention, *inputs)
+    assert not LOOPS & primitives_of(functools.partial(dot_product_attention, backend="plain"), *inputs)
     monkeypatch.setenv(attention.ENVIRONMENT_VARIABLE, "fast")
     with pytest.raises(ValueError, match="LITEFOCUS_ATTENTION = 'fast'"):
         dot_product_attention(*inputs)

@@ -8,9 +8,13 @@ import pytest
 from litefocus_jax.system.compilation_cache import use_compilation_cache
 
 
+def folder_of_jax() -> str | None:
+    return jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
+
+
 @pytest.fixture(autouse=True)
 def _restored_settings():
-    before = jax.config.values["jax_compilation_cache_dir"]
+    before = folder_of_jax()
     yield
     jax.config.update("jax_compilation_cache_dir", before)
 
@@ -20,13 +24,13 @@ def test_programs_are_kept_in_the_users_cache_folder(monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("LITEFOCUS_COMPILATION_CACHE")
     folder = use_compilation_cache()
     assert folder == tmp_path / "litefocus-jax" / "compiled"
-    assert jax.config.values["jax_compilation_cache_dir"] == str(folder)
+    assert folder_of_jax() == str(folder)
 
 
 def test_the_cache_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LITEFOCUS_COMPILATION_CACHE", "off")
     assert use_compilation_cache() is None
-    assert jax.config.values["jax_compilation_cache_dir"] is None
+    assert folder_of_jax() is None
 
 
 def test_what_the_user_told_jax_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

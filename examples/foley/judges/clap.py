@@ -8,7 +8,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ from examples.foley.world.corpus import CAPTIONS_PER_CLIP, Corpus
 from litefocus_jax.checkpoint.weights import abstract
 from litefocus_jax.models import parameters
 from litefocus_jax.models.clap.text import ClapTextConfig, ClapTextModel
-from litefocus_jax.models.tokenization import Tokens, load_tokenizer, tokenize
+from litefocus_jax.models.tokenization import Tokenizer, Tokens, load_tokenizer, tokenize
 
 STAGE = "clap"
 
@@ -170,7 +170,7 @@ def clap_loss(clap: Clap, pairs: Pairs) -> tuple[Float[Array, ""], dict[str, Flo
 
 
 def clap_scores(
-    clap: Clap, tokenizer: Any, texts: Sequence[str], mels: Float[np.ndarray, "sounds frames mels"]
+    clap: Clap, tokenizer: Tokenizer, texts: Sequence[str], mels: Float[np.ndarray, "sounds frames mels"]
 ) -> Float32[np.ndarray, " sounds"]:
     """How near each sound lies to its text, from -1 to 1; a sound of several windows lies at their mean direction.
 

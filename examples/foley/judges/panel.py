@@ -2,12 +2,11 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 from examples.foley.judges.clap import Clap, load_clap
 from examples.foley.judges.classifier import Classifier, load_classifier
 from examples.foley.parts.model import CLAP_CONFIG
-from litefocus_jax.models.tokenization import load_tokenizer
+from litefocus_jax.models.tokenization import Tokenizer, load_tokenizer
 
 SHIPPED_JUDGES = Path(__file__).parent / "weights"
 """Classifier and CLAP of the run that made the bundled model."""
@@ -19,7 +18,7 @@ class Judges:
 
     classifier: Classifier
     clap: Clap
-    tokenizer: Any
+    tokenizer: Tokenizer
 
     @classmethod
     def load(cls, folder: Path, tokenizer: Path) -> "Judges":

@@ -14,6 +14,7 @@ from examples.foley.world.corpus import CAPTIONS_PER_CLIP, Corpus
 from litefocus_jax.models.components import Components
 from litefocus_jax.models.vae import VAE, LatentDistribution
 from litefocus_jax.system.files import written_beside
+from litefocus_jax.system.platform import current_platform
 from litefocus_jax.system.progress import progress_bar
 from litefocus_jax.training.batches import encode_mels
 from litefocus_jax.training.config import TrainingConfig
@@ -110,7 +111,7 @@ def encoded(vae: VAE, corpus: Corpus, folder: Path, *, progress: bool = True) ->
         pieces: list[tuple[np.ndarray, ...]] = []
         starts = range(0, len(corpus), _ENCODED_AT_ONCE)
         # A CPU is fastest with the few clips at a time that `encode_mels` takes unless told.
-        together = {} if jax.default_backend() == "cpu" else {"together": _ENCODED_AT_ONCE}
+        together = {} if current_platform().name == "cpu" else {"together": _ENCODED_AT_ONCE}
         with progress_bar("Encoding the clips", len(starts), enabled=progress) as on_progress:
             for done, start in enumerate(starts, 1):
                 mel = np.asarray(corpus.mels[start : start + _ENCODED_AT_ONCE], np.float32)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from examples.foley.parts.model import CLAP_CONFIG, LONGEST_PROMPT, T5_CONFIG
-from litefocus_jax.models.tokenization import import_transformers
+from litefocus_jax.checkpoint.tokenizer_files import save_byte_pair_tokenizer, save_piece_tokenizer
 
 
 def save_tokenizers(captions: Iterable[str], folder: Path) -> tuple[Path, Path]:
@@ -29,14 +29,10 @@ def save_tokenizers(captions: Iterable[str], folder: Path) -> tuple[Path, Path]:
         ValueError: when the captions have more different words than T5's vocabulary has room for.
     """
     captions = list(captions)
-    transformers = import_transformers()
     vocabulary, merges = _byte_pairs(captions)
-    clap = transformers.RobertaTokenizer(vocab=vocabulary, merges=merges, model_max_length=LONGEST_PROMPT)
-    t5 = transformers.T5Tokenizer(vocab=_pieces(captions), extra_ids=0, model_max_length=LONGEST_PROMPT)
-    folders = folder / "tokenizer", folder / "tokenizer_2"
-    for tokenizer, destination in zip((clap, t5), folders, strict=True):
-        tokenizer.save_pretrained(destination)
-    return folders
+    save_byte_pair_tokenizer(folder / "tokenizer", vocabulary, merges, model_max_length=LONGEST_PROMPT)
+    save_piece_tokenizer(folder / "tokenizer_2", _pieces(captions), model_max_length=LONGEST_PROMPT)
+    return folder / "tokenizer", folder / "tokenizer_2"
 
 
 def _byte_pairs(captions: list[str]) -> tuple[dict[str, int], list[tuple[str, str]]]:

@@ -111,7 +111,7 @@ class ClapTextEmbeddings(nnx.Module):
 
 
 class ClapAttention(nnx.Module):
-    """Bidirectional self-attention."""
+    """Bidirectional self-attention; kernels of ``nnx.MultiHeadAttention`` have an axis of heads, unlike checkpoints."""
 
     def __init__(self, config: ClapTextConfig, *, rngs: nnx.Rngs) -> None:
         self.num_heads = config.num_attention_heads

@@ -68,6 +68,8 @@ class Prompt(NamedTuple):
 class Attention(nnx.Module):
     """Multi-head attention with diffusers' parameters: no bias but on the output.
 
+    ``nnx.MultiHeadAttention`` has biases everywhere or nowhere, and an axis of heads in its kernels.
+
     Args:
         channels: width of the tokens.
         context_dim: width of what is attended to; ``channels`` for self-attention.

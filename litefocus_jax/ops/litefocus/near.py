@@ -28,8 +28,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from litefocus_jax.ops.attention import ACCELERATOR_TILE_SCORES, CPU_TILE_ROWS
 from litefocus_jax.ops.block_loop import map_in_place
+from litefocus_jax.system.platform import current_platform
 
 # Blocks in a tile, each with a slice of its own; only a reach of a few frames would make them more.
 _MOST_BLOCKS = 8
@@ -113,11 +113,12 @@ class _Tiling:
 
 def _choose_tiling(pairs: int, times: int, num_frequencies: int, reach: int, gathered: int) -> _Tiling:
     """Tiles whose scores stay in cache on a CPU, and elsewhere tiles large enough to fill the device."""
-    if jax.default_backend() == "cpu":
-        pairs, frequencies, rows = 1, 1, CPU_TILE_ROWS
+    platform = current_platform()
+    if platform.head_tile_rows is not None:
+        pairs, frequencies, rows = 1, 1, platform.head_tile_rows
     else:
         frequencies = num_frequencies
-        rows = max(1, ACCELERATOR_TILE_SCORES // (pairs * frequencies * (3 * reach + gathered)))
+        rows = max(1, platform.tile_scores // (pairs * frequencies * (3 * reach + gathered)))
     # Equal tiles, so that the least is computed in vain.
     all_blocks = math.ceil(times / reach)
     most = min(_MOST_BLOCKS, max(1, rows // reach))
@@ -150,8 +151,7 @@ def _attend(
 ) -> Array:
     batch, tokens, heads, head_dim = query.shape
     dtype, times, reach = query.dtype, tiling.times, tiling.reach
-    if jax.default_backend() == "cpu":
-        # XLA's bfloat16 matrix products are slower than float32 ones on a CPU.
+    if not current_platform().gains_from_half_precision:
         query, key, value = (array.astype(jnp.float32) for array in (query, key, value))
     groups = batch * heads * tiling.num_frequencies // (tiling.pairs * tiling.frequencies)
 

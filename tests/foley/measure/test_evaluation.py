@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def test_generated_sounds_come_in_the_order_of_their_captions():
 
 
 def test_a_variant_reaches_the_pipeline():
-    pipeline, variant = Singer(), Variant(LiteFocusConfig(), WindowedDenoising("average"))
+    pipeline, variant = Singer(), Variant(LiteFocusConfig(), windowed=WindowedDenoising("average"))
     generated(pipeline, ["a"], [(0,)], EvaluationConfig(), seconds=0.1, variant=variant)  # pyright: ignore
     assert pipeline.options[0]["litefocus"] == LiteFocusConfig()
     assert pipeline.options[0]["windowed"] == WindowedDenoising("average")
@@ -101,7 +101,7 @@ def small_evaluation(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: A
     monkeypatch.setattr(evaluation, "clap_scores", lambda towers, tokenizer, texts, mels: np.full(len(mels), 0.25))
     full = classifier.ClassifierConfig(ear=EarConfig.tiny())
     judges = Judges(
-        classifier.Classifier(full, rngs=nnx.Rngs(0)), clap.Clap(SMALL_CLAP, rngs=nnx.Rngs(0)), tokenizer=None
+        classifier.Classifier(full, rngs=nnx.Rngs(0)), clap.Clap(SMALL_CLAP, rngs=nnx.Rngs(0)), cast(Any, None)
     )
     pipeline, config = Singer(), dataclasses.replace(SMALL, **changes)
     return pipeline, Evaluation(pipeline, judges, folder, config, progress=False)  # pyright: ignore

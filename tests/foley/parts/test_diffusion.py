@@ -26,8 +26,8 @@ def test_batches_depend_on_their_number_alone_and_hold_captions_of_their_clips()
     clips = first.batch.latents.mean[:, 0, 0, 0].astype(int)
     assert first.names == tuple(f"clip {clip}" for clip in clips)
     assert len(first.names) == 16
-    texts = pipe.tokenizer_2.batch_decode(first.batch.t5_ids, skip_special_tokens=True)
-    for clip, text in zip(clips, texts, strict=True):
+    for clip, tokens in zip(clips, first.batch.t5_ids, strict=True):
+        text = pipe.tokenizer_2.decode(tokens, skip_special_tokens=True)
         known = {caption[: len(text)] for caption in corpus.captions[clip]}
         assert text in known or text == ""
 

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from litefocus_jax.ops.litefocus import near
 from litefocus_jax.ops.litefocus.attention import litefocus_attention, sample_cross_indices
 from litefocus_jax.ops.litefocus.layout import AttentionLayout, FocusSets
 from litefocus_jax.ops.litefocus.scores import keys_per_query, scale_queries
 from litefocus_jax.ops.litefocus.settings import PUBLISHED_TRAINING_LENGTH_IN_S, LiteFocusConfig
+from litefocus_jax.system.platform import platform_named, targeting
 
 SHAPES = [(2, 7, 4, 3, 8), (2, 75, 2, 2, 4), (1, 5, 1, 2, 4)]  # batch, times, frequencies, heads, dim
 
@@ -105,17 +105,16 @@ FOCUS_SETS = {
         ((2, 9, 2, 1, 4), 5, 256),  # two blocks: every query sees all times
     ],
 )
-def test_forward_and_gradient_within_a_reach_equal_masked_full_attention(monkeypatch, shape, reach, tile_rows, focus):
-    monkeypatch.setattr(near, "CPU_TILE_ROWS", tile_rows)
-    assert_equals_masked_attention(shape, FOCUS_SETS[focus], reach)
+def test_forward_and_gradient_within_a_reach_equal_masked_full_attention(shape, reach, tile_rows, focus):
+    with targeting(dataclasses.replace(platform_named("cpu"), head_tile_rows=tile_rows)):
+        assert_equals_masked_attention(shape, FOCUS_SETS[focus], reach)
 
 
 @pytest.mark.parametrize("focus", FOCUS_SETS)
 @pytest.mark.parametrize("most_scores", [2**26, 2 * 2 * 3 * (3 * 5 + 27) * 2])
-def test_tiles_within_a_reach_on_other_platforms_span_heads_and_frequencies(monkeypatch, most_scores, focus):
-    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
-    monkeypatch.setattr(near, "ACCELERATOR_TILE_SCORES", most_scores)
-    assert_equals_masked_attention((2, 21, 3, 2, 4), FOCUS_SETS[focus], reach=5)
+def test_tiles_within_a_reach_on_other_platforms_span_heads_and_frequencies(most_scores, focus):
+    with targeting(dataclasses.replace(platform_named("tpu"), tile_scores=most_scores)):
+        assert_equals_masked_attention((2, 21, 3, 2, 4), FOCUS_SETS[focus], reach=5)
 
 
 def test_a_reach_has_no_say_in_cross_frequency_focus():
