@@ -160,7 +160,7 @@ def test_a_missing_extra_is_named_before_anything_is_read(trained, tmp_path, mon
     def refuse(name):
         return import_extra("no_such_package")
 
-    monkeypatch.setattr("litefocus_jax.training.extras.import_extra", refuse)
+    monkeypatch.setattr("litefocus_jax.system.extras.import_extra", refuse)
     result = finetune(tmp_path / "missing", tmp_path / "run")
     assert result.exit_code == 1
     assert "pip install 'litefocus-jax[train]'" in result.stderr
