@@ -78,9 +78,9 @@ def main() -> None:
         if device == "cuda":
             torch.cuda.synchronize()
 
-    run(prepare_call(dataclasses.replace(workload, duration_s=min(workload.duration_s, _LONGEST_WARM_UP_IN_S))))
+    run(prepare_call(dataclasses.replace(workload, duration_in_s=min(workload.duration_in_s, _LONGEST_WARM_UP_IN_S))))
     call = prepare_call(workload)
-    serve(output, lambda: run(call), _peak_bytes, compile_s=0.0, device=device)  # there is nothing to compile
+    serve(output, lambda: run(call), _peak_bytes, compile_in_s=0.0, device=device)  # there is nothing to compile
 
 
 def _peak_bytes() -> int:

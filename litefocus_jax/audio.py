@@ -21,7 +21,6 @@ SOUND_FORMATS = {".wav": "WAV", ".flac": "FLAC"}
 PICTURE_FORMATS = {".png": "PNG"}
 
 _QUIETEST = 1e-5  # floor of magnitudes before the logarithm, as AudioLDM was trained with
-_FRAMES_AT_A_TIME = 4096  # whose spectrum is held, many times the size of the sound
 _PICTURE_RANGE_IN_DB = 80.0
 _PICTURE_TICKS_IN_HZ = (250, 500, 1000, 2000, 4000, 8000, 16000)
 
@@ -118,12 +117,13 @@ def log_mel_spectrogram(
     hop_length: int = 160,
     fmin: float = 0.0,
     fmax: float = 8000.0,
+    frames_at_a_time: int = 4096,
 ) -> Float[np.ndarray, "frames mels"]:
     """Natural logarithm of mel-weighted magnitudes; the defaults are those AudioLDM2's latents were trained on.
 
     Frames are centred on every ``hop_length``-th sample, of which there are ``1 + samples // hop_length``; the ends are
     reflected. The window is a periodic Hann window. Magnitudes, not powers, are weighted by `mel_filters` and floored
-    at 1e-5.
+    at 1e-5. The spectra of ``frames_at_a_time`` frames are held at once, which are many times the size of the sound.
 
     Raises:
         ValueError: when the waveform is empty, not one-dimensional, or not finite, or the frequencies are out of order.
@@ -136,8 +136,8 @@ def log_mel_spectrogram(
     window = hann_window(n_fft)
     filters = mel_filters(sampling_rate, n_fft=n_fft, num_mels=num_mels, fmin=fmin, fmax=fmax)
     logarithms = np.empty((len(frames), num_mels), np.float32)
-    for start in range(0, len(frames), _FRAMES_AT_A_TIME):
-        part = slice(start, start + _FRAMES_AT_A_TIME)
+    for start in range(0, len(frames), frames_at_a_time):
+        part = slice(start, start + frames_at_a_time)
         magnitudes = np.abs(np.fft.rfft(frames[part] * window))  # [frames, bins]
         logarithms[part] = np.log(np.maximum(magnitudes @ filters, _QUIETEST))
     return logarithms

@@ -346,4 +346,4 @@ class AudioLDM2Pipeline:
         models = self.components
         encoders = (models.text_encoder, models.text_encoder_2, models.projection_model, models.language_model)
         negative = request.negative_prompts if request.plan.guided else ()
-        return *encoders, *tokenize_prompts(self.tokenizer, self.tokenizer_2, request.prompts, negative)
+        return *encoders, tokenize_prompts(self.tokenizer, self.tokenizer_2, request.prompts, negative)

@@ -52,7 +52,7 @@ class Plan:
     @property
     def groups(self) -> tuple[tuple[float, ...], ...]:
         """The durations whose calls are made in turns."""
-        return (self.durations,) if self.together else tuple((duration_s,) for duration_s in self.durations)
+        return (self.durations,) if self.together else tuple((duration_in_s,) for duration_in_s in self.durations)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -61,15 +61,15 @@ class Plan:
         ours = of_part[self.part]
         return ours + ((PEER,) if self.peer else ())
 
-    def workload(self, name: str, duration_s: float) -> Workload:
+    def workload(self, name: str, duration_in_s: float) -> Workload:
         """The program of one row."""
-        return Workload(name, duration_s, self.size, self.model, self.dtype, self.part)
+        return Workload(name, duration_in_s, self.size, self.model, self.dtype, self.part)
 
-    def workloads(self, duration_s: float) -> list[Workload]:
+    def workloads(self, duration_in_s: float) -> list[Workload]:
         """The programs to run for one duration; variants whose programs are equal share one."""
         workloads: list[Workload] = []
         for name in self.names:
-            workload = self.workload(name, duration_s)
+            workload = self.workload(name, duration_in_s)
             if not any(equivalent(workload, other) for other in workloads):
                 workloads.append(workload)
         return workloads
@@ -81,21 +81,21 @@ class Row:
 
     Attributes:
         variant: its name.
-        duration_s: seconds of sound.
+        duration_in_s: seconds of sound.
         seconds_per_call: median time of one call of what is timed.
         spread: interquartile range of these times, in seconds.
         ratio_to_peer: how many times as long the peer took; None without a peer.
         peak_bytes: most memory of the process, or of the device where that keeps count.
-        compile_s: seconds to compile.
+        compile_in_s: seconds to compile.
     """
 
     variant: str
-    duration_s: float
+    duration_in_s: float
     seconds_per_call: float
     spread: float
     ratio_to_peer: float | None
     peak_bytes: int
-    compile_s: float
+    compile_in_s: float
 
 
 class _Worker:
@@ -127,7 +127,7 @@ class _Worker:
         line = self._process.stdout.readline()
         if not line:
             raise ChildProcessError(
-                f"the worker of variant {self.workload.variant!r} at {self.workload.duration_s:g} s ended early, "
+                f"the worker of variant {self.workload.variant!r} at {self.workload.duration_in_s:g} s ended early, "
                 f"with exit code {self._process.wait()}; its error is above"
             )
         return json.loads(line)
@@ -178,41 +178,41 @@ def measure(plan: Plan, on_progress: Callable[[str], None] = lambda description:
         FileNotFoundError: when the peer's worker is not available.
     """
     for group in plan.groups:
-        workloads = [workload for duration_s in group for workload in plan.workloads(duration_s)]
-        of_group = ", ".join(f"{duration_s:g}" for duration_s in group)
-        with _workers(workloads, lambda w: on_progress(f"{w.duration_s:g} s: {w.variant}")) as workers:
+        workloads = [workload for duration_in_s in group for workload in plan.workloads(duration_in_s)]
+        of_group = ", ".join(f"{duration_in_s:g}" for duration_in_s in group)
+        with _workers(workloads, lambda w: on_progress(f"{w.duration_in_s:g} s: {w.variant}")) as workers:
             for number in range(plan.rounds):
                 on_progress(f"{of_group} s: round {number + 1} of {plan.rounds}")
                 for worker in workers:
                     worker.call()
-            for duration_s in group:
-                of_duration = [worker for worker in workers if worker.workload.duration_s == duration_s]
-                yield _rows(plan, duration_s, of_duration)
+            for duration_in_s in group:
+                of_duration = [worker for worker in workers if worker.workload.duration_in_s == duration_in_s]
+                yield _rows(plan, duration_in_s, of_duration)
 
 
 def units_of_progress(plan: Plan) -> int:
     """How often `measure` reports progress."""
-    return sum(len(plan.workloads(duration_s)) for duration_s in plan.durations) + len(plan.groups) * plan.rounds
+    return sum(len(plan.workloads(duration_in_s)) for duration_in_s in plan.durations) + len(plan.groups) * plan.rounds
 
 
-def _rows(plan: Plan, duration_s: float, workers: list[_Worker]) -> list[Row]:
+def _rows(plan: Plan, duration_in_s: float, workers: list[_Worker]) -> list[Row]:
     """End the workers of a duration, and say what they measured."""
     peaks = {worker.workload.variant: worker.finish() for worker in workers}
     medians = {worker.workload.variant: statistics.median(worker.seconds) for worker in workers}
     rows = []
     for name in plan.names:
-        wanted = plan.workload(name, duration_s)
+        wanted = plan.workload(name, duration_in_s)
         worker = next(w for w in workers if w.workload == wanted or equivalent(w.workload, wanted))
         seconds = medians[worker.workload.variant]
         rows.append(
             Row(
                 variant=name,
-                duration_s=duration_s,
+                duration_in_s=duration_in_s,
                 seconds_per_call=seconds,
                 spread=_interquartile_range(worker.seconds),
                 ratio_to_peer=medians[PEER] / seconds if plan.peer else None,
                 peak_bytes=peaks[worker.workload.variant],
-                compile_s=worker.facts["compile_s"],
+                compile_in_s=worker.facts["compile_in_s"],
             )
         )
     return rows

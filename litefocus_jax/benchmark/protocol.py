@@ -3,7 +3,7 @@
 Every variant runs in a process of its own, so that its peak memory is its own too, and calls are made in turns, so that
 whatever else slows the machine slows all variants alike.
 
-A worker first says ``{"compile_s": ..., "device": ...}``, when it is warm. For every line it then reads it makes one
+A worker first says ``{"compile_in_s": ..., "device": ...}``, when it is warm. For every line it then reads it makes one
 call and says ``{"seconds": ...}``. When its input ends it says ``{"peak_bytes": ...}`` and ends.
 """
 

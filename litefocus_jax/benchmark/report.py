@@ -59,13 +59,13 @@ def rows_table(rows: Sequence[Row]) -> str:
     lines = [_table_line(names), "|---" * len(names) + "|"]
     for row in rows:
         cells = [
-            f"{row.duration_s:g} s",
+            f"{row.duration_in_s:g} s",
             row.variant,
             f"{row.seconds_per_call:.3g}",
             f"{row.spread:.2g}",
             "" if row.ratio_to_peer is None else f"{row.ratio_to_peer:.2f}x",
             f"{row.peak_bytes / 1e9:.2f} GB",
-            f"{row.compile_s:.1f} s",
+            f"{row.compile_in_s:.1f} s",
         ]
         lines.append(_table_line(cells + ([_duration(STEPS * row.seconds_per_call)] if of_steps else [])))
     return "\n".join(lines) + "\n"
@@ -85,7 +85,7 @@ def start_table(starts: Sequence[StartTimes]) -> str:
     """Seconds from the start of a process to the end of each phase, as a Markdown table."""
     lines = [_table_line(["sound", *PHASES]), "|---" * (len(PHASES) + 1) + "|"]
     lines += [
-        _table_line([f"{start.duration_s:g} s", *(f"{start.seconds[phase]:.2f} s" for phase in PHASES)])
+        _table_line([f"{start.duration_in_s:g} s", *(f"{start.seconds[phase]:.2f} s" for phase in PHASES)])
         for start in starts
     ]
     return "\n".join(lines) + "\n"
@@ -104,7 +104,7 @@ def stages_table(stages: Sequence[StageTimes]) -> str:
     lines = [_table_line(["sound", "variant", *names, "all"]), "|---" * (len(names) + 3) + "|"]
     for stage in stages:
         cells = [f"{stage.seconds[name]:.3g}" for name in names]
-        lines.append(_table_line([f"{stage.duration_s:g} s", stage.variant, *cells, f"{stage.total:.4g}"]))
+        lines.append(_table_line([f"{stage.duration_in_s:g} s", stage.variant, *cells, f"{stage.total:.4g}"]))
     return "\n".join(lines) + "\n"
 
 
@@ -116,12 +116,12 @@ def _draw_stages(path: Path, stages: Sequence[StageTimes]) -> None:
     times, shares = figure.subplots(1, 2)
     for variant in dict.fromkeys(stage.variant for stage in stages):
         of_variant = [stage for stage in stages if stage.variant == variant]
-        times.plot([s.duration_s for s in of_variant], [s.total for s in of_variant], marker="o", label=variant)
+        times.plot([s.duration_in_s for s in of_variant], [s.total for s in of_variant], marker="o", label=variant)
     times.set(xlabel="seconds of sound", ylabel=f"seconds for {STEPS} steps", title="(a) time")
     times.legend(frameon=False)
 
     first = [stage for stage in stages if stage.variant == stages[0].variant]
-    labels = [f"{stage.duration_s:g} s" for stage in first]
+    labels = [f"{stage.duration_in_s:g} s" for stage in first]
     bottom = [0.0] * len(first)
     colours = ["#0d0887", "#5c01a6", "#9c179e", "#cc4778", "#ed7953", "#fdb42f", "#888888", "#bbbbbb", "#dddddd"]
     for name, colour in zip(first[0].seconds, colours, strict=False):

@@ -17,6 +17,7 @@ from litefocus_jax.checkpoint.store import open_checkpoint
 from litefocus_jax.decoding.whole import decode_latents, vocode
 from litefocus_jax.generation.sampling import encode
 from litefocus_jax.models.components import NETWORKS
+from litefocus_jax.models.tokenization import PromptTokens
 from litefocus_jax.models.unet.config import UNetConfig
 from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.models.unet.self_attention import self_attention_by_level
@@ -28,13 +29,13 @@ class StageTimes:
 
     Attributes:
         variant: ``"dense"``, ``"litefocus"`` or another of our variants.
-        duration_s: seconds of sound.
+        duration_in_s: seconds of sound.
         steps: denoising steps.
         seconds: seconds of each stage, in the order in which they run.
     """
 
     variant: str
-    duration_s: float
+    duration_in_s: float
     steps: int
     seconds: dict[str, float]
 
@@ -75,15 +76,15 @@ def measure_stages(
         rounds: calls of each stage after one to warm up; the median counts.
         on_progress: told what comes next, once per workload.
     """
-    encode_s = None
-    decode_s: dict[float, dict[str, float]] = {}
+    encode_in_s = None
+    decode_in_s: dict[float, dict[str, float]] = {}
     for workload in workloads:
-        on_progress(f"{workload.duration_s:g} s: stages of {workload.variant}")
+        on_progress(f"{workload.duration_in_s:g} s: stages of {workload.variant}")
         shape = workload.latent_shape()
-        if encode_s is None:
-            encode_s = _median_seconds(functools.partial(_encode, models), rounds)
-        if workload.duration_s not in decode_s:
-            decode_s[workload.duration_s] = _decoder_seconds(models, shape, rounds)
+        if encode_in_s is None:
+            encode_in_s = _median_seconds(functools.partial(_encode, models), rounds)
+        if workload.duration_in_s not in decode_in_s:
+            decode_in_s[workload.duration_in_s] = _decoder_seconds(models, shape, rounds)
         attention = {
             f"self-attention, level {level}": steps * seconds
             for level, seconds in _self_attention_seconds(models["unet"], workload, shape, rounds).items()
@@ -93,13 +94,13 @@ def measure_stages(
         whole = steps * _median_seconds(call, rounds)
         yield StageTimes(
             workload.variant,
-            workload.duration_s,
+            workload.duration_in_s,
             steps,
             {
-                "text encoders": encode_s,
+                "text encoders": encode_in_s,
                 **attention,
                 "rest of the UNet": max(0.0, whole - sum(attention.values())),
-                **decode_s[workload.duration_s],
+                **decode_in_s[workload.duration_in_s],
             },
         )
 
@@ -118,7 +119,8 @@ def _encode(models: dict[str, Any]) -> Any:
     tokens = np.full((BATCH_SIZE, PROMPT_TOKENS), 5, np.int32)
     mask = np.ones((BATCH_SIZE, PROMPT_TOKENS), bool)
     names = ("text_encoder", "text_encoder_2", "projection_model", "language_model")
-    return encode(*(models[name] for name in names), tokens, mask, tokens, mask, np.int32(PROMPT_TOKENS))
+    prompts = PromptTokens(tokens, mask, tokens, mask, np.int32(PROMPT_TOKENS))
+    return encode(*(models[name] for name in names), prompts)
 
 
 def _self_attention_seconds(unet: UNet, workload: Workload, shape: tuple[int, ...], rounds: int) -> dict[int, float]:

@@ -17,12 +17,12 @@ PHASES = ("imported", "loaded", "sampling starts", "first step done")
 class StartTimes:
     """Seconds from the start of a process to the end of each of its `PHASES`; medians over several processes."""
 
-    duration_s: float
+    duration_in_s: float
     seconds: dict[str, float]
 
 
 def measure_start(
-    model: str | Path, duration_s: float, rounds: int, on_progress: Callable[[str], None] = lambda description: None
+    model: str | Path, duration_in_s: float, rounds: int, on_progress: Callable[[str], None] = lambda description: None
 ) -> StartTimes:
     """Time new processes that load a model and take one denoising step.
 
@@ -30,7 +30,7 @@ def measure_start(
 
     Args:
         model: folder or hub id.
-        duration_s: seconds of sound.
+        duration_in_s: seconds of sound.
         rounds: processes that count.
         on_progress: told what comes next, ``rounds + 1`` times.
 
@@ -39,13 +39,13 @@ def measure_start(
     """
     rows: list[dict[str, float]] = []
     for number in range(rounds + 1):
-        on_progress(f"{duration_s:g} s: start {number} of {rounds}")
-        command = [sys.executable, "-m", __name__, str(model), str(duration_s), str(time.time())]
+        on_progress(f"{duration_in_s:g} s: start {number} of {rounds}")
+        command = [sys.executable, "-m", __name__, str(model), str(duration_in_s), str(time.time())]
         result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         if result.returncode != 0:
             raise ChildProcessError(f"the start of {model} failed with exit code {result.returncode}; see above")
         rows.append(json.loads(result.stdout.splitlines()[-1]))
-    return StartTimes(duration_s, {phase: statistics.median(row[phase] for row in rows[1:]) for phase in PHASES})
+    return StartTimes(duration_in_s, {phase: statistics.median(row[phase] for row in rows[1:]) for phase in PHASES})
 
 
 class _Clock(logging.Handler):
@@ -66,7 +66,7 @@ class _Clock(logging.Handler):
 
 def main() -> None:
     """Load, take one step, and print the times as one line of JSON."""
-    model, duration_s, begun = sys.argv[1:]
+    model, duration_in_s, begun = sys.argv[1:]
     clock = _Clock(float(begun))
     from litefocus_jax.pipeline import AudioLDM2Pipeline
 
@@ -76,7 +76,7 @@ def main() -> None:
     logger.setLevel(logging.DEBUG)
     pipe = AudioLDM2Pipeline.from_pretrained(model)
     clock.note("loaded")
-    pipe("rain on a tin roof", audio_length_in_s=float(duration_s), num_inference_steps=1, progress=False)
+    pipe("rain on a tin roof", audio_length_in_s=float(duration_in_s), num_inference_steps=1, progress=False)
     print(json.dumps(clock.seconds))
 
 

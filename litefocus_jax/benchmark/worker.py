@@ -99,14 +99,14 @@ def main() -> None:
             "decoder": prepare_decoder,
             "tiles": functools.partial(prepare_tiles, folder=Path(folder)),
         }
-        call, compile_s = prepare[workload.part](workload)
+        call, compile_in_s = prepare[workload.part](workload)
         if workload.part != "tiles":  # tiles take so long that what a first call adds does not matter
             jax.block_until_ready(call())
         serve(
             output,
             lambda: jax.block_until_ready(call()),
             lambda: _peak_bytes(device),
-            compile_s=compile_s,
+            compile_in_s=compile_in_s,
             device=device.device_kind,
         )
 

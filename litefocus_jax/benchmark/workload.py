@@ -34,7 +34,7 @@ class Workload:
 
     Attributes:
         variant: one of `OUR_VARIANTS`, for the decoder `DECODER_VARIANT` or `TILES_VARIANT`, or `PEER`.
-        duration_s: seconds of sound.
+        duration_in_s: seconds of sound.
         size: name of a published configuration, for random weights; or None for a model's own weights.
         model: folder or hub id of a model, or None for random weights.
         dtype: floating-point type of weights and computation; the decoder's are always float32.
@@ -42,7 +42,7 @@ class Workload:
     """
 
     variant: str
-    duration_s: float
+    duration_in_s: float
     size: str | None
     model: str | None
     dtype: str
@@ -67,7 +67,7 @@ class Workload:
             "auto": "auto",
         }
         choice = choices.get(self.variant)
-        return DENSE if choice is None else attention_layout(choice, self.geometry(), self.duration_s)
+        return DENSE if choice is None else attention_layout(choice, self.geometry(), self.duration_in_s)
 
     def configs(self) -> dict[str, Any]:
         """The configurations that decide the shapes, by sub-model."""
@@ -88,7 +88,7 @@ class Workload:
     def latent_shape(self) -> tuple[int, int, int, int]:
         """``(batch, time, frequency, channels)`` of the UNet's input."""
         geometry = self.geometry()
-        return BATCH_SIZE, geometry.latent_frames(self.duration_s), geometry.frequencies, geometry.channels
+        return BATCH_SIZE, geometry.latent_frames(self.duration_in_s), geometry.frequencies, geometry.channels
 
 
 def prompt_widths(config: UNetConfig) -> tuple[int, int]:

@@ -39,8 +39,8 @@ def _bench_start(plan: "Plan", folder: Path) -> None:
             with messages.status("Writing random weights"):
                 save_random_model(model, size=plan.size or "audioldm2")
         with described_progress_bar(len(plan.durations) * (plan.rounds + 1)) as on_progress:
-            for duration_s in plan.durations:
-                starts.append(measure_start(model, duration_s, plan.rounds, on_progress))
+            for duration_in_s in plan.durations:
+                starts.append(measure_start(model, duration_in_s, plan.rounds, on_progress))
                 write_start(folder, starts)
     output.print(start_table(starts), markup=False)
 
@@ -151,10 +151,10 @@ def bench(
         if stages:
             models = load_models(plan.size, plan.model, plan.dtype)
             workloads = [
-                Workload(name, duration_s, plan.size, plan.model, plan.dtype)
+                Workload(name, duration_in_s, plan.size, plan.model, plan.dtype)
                 for name in chosen
                 if name != "auto"
-                for duration_s in seconds
+                for duration_in_s in seconds
             ]
             times = []
             with described_progress_bar(len(workloads)) as on_progress:

@@ -35,12 +35,12 @@ def print_estimate(pipe: "AudioLDM2Pipeline", request: "Request", num_sounds: in
 
     batches = num_sounds / request.batch_size
     output.print(
-        f"Time    {duration(batches * times.total_s)}: {times.num_steps} steps of {duration(times.step_s)}, "
-        f"decoding {duration(times.decoding_s)}{f', {batches:g} times' if batches != 1 else ''}"
+        f"Time    {duration(batches * times.total_in_s)}: {times.num_steps} steps of {duration(times.step_in_s)}, "
+        f"decoding {duration(times.decoding_in_s)}{f', {batches:g} times' if batches != 1 else ''}"
     )
     output.print(
         "        steps as measured just now on this request, decoding in proportion to "
-        f"{times.measured_sound_s:g} s of sound, measured too; loading and compiling come on top"
+        f"{times.measured_sound_in_s:g} s of sound, measured too; loading and compiling come on top"
     )
 
 

@@ -230,7 +230,7 @@ def _load(
     seconds = clip_samples(geometry, audio_length_in_s) / geometry.sampling_rate
     litefocus = chosen_litefocus(attention.choose(geometry.training_length_in_s), geometry, seconds)
     if litefocus is not None:
-        check_layout(checkpoint.facts.unet, litefocus.layout(geometry.shortest_in_s))
+        check_layout(checkpoint.facts.unet, litefocus.layout(geometry.frame_in_s))
     components = checkpoint.load("float32")
     batches = AudioBatches(
         dataset,

@@ -67,7 +67,7 @@ def _attention(config: "UNetConfig", geometry: "LatentGeometry") -> "Table":
     from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 
     table = _table("UNet level", "Frequencies", "Self-attentions", "LiteFocus")
-    frequencies, layout = geometry.frequencies, LiteFocusConfig().layout(geometry.shortest_in_s)
+    frequencies, layout = geometry.frequencies, LiteFocusConfig().layout(geometry.frame_in_s)
     for level, count in enumerate(config.self_attentions_per_level):
         is_sparse = layout.sets_at(level) is not None and count > 0
         table.add_row(str(level), str(frequencies), str(count), "yes" if is_sparse else "")

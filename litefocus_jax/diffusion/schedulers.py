@@ -19,7 +19,6 @@ of them gives. Throughout, ``alpha_bar`` is the product of ``1 - beta`` up to a 
 """
 
 import dataclasses
-import functools
 import operator
 from typing import Literal, NamedTuple
 
@@ -28,6 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from litefocus_jax.diffusion.noise import alphas_cumprod
 from litefocus_jax.diffusion.scheduler_config import SAMPLERS, SchedulerConfig
 
 Kind = Literal["ddim", "dpm++"]
@@ -165,63 +165,6 @@ def step(
     if schedule.is_stochastic and noise is not None:
         latents = latents + g * noise
     return SchedulerState(latents, previous_data)
-
-
-@functools.lru_cache(maxsize=16)
-def alphas_cumprod(config: SchedulerConfig) -> np.ndarray:
-    """``alpha_bar`` of every trained timestep: the share of the clean latents in the variance; read-only float32 [T].
-
-    The table is rounded where diffusers rounds it, which matters: near the clean end ``1 - alpha_bar``
-    magnifies the rounding a hundredfold, and the network was trained with the noise that this table says.
-
-    ``"scaled_linear"`` is linear in the root of beta; ``"squaredcos_cap_v2"`` is equation 17 of Nichol and Dhariwal,
-    "Improved Denoising Diffusion Probabilistic Models" (arXiv 2102.09672).
-    """
-    count = config.num_train_timesteps
-    if config.beta_schedule == "linear":
-        betas = np.linspace(config.beta_start, config.beta_end, count, dtype=np.float32)
-    elif config.beta_schedule == "scaled_linear":
-        betas = np.linspace(config.beta_start**0.5, config.beta_end**0.5, count, dtype=np.float32) ** 2
-    else:
-        cosine = np.cos((np.arange(count + 1) / count + 0.008) / 1.008 * np.pi / 2) ** 2
-        betas = np.minimum(1.0 - cosine[1:] / cosine[:-1], 0.999).astype(np.float32)
-    table = np.cumprod(np.float32(1.0) - betas, dtype=np.float64).astype(np.float32)
-    table.flags.writeable = False
-    return table
-
-
-def add_noise(
-    config: SchedulerConfig,
-    sample: Float[Array, " batch *shape"],
-    noise: Float[Array, " batch *shape"],
-    timesteps: Int[Array | np.ndarray, " batch"],
-) -> Float[Array, " batch *shape"]:
-    """The forward process: what the clean sample has become at a timestep (DDIM equation 4, with ``alpha_bar``)."""
-    signal, spread = _mixture(config, timesteps, sample.ndim)
-    return signal.astype(sample.dtype) * sample + spread.astype(sample.dtype) * noise
-
-
-def velocity(
-    config: SchedulerConfig,
-    sample: Float[Array, " batch *shape"],
-    noise: Float[Array, " batch *shape"],
-    timesteps: Int[Array | np.ndarray, " batch"],
-) -> Float[Array, " batch *shape"]:
-    """What a network of prediction type ``"v_prediction"`` is trained to return.
-
-    Appendix D of Salimans and Ho, "Progressive Distillation" (arXiv 2202.00512).
-    """
-    signal, spread = _mixture(config, timesteps, sample.ndim)
-    return signal.astype(sample.dtype) * noise - spread.astype(sample.dtype) * sample
-
-
-def _mixture(config: SchedulerConfig, timesteps: Int[Array | np.ndarray, " batch"], ndim: int) -> tuple[Array, Array]:
-    """Standard deviations of the clean sample and of the noise at some timesteps, shaped to multiply a batch."""
-    alpha_bar = alphas_cumprod(config).astype(np.float64)
-    shape = (-1, *(1,) * (ndim - 1))
-    signal = jnp.asarray(np.sqrt(alpha_bar), jnp.float32)[timesteps]
-    spread = jnp.asarray(np.sqrt(1.0 - alpha_bar), jnp.float32)[timesteps]
-    return signal.reshape(shape), spread.reshape(shape)
 
 
 def _ddim_rows(config: SchedulerConfig, num_steps: int, eta: float) -> StepRow:

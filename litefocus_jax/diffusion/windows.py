@@ -65,19 +65,19 @@ class WindowedDenoising:
         if self.windows_per_call < 1:
             raise ValueError(f"windows_per_call = {self.windows_per_call}; expected at least 1")
 
-    def layout(self, frames: int, *, seconds_per_frame: float, training_frames: int | None) -> "WindowLayout | None":
+    def layout(self, frames: int, *, frame_in_s: float, training_frames: int | None) -> "WindowLayout | None":
         """The windows of a latent, or None where one window holds all of it.
 
         Args:
             frames: frames of the latent.
-            seconds_per_frame: seconds of sound in one of them.
+            frame_in_s: seconds of sound in one of them.
             training_frames: the window unless `window_in_s` says otherwise; None where it is unknown.
 
         Raises:
             ValueError: when there is no window length, or window and overlap are none in whole frames.
         """
         if self.window_in_s is not None:
-            window = round(self.window_in_s / seconds_per_frame)
+            window = round(self.window_in_s / frame_in_s)
         elif training_frames is not None:
             window = training_frames
         else:
@@ -85,14 +85,14 @@ class WindowedDenoising:
         if self.overlap_in_s is None:
             overlap = max(1, round(_OVERLAP * window))
         else:
-            overlap = round(self.overlap_in_s / seconds_per_frame)
+            overlap = round(self.overlap_in_s / frame_in_s)
         if window < 2:
             raise ValueError(
-                f"window_in_s = {self.window_in_s}; expected at least two latent frames, {2 * seconds_per_frame:g} s"
+                f"window_in_s = {self.window_in_s}; expected at least two latent frames, {2 * frame_in_s:g} s"
             )
         if not 1 <= overlap < window:
             raise ValueError(
-                f"overlap_in_s = {self.overlap_in_s} is {overlap} latent frames of {seconds_per_frame:g} s; expected "
+                f"overlap_in_s = {self.overlap_in_s} is {overlap} latent frames of {frame_in_s:g} s; expected "
                 f"at least one, and fewer than the window's {window}"
             )
         if frames <= window:

@@ -65,34 +65,34 @@ class TimeEstimate:
     """What a request will take beside loading, compiling and encoding the prompts.
 
     Attributes:
-        step_s: seconds of a denoising step, measured on the request itself.
+        step_in_s: seconds of a denoising step, measured on the request itself.
         num_steps: denoising steps.
-        measured_decoding_s: seconds in which sound of ``measured_sound_s`` was decoded; in tiles, once for every time
-            that the VAE decodes it.
-        measured_sound_s: seconds of sound; those of the request, or of a training clip if that is shorter.
-        sound_s: seconds of sound in the whole request.
+        measured_decoding_in_s: seconds in which sound of ``measured_sound_in_s`` was decoded; in tiles, once for every
+            time that the VAE decodes it.
+        measured_sound_in_s: seconds of sound; those of the request, or of a training clip if that is shorter.
+        sound_in_s: seconds of sound in the whole request.
     """
 
-    step_s: float
+    step_in_s: float
     num_steps: int
-    measured_decoding_s: float
-    measured_sound_s: float
-    sound_s: float
+    measured_decoding_in_s: float
+    measured_sound_in_s: float
+    sound_in_s: float
 
     @property
-    def denoising_s(self) -> float:
+    def denoising_in_s(self) -> float:
         """Seconds of all denoising steps."""
-        return self.step_s * self.num_steps
+        return self.step_in_s * self.num_steps
 
     @property
-    def decoding_s(self) -> float:
+    def decoding_in_s(self) -> float:
         """Seconds of decoding, in proportion to the sound's length."""
-        return self.measured_decoding_s * self.sound_s / self.measured_sound_s
+        return self.measured_decoding_in_s * self.sound_in_s / self.measured_sound_in_s
 
     @property
-    def total_s(self) -> float:
+    def total_in_s(self) -> float:
         """Seconds of both."""
-        return self.denoising_s + self.decoding_s
+        return self.denoising_in_s + self.decoding_in_s
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,13 +174,13 @@ def estimate_time(
 
     mel = decode()
     wait_for(whole.vocode(components.vocoder, mel))
-    denoising_s = _seconds(lambda: sampling.sample(arguments, once, request.guidance_scale, plan))
+    denoising_in_s = _seconds(lambda: sampling.sample(arguments, once, request.guidance_scale, plan))
     return TimeEstimate(
-        step_s=denoising_s / plan.steps_per_call,
+        step_in_s=denoising_in_s / plan.steps_per_call,
         num_steps=request.schedule.num_steps,
-        measured_decoding_s=passes * _seconds(decode) + _seconds(lambda: whole.vocode(components.vocoder, mel)),
-        measured_sound_s=clip.shape[1] * geometry.shortest_in_s,
-        sound_s=request.batch_size * plan.frames * geometry.shortest_in_s,
+        measured_decoding_in_s=passes * _seconds(decode) + _seconds(lambda: whole.vocode(components.vocoder, mel)),
+        measured_sound_in_s=clip.shape[1] * geometry.frame_in_s,
+        sound_in_s=request.batch_size * plan.frames * geometry.frame_in_s,
     )
 
 

@@ -187,7 +187,7 @@ def make_request(model: ModelFacts, prompt: str | Sequence[str], **options: Unpa
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
         raise ValueError(f"seed = {seed!r}; expected a whole number from 0 to 2**32 - 1")
     windows = _windows(asked["windowed"], frames, geometry)
-    seen_in_s = seconds if windows is None else windows.window * geometry.shortest_in_s
+    seen_in_s = seconds if windows is None else windows.window * geometry.frame_in_s
     attention = attention_layout(asked["litefocus"], geometry, seen_in_s, scale_scores=asked["scale_scores"])
     check_layout(model.unet, attention)
     mesh = asked["mesh"]
@@ -235,7 +235,7 @@ def attention_layout(
     config = chosen_litefocus(litefocus, geometry, seen_in_s)
     if config is None:
         return dataclasses.replace(DENSE, scale_scores=scale_scores)
-    return config.layout(geometry.shortest_in_s, scale_scores=scale_scores)
+    return config.layout(geometry.frame_in_s, scale_scores=scale_scores)
 
 
 def chosen_litefocus(litefocus: LiteFocusChoice, geometry: LatentGeometry, seen_in_s: float) -> LiteFocusConfig | None:
@@ -270,7 +270,7 @@ def _windows(windowed: Any, frames: int, geometry: LatentGeometry) -> WindowLayo
         raise TypeError(
             f"windowed is a {type(windowed).__name__}; expected None, 'swap', 'average' or a WindowedDenoising"
         )
-    return windowed.layout(frames, seconds_per_frame=geometry.shortest_in_s, training_frames=geometry.training_frames)
+    return windowed.layout(frames, frame_in_s=geometry.frame_in_s, training_frames=geometry.training_frames)
 
 
 def _latents(latents: Any, shape: tuple[int, ...]) -> Array | None:
@@ -306,10 +306,10 @@ def _length(audio_length_in_s: Any, geometry: LatentGeometry) -> float:
         if audio_length_in_s is None:
             raise ValueError("audio_length_in_s is not given, and the UNet's sample_size does not say a default")
     seconds = _number("audio_length_in_s", audio_length_in_s)
-    if seconds < geometry.shortest_in_s:
+    if seconds < geometry.frame_in_s:
         raise ValueError(
             f"audio_length_in_s = {seconds:g} is too short; expected at least one latent frame, "
-            f"{geometry.shortest_in_s:g} s"
+            f"{geometry.frame_in_s:g} s"
         )
     return seconds
 

@@ -124,14 +124,14 @@ class LatentGeometry:
         )
 
     @property
-    def shortest_in_s(self) -> float:
+    def frame_in_s(self) -> float:
         """Seconds of sound in one latent frame."""
         return self.samples_per_latent_frame / self.sampling_rate
 
     @property
     def training_length_in_s(self) -> float | None:
         """Seconds of the clips the model was trained on, or None where the UNet does not say."""
-        return None if self.training_frames is None else self.training_frames * self.shortest_in_s
+        return None if self.training_frames is None else self.training_frames * self.frame_in_s
 
     def samples(self, audio_length_in_s: float) -> int:
         """Samples of a clip of this length, rounded down as diffusers does."""

@@ -3,12 +3,13 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
 from litefocus_jax.models.clap.text import ClapTextModel
 from litefocus_jax.models.gpt2 import GPT2
 from litefocus_jax.models.projection import ProjectionModel
 from litefocus_jax.models.t5 import T5Encoder
+from litefocus_jax.models.tokenization import PromptTokens
 
 _T5_START = 4  # columns before the first T5 token: start, CLAP, end, start_1
 
@@ -32,11 +33,7 @@ def encode_text(
     t5: T5Encoder,
     projection: ProjectionModel,
     language_model: GPT2,
-    clap_ids: Int[Array, "batch clap_tokens"],
-    clap_mask: Bool[Array, "batch clap_tokens"],
-    t5_ids: Int[Array, "batch tokens"],
-    t5_mask: Bool[Array, "batch tokens"],
-    t5_length: Int[Array, ""] | int,
+    tokens: PromptTokens,
 ) -> TextConditioning:
     """Encode prompts, as diffusers' ``AudioLDM2Pipeline.encode_prompt`` does.
 
@@ -50,15 +47,13 @@ def encode_text(
         t5: Flan-T5's encoder.
         projection: joins both.
         language_model: continues the joined sequence, by its configuration's ``max_new_tokens``.
-        clap_ids: CLAP's token ids; padding to any length changes nothing.
-        clap_mask: true (or 1) on tokens, false (or 0) on padding.
-        t5_ids: Flan-T5's token ids, padded on the right.
-        t5_mask: true (or 1) on tokens, false (or 0) on padding.
-        t5_length: the length that diffusers would pad this batch to, at most the length of ``t5_ids``; traced.
+        tokens: of the prompts.
 
     Raises:
         ValueError: when the prompts are longer than the language model, or learned positions, hold.
     """
+    clap_ids, clap_mask, t5_ids, t5_mask = (jnp.asarray(array) for array in tokens[:4])
+    t5_length = jnp.asarray(tokens.t5_length)
     columns = jnp.arange(t5_ids.shape[1])
     t5_mask = t5_mask.astype(bool) & (columns < t5_length)
     clap_states = clap(clap_ids, clap_mask)[:, None, :]  # [batch, 1, projection_dim]

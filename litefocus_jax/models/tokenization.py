@@ -7,10 +7,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tokenizers
+from jaxtyping import Array, Bool, Int
 
 from litefocus_jax.system.extras import import_extra
 from litefocus_jax.system.json_config import read_json
@@ -191,7 +192,11 @@ def _added_token(folder: Path, stored: Any) -> tokenizers.AddedToken:
 def _load_by_transformers(folder: Path) -> Tokenizer:
     transformers = _import_transformers()
     try:
-        model = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = transformers.AutoTokenizer.from_pretrained(
+            folder,
+            local_files_only=True,
+            trust_remote_code=False,  # or it asks at the terminal whether to run code of the folder
+        )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ValueError(f"{folder} does not hold a tokenizer that transformers can read: {error}") from error
     return _TransformersTokenizer(
@@ -256,9 +261,28 @@ def tokenize(
     return Tokens(input_ids, np.arange(padded_length) < lengths[:, None], length)
 
 
+class PromptTokens(NamedTuple):
+    """A batch of prompts as both text encoders read it.
+
+    Attributes:
+        clap_ids: CLAP's token ids; padding to any length changes nothing.
+        clap_mask: true (or 1) on tokens, false (or 0) on padding.
+        t5_ids: Flan-T5's token ids, padded on the right.
+        t5_mask: true (or 1) on tokens, false (or 0) on padding.
+        t5_length: the length that diffusers would pad this batch to, at most that of ``t5_ids``. In compiled programs
+            it is traced, so that prompts of like length share one.
+    """
+
+    clap_ids: Int[Array | np.ndarray, "batch clap_tokens"]
+    clap_mask: Bool[Array | np.ndarray, "batch clap_tokens"]
+    t5_ids: Int[Array | np.ndarray, "batch tokens"]
+    t5_mask: Bool[Array | np.ndarray, "batch tokens"]
+    t5_length: Int[Array | np.ndarray, ""] | np.integer | int
+
+
 def tokenize_prompts(
     tokenizer: Tokenizer, tokenizer_2: Tokenizer, prompts: Sequence[str], negative_prompts: Sequence[str] = ()
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.int32]:
+) -> PromptTokens:
     """Tokenize the negative prompts followed by the prompts, for both text encoders.
 
     As in diffusers, a negative prompt longer than the longest prompt is cut to its length.
@@ -268,10 +292,6 @@ def tokenize_prompts(
         tokenizer_2: T5's tokenizer.
         prompts: the batch.
         negative_prompts: as many texts, or none without guidance.
-
-    Returns:
-        CLAP's token ids and mask, T5's token ids and mask, and the tokens of the longest prompt: what
-        `litefocus_jax.models.conditioning.encode_text` takes.
     """
     positive = tokenize(tokenizer_2, prompts)
     input_ids, mask = positive.input_ids, positive.attention_mask
@@ -282,7 +302,7 @@ def tokenize_prompts(
         input_ids = np.concatenate([_pad_to(negative.input_ids, input_ids, tokenizer_2.pad_token_id), input_ids])
         mask = np.concatenate([_pad_to(negative.attention_mask, mask, False), mask])
     clap = tokenize(tokenizer, [*negative_prompts, *prompts])
-    return clap.input_ids, clap.attention_mask, input_ids, mask, np.int32(positive.length)
+    return PromptTokens(clap.input_ids, clap.attention_mask, input_ids, mask, np.int32(positive.length))
 
 
 def _pad_to(array: np.ndarray, like: np.ndarray, value: Any) -> np.ndarray:

@@ -182,9 +182,8 @@ def clip_samples(geometry: LatentGeometry, audio_length_in_s: float | None) -> i
         if geometry.training_frames is None:
             raise ValueError("audio_length_in_s is not given, and the UNet's sample_size does not say a default")
         return geometry.training_frames * geometry.samples_per_latent_frame
-    if not (math.isfinite(audio_length_in_s) and audio_length_in_s >= geometry.shortest_in_s):
+    if not (math.isfinite(audio_length_in_s) and audio_length_in_s >= geometry.frame_in_s):
         raise ValueError(
-            f"audio_length_in_s = {audio_length_in_s:g}; expected at least one latent frame, "
-            f"{geometry.shortest_in_s:g} s"
+            f"audio_length_in_s = {audio_length_in_s:g}; expected at least one latent frame, {geometry.frame_in_s:g} s"
         )
     return geometry.latent_frames(audio_length_in_s) * geometry.samples_per_latent_frame

@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from litefocus_jax.diffusion.noise import add_noise, velocity
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
-from litefocus_jax.diffusion.schedulers import add_noise, velocity
 from litefocus_jax.models.conditioning import TextConditioning, encode_text
+from litefocus_jax.models.tokenization import PromptTokens
 from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.models.vae import LatentDistribution
 from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
@@ -173,11 +174,7 @@ def diffusion_loss(
         models["text_encoder_2"],
         models["projection_model"],
         models["language_model"],
-        jnp.asarray(batch.clap_ids),
-        jnp.asarray(batch.clap_mask),
-        jnp.asarray(batch.t5_ids),
-        jnp.asarray(batch.t5_mask),
-        t5_length,
+        PromptTokens(batch.clap_ids, batch.clap_mask, batch.t5_ids, batch.t5_mask, t5_length),
     )
     draws = draw(keys, batch.latents, scheduler.num_train_timesteps, timestep_shift)
     return denoising_loss(

@@ -57,7 +57,7 @@ class Architecture:
     @classmethod
     def of(cls, components: Components, litefocus: LiteFocusConfig | None = None) -> "Architecture":
         """That of a model, trained with sparse attention or, with None, dense."""
-        frame_in_s = components.facts.geometry.shortest_in_s
+        frame_in_s = components.facts.geometry.frame_in_s
         configs = tuple(components.modules[name].config for name in LOSS_MODELS)
         attention = DENSE if litefocus is None else litefocus.layout(frame_in_s)
         return cls(configs, components.scheduler, components.vae.config.scaling_factor, attention)

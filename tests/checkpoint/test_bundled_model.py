@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,15 +72,14 @@ def test_its_judges_name_unseen_sounds_of_one_kind(tmp_path: Path):
 
 
 def test_clips_that_its_unet_redraws_stay_where_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(redrawn, "_SCHEDULES", (40, 7))
-    monkeypatch.setattr(redrawn, "_BATCH_SIZE", 2)
+    small: dict[str, Any] = {"schedules": (40, 7), "batch_size": 2}
     components = load_components(BUNDLED_MODEL, "float32")
     corpus = make_corpus(tmp_path, "test", 4, workers=1, progress=False)
-    drawn = redrawn.redrawn(components, corpus, tmp_path, clips=4, progress=False)
+    drawn = redrawn.redrawn(components, corpus, tmp_path, clips=4, progress=False, **small)
     mels = np.asarray(corpus.mels, np.float32)
     distances = np.abs(np.asarray(drawn, np.float32)[:, None] - mels[None]).mean(axis=(2, 3))
     assert distances.argmin(axis=1).tolist() == [0, 1, 2, 3]
     assert distances.diagonal().min() > 0.02
     monkeypatch.setattr(redrawn, "AudioLDM2Pipeline", lambda _: pytest.fail("drawn again"))
-    again = redrawn.redrawn(components, corpus, tmp_path, clips=4, progress=False)
+    again = redrawn.redrawn(components, corpus, tmp_path, clips=4, progress=False, **small)
     assert np.array_equal(drawn, again)

@@ -26,7 +26,7 @@ def generate_for_real(*arguments):
 def test_windows_reach_the_pipeline(fake):
     options = "-d 8 --windows average --window-length 4 --window-overlap 2 --ignore-memory"
     assert generate("rain", *options.split()).exit_code == 0
-    expected = WindowedDenoising("average", 4.0, 2.0).layout(200, seconds_per_frame=0.04, training_frames=None)
+    expected = WindowedDenoising("average", 4.0, 2.0).layout(200, frame_in_s=0.04, training_frames=None)
     assert expected is not None
     assert fake.requests[0].plan.windows == expected
     assert fake.arguments[0]["check_memory"] is False

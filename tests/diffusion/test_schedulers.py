@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from litefocus_jax.diffusion.noise import add_noise, alphas_cumprod, velocity
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
-from litefocus_jax.diffusion.schedulers import add_noise, alphas_cumprod, initial_state, make_schedule, step, velocity
+from litefocus_jax.diffusion.schedulers import initial_state, make_schedule, step
 
 CONFIG = SchedulerConfig.tiny()
 LATENTS = jax.random.normal(jax.random.key(0), (2, 6, 4, 3))

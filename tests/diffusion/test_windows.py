@@ -243,7 +243,7 @@ def test_windows_that_are_none_in_latent_frames_are_refused(window_in_s, overlap
 
 def test_a_window_length_is_asked_for_where_the_model_does_not_tell() -> None:
     with pytest.raises(ValueError, match="window_in_s is not given, and the UNet's sample_size does not say"):
-        WindowedDenoising().layout(50, seconds_per_frame=0.04, training_frames=None)
+        WindowedDenoising().layout(50, frame_in_s=0.04, training_frames=None)
 
 
 def test_something_else_than_windows_is_refused() -> None:

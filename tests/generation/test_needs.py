@@ -139,10 +139,12 @@ def test_time_comes_from_one_call_of_the_loop_twice_and_a_short_decoding(monkeyp
     times = small_pipeline().estimate(request_of(audio_length_in_s=4.0, num_waveforms_per_prompt=2)).time
     assert times is not None
     assert sorted(calls) == [("frames", 16)] * 3 + [("steps", 1)] * 2
-    assert (times.num_steps, times.measured_sound_s, times.sound_s) == (4, 0.64, 8.0)
-    assert min(times.step_s, times.measured_decoding_s) > 0
+    assert (times.num_steps, times.measured_sound_in_s, times.sound_in_s) == (4, 0.64, 8.0)
+    assert min(times.step_in_s, times.measured_decoding_in_s) > 0
 
 
 def test_time_of_the_whole_is_steps_and_decoding_in_proportion() -> None:
-    times = TimeEstimate(step_s=2.0, num_steps=10, measured_decoding_s=0.5, measured_sound_s=10.0, sound_s=80.0)
-    assert (times.denoising_s, times.decoding_s, times.total_s) == (20.0, 4.0, 24.0)
+    times = TimeEstimate(
+        step_in_s=2.0, num_steps=10, measured_decoding_in_s=0.5, measured_sound_in_s=10.0, sound_in_s=80.0
+    )
+    assert (times.denoising_in_s, times.decoding_in_s, times.total_in_s) == (20.0, 4.0, 24.0)

@@ -11,6 +11,7 @@ from litefocus_jax.models.conditioning import encode_text
 from litefocus_jax.models.gpt2 import GPT2, GPT2Config
 from litefocus_jax.models.projection import ProjectionConfig, ProjectionModel
 from litefocus_jax.models.t5 import T5Config, T5Encoder
+from litefocus_jax.models.tokenization import PromptTokens
 from litefocus_jax.system.json_config import ConfigError
 
 CONFIGS = PUBLISHED_CONFIGS / "audioldm2"
@@ -35,9 +36,8 @@ def test_published_models_give_conditioning_of_the_published_shapes():
     ]
     clap, t5, projection, language_model = models
     clap_ids, t5_ids = jax.ShapeDtypeStruct((2, 512), jnp.int32), jax.ShapeDtypeStruct((2, 32), jnp.int32)
-    found = jax.eval_shape(
-        encode_text, clap, t5, projection, language_model, clap_ids, clap_ids, t5_ids, t5_ids, jnp.int32(20)
-    )
+    tokens = PromptTokens(clap_ids, clap_ids, t5_ids, t5_ids, jnp.int32(20))  # pyright: ignore[reportArgumentType]
+    found = jax.eval_shape(encode_text, clap, t5, projection, language_model, tokens)
     assert found.generated_prompt_embeds.shape == (2, 8, 768)
     assert found.prompt_embeds.shape == (2, 32, 1024)
     assert found.attention_mask.shape == (2, 32)

@@ -17,6 +17,7 @@ from litefocus_jax.models.gpt2 import NETWORK as GPT2_NETWORK
 from litefocus_jax.models.projection import NETWORK as PROJECTION_NETWORK
 from litefocus_jax.models.projection import ProjectionConfig, ProjectionModel
 from litefocus_jax.models.t5 import T5Config, T5Encoder
+from litefocus_jax.models.tokenization import PromptTokens
 from tests.parity.test_text import (
     clap_features,
     clap_reference,
@@ -66,7 +67,7 @@ def bucketed(arrays: list[torch.Tensor], bucket: int) -> list[jax.Array]:
 @jax.jit
 def encode(models: Models, arrays: list[jax.Array], t5_length: int) -> TextConditioning:
     clap_ids, clap_mask, t5_ids, t5_mask = arrays
-    return encode_text(*models, clap_ids, clap_mask, t5_ids, t5_mask, t5_length)
+    return encode_text(*models, PromptTokens(clap_ids, clap_mask, t5_ids, t5_mask, t5_length))
 
 
 def expected_conditioning(references, clap_ids, clap_mask, t5_ids, t5_mask) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,8 +10,9 @@ import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 
+from litefocus_jax.diffusion.noise import add_noise, velocity
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
-from litefocus_jax.diffusion.schedulers import add_noise, initial_state, make_schedule, step, velocity
+from litefocus_jax.diffusion.schedulers import initial_state, make_schedule, step
 
 # numpy 2 about the way diffusers turns a tensor into an array.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")

@@ -187,7 +187,7 @@ class Evaluation:
             "test",
             clips,
             first=first,
-            duration_s=multiple * TRAINING_SECONDS,
+            duration_in_s=multiple * TRAINING_SECONDS,
             held_out=True,
             progress=self.progress,
         )
@@ -222,7 +222,7 @@ class Evaluation:
         _, measure = PAIRS[parameter]
         generator = np.random.default_rng([_PAIRS, seed, zlib.crc32(parameter.encode())])
         scenes = [scene for _ in range(self.config.pairs) for scene in contrasting_scenes(generator, parameter)]
-        sounds = [render(scene, generator, duration_s=TRAINING_SECONDS) for scene in scenes]
+        sounds = [render(scene, generator, duration_in_s=TRAINING_SECONDS) for scene in scenes]
         return {"right": _in_order([measure(sound, SAMPLING_RATE) for sound in sounds])}
 
     def _drawn(self, seed: int) -> Figures:

@@ -18,7 +18,6 @@ from litefocus_jax.pipeline import AudioLDM2Pipeline
 _MOST_FRAMES_AT_ONCE = 48 * TRAINING_FRAMES // VAE_CONFIG.scale_factor
 # The first one compiles, and so may one whose captions are longer: the time is that of the fastest of the others.
 _FEWEST_BATCHES = 3
-_FEWEST_FOR_DISTANCE = 12
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,6 +37,7 @@ class EvaluationConfig:
         scheduler: sampler.
         guidance_scale: how closely to follow the captions.
         batch: sounds generated at a time, at most; fewer where they are long.
+        fewest_for_distance: sounds that a distance between sets of sounds takes, at least.
 
     Raises:
         ValueError: when a number is below 1 (`reference`: below 2), or there are other numbers of sounds than lengths.
@@ -54,6 +54,7 @@ class EvaluationConfig:
     scheduler: str = "dpm++"
     guidance_scale: float = 3.5
     batch: int = 12
+    fewest_for_distance: int = 12
 
     def __post_init__(self) -> None:
         for name in ("seeds", "pairs", "unseen", "reference", "reconstructed", "steps", "batch"):
@@ -75,7 +76,7 @@ class EvaluationConfig:
 
     def measures_distance(self, multiple: int) -> bool:
         """Whether there are enough sounds at a length for a Frechet distance to say something: at least 12."""
-        return self.sounds_at(multiple) >= _FEWEST_FOR_DISTANCE
+        return self.sounds_at(multiple) >= self.fewest_for_distance
 
     @property
     def sampling(self) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from examples.foley.world.sounds import Scene, random_scene
 from litefocus_jax.models import parameters
 from litefocus_jax.models.components import Components
 from litefocus_jax.models.conditioning import encode_text
+from litefocus_jax.models.tokenization import PromptTokens
 
 STAGE = "reading"
 
@@ -151,11 +152,9 @@ def reading_loss(reading: Reading, clap: Any, asked: Asked) -> tuple[Float[Array
         reading.text_encoder_2,
         reading.projection_model,
         reading.language_model,
-        jnp.asarray(asked.clap_ids),
-        jnp.asarray(asked.clap_mask),
-        jnp.asarray(asked.t5_ids),
-        t5_mask,
-        jnp.max(jnp.sum(t5_mask.astype(jnp.int32), axis=1)),
+        PromptTokens(
+            asked.clap_ids, asked.clap_mask, asked.t5_ids, t5_mask, jnp.max(jnp.sum(t5_mask.astype(jnp.int32), axis=1))
+        ),
     )
     generated = conditioning.generated_prompt_embeds
     losses, right = [], {}

@@ -16,8 +16,9 @@ from jaxtyping import Array, Float, Float16, Int, Key
 
 from examples.foley.world.corpus import Corpus
 from litefocus_jax.decoding import whole
+from litefocus_jax.diffusion.noise import add_noise
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
-from litefocus_jax.diffusion.schedulers import Schedule, add_noise, initial_state, make_schedule
+from litefocus_jax.diffusion.schedulers import Schedule, initial_state, make_schedule
 from litefocus_jax.generation import sampling
 from litefocus_jax.generation.plan import DenoisingPlan
 from litefocus_jax.models.components import Components
@@ -29,13 +30,20 @@ from litefocus_jax.system.progress import progress_bar
 
 # The last steps of schedules of so many: they begin where a clip is nearly clean, and where it is mostly noise.
 _LAST_STEPS = 4
-_SCHEDULES = (40, 20, 12, 8, 7)
+SCHEDULES = (40, 20, 12, 8, 7)
 _GUIDANCE_SCALE = 3.5  # the pipeline's default
-_BATCH_SIZE = 32
 
 
 def redrawn(
-    components: Components, corpus: Corpus, folder: Path, *, clips: int, seed: int = 0, progress: bool = True
+    components: Components,
+    corpus: Corpus,
+    folder: Path,
+    *,
+    clips: int,
+    schedules: tuple[int, ...] = SCHEDULES,
+    batch_size: int = 32,
+    seed: int = 0,
+    progress: bool = True,
 ) -> Float16[np.ndarray, "clips frames mels"]:
     """Log-mels of the first clips of a corpus, with noise added as of a tenth to four sevenths of the schedule.
 
@@ -46,6 +54,8 @@ def redrawn(
         corpus: of sounds of the training length.
         folder: where they are kept.
         clips: how many; all of them where the corpus has fewer.
+        schedules: numbers of steps of the schedules that batches take by turns.
+        batch_size: clips at a time.
         seed: of the noise.
         progress: draw a bar.
     """
@@ -58,11 +68,11 @@ def redrawn(
     # Captions of like length share a batch: the longest one decides where GPT-2's vectors stand for all of them.
     order = sorted(range(len(captions)), key=lambda clip: len(captions[clip].split()))
     drawn = np.empty(mels.shape, np.float16)
-    starts = range(0, len(order), _BATCH_SIZE)
+    starts = range(0, len(order), batch_size)
     with progress_bar("Redrawing clips", len(starts), enabled=progress) as on_progress:
         for number, start in enumerate(starts):
-            rows = np.resize(order[start : start + _BATCH_SIZE], _BATCH_SIZE)  # all batches share one program
-            schedule = _last_steps(components.scheduler, _SCHEDULES[number % len(_SCHEDULES)])
+            rows = np.resize(order[start : start + batch_size], batch_size)  # all batches share one program
+            schedule = _last_steps(components.scheduler, schedules[number % len(schedules)])
             key = jax.random.fold_in(jax.random.key(seed), number)
             latents = _noised(components.vae, components.scheduler, mels[rows], schedule.steps.timestep[0], key)
             latents = _denoised(pipeline, [captions[row] for row in rows], latents, schedule)
@@ -103,7 +113,7 @@ def _denoised(
     models = pipeline.components
     tokens = tokenize_prompts(pipeline.tokenizer, pipeline.tokenizer_2, captions, [""] * len(captions))
     conditioning = sampling.encode(
-        models.text_encoder, models.text_encoder_2, models.projection_model, models.language_model, *tokens
+        models.text_encoder, models.text_encoder_2, models.projection_model, models.language_model, tokens
     )
     arguments = sampling.Arguments(
         models.unet,

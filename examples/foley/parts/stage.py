@@ -83,7 +83,7 @@ def run_stage(
     return updates.to_the_end(state, done)
 
 
-def training_cost_s(folder: Path, name: str) -> float:
+def training_cost_in_s(folder: Path, name: str) -> float:
     """Seconds that a stage has taken so far, by its log; 0 before it has begun."""
     entries = read_journal(_log(folder, name))
     return entries[-1]["seconds"] if entries else 0.0

@@ -74,7 +74,7 @@ def make_corpus(
     *,
     first: int = 0,
     seed: int = 0,
-    duration_s: float = TRAINING_SECONDS,
+    duration_in_s: float = TRAINING_SECONDS,
     held_out: bool = False,
     progress: bool = True,
     workers: int = os.cpu_count() or 1,
@@ -87,7 +87,7 @@ def make_corpus(
         clips: how many.
         first: number of the first clip, which alone, with seed and split, decides what it is.
         seed: of the training run.
-        duration_s: seconds of each clip.
+        duration_in_s: seconds of each clip.
         held_out: whether captions hold wordings that training captions do not.
         progress: draw a progress bar, where there is a terminal.
         workers: processes that render, one for every core unless given.
@@ -97,7 +97,7 @@ def make_corpus(
     """
     if clips < 1:
         raise ValueError(f"clips = {clips}; expected at least 1")
-    name = f"{split}-{seed}-{clips}-{duration_s:g}s" + (f"-from-{first}" if first else "")
+    name = f"{split}-{seed}-{clips}-{duration_in_s:g}s" + (f"-from-{first}" if first else "")
     name += "-held-out" if held_out else ""
     parts = folder / name
     parts.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ def make_corpus(
     ranges = [(start, min(start + _CLIPS_PER_PART, end)) for start in range(first, end, _CLIPS_PER_PART)]
     missing = [span for span in ranges if not _part(parts, span[0], ".json").exists()]
     if missing:
-        jobs = [(parts, split, seed, duration_s, held_out, *span) for span in missing]
+        jobs = [(parts, split, seed, duration_in_s, held_out, *span) for span in missing]
         with progress_bar(f"Rendering {name}", len(jobs), enabled=progress) as on_progress:
             _run(jobs, workers, on_progress)
     described = [json.loads(_part(parts, start, ".json").read_text(encoding="utf-8")) for start, _ in ranges]
@@ -147,9 +147,11 @@ def _single_threaded_children() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _render_part(folder: Path, split: str, seed: int, duration_s: float, held_out: bool, first: int, stop: int) -> None:
+def _render_part(
+    folder: Path, split: str, seed: int, duration_in_s: float, held_out: bool, first: int, stop: int
+) -> None:
     """Write the clips of one part; its description comes last and says that it is complete."""
-    samples = round(duration_s * SAMPLING_RATE)
+    samples = round(duration_in_s * SAMPLING_RATE)
     frames = samples // HOP_LENGTH
     waveforms = np.empty((stop - first, samples), np.int16)
     mels = np.empty((stop - first, frames, NUM_MELS), np.float16)
@@ -157,7 +159,7 @@ def _render_part(folder: Path, split: str, seed: int, duration_s: float, held_ou
     for row, number in enumerate(range(first, stop)):
         generator = np.random.default_rng([seed, zlib.crc32(split.encode()), number])
         scene = random_scene(generator)
-        waveform = render(scene, generator, duration_s=duration_s)
+        waveform = render(scene, generator, duration_in_s=duration_in_s)
         waveforms[row] = np.round(waveform * FULL_SCALE)
         mels[row] = log_mel_spectrogram(waveform, SAMPLING_RATE)[:frames]
         captions.append([caption(scene, generator, held_out=held_out) for _ in range(CAPTIONS_PER_CLIP)])

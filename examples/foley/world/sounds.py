@@ -1,7 +1,7 @@
 """Scenes of one or two sounds: described in words, drawn at random, rendered as 16 kHz mono.
 
     scene = random_scene(generator)
-    waveform = render(scene, generator, duration_s=5.0)
+    waveform = render(scene, generator, duration_in_s=5.0)
 
 What an `Event` or `Scene` leaves open is drawn when it is rendered; the same scene and the same state of the generator
 give the same samples.
@@ -127,26 +127,26 @@ def random_scene(generator: np.random.Generator) -> Scene:
 
 
 def render(
-    scene: Scene, generator: np.random.Generator, *, duration_s: float, sampling_rate: int = SAMPLING_RATE
+    scene: Scene, generator: np.random.Generator, *, duration_in_s: float, sampling_rate: int = SAMPLING_RATE
 ) -> Float32[np.ndarray, " samples"]:
-    """The sound of a scene: ``round(duration_s * sampling_rate)`` samples, none beyond 0.9.
+    """The sound of a scene: ``round(duration_in_s * sampling_rate)`` samples, none beyond 0.9.
 
     Args:
         scene: what is heard.
         generator: source of all that the scene leaves open.
-        duration_s: seconds, at least 1. Sounds that repeat or go on fill it; the others happen somewhere in it.
+        duration_in_s: seconds, at least 1. Sounds that repeat or go on fill it; the others happen somewhere in it.
         sampling_rate: samples per second, at least 16000.
 
     Raises:
         ValueError: when the duration is under a second, or the sampling rate under 16000.
     """
-    if not _SHORTEST_S <= duration_s < np.inf:
-        raise ValueError(f"duration_s = {duration_s}; expected at least {_SHORTEST_S:g} s")
+    if not _SHORTEST_S <= duration_in_s < np.inf:
+        raise ValueError(f"duration_in_s = {duration_in_s}; expected at least {_SHORTEST_S:g} s")
     if sampling_rate < SAMPLING_RATE:
         raise ValueError(
             f"sampling_rate = {sampling_rate}; expected at least {SAMPLING_RATE}: the sounds reach 7.5 kHz"
         )
-    samples = round(duration_s * sampling_rate)
+    samples = round(duration_in_s * sampling_rate)
     if scene.relation == "then":
         cut = round(samples * generator.uniform(0.42, 0.58))
         parts = [

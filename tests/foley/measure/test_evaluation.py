@@ -108,8 +108,7 @@ def small_evaluation(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: A
 
 
 def test_an_evaluation_measures_everything_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(generation, "_FEWEST_FOR_DISTANCE", 2)
-    pipeline, measured = small_evaluation(tmp_path, monkeypatch)
+    pipeline, measured = small_evaluation(tmp_path, monkeypatch, fewest_for_distance=2)
     results = measured.run()
     # Two batches of two for pairs and seeds; two batches of one for log-mels and for lengths, seeds and variants.
     assert len(pipeline.batches) == 2 * 2 * 2 + 2 * 2 + 2 * 2 * 2 * len(ATTENTION)

@@ -68,7 +68,7 @@ def test_measures_follow_the_words_in_synthesised_sound(parameter, measure):
     generator, right = np.random.default_rng(0), []
     for _ in range(30):
         values = [
-            measure(render(scene, generator, duration_s=2.56), RATE)
+            measure(render(scene, generator, duration_in_s=2.56), RATE)
             for scene in contrasting_scenes(generator, parameter)
         ]
         right.append(values[1] > values[0])

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from examples.foley.parts.stage import run_stage, training_cost_s
+from examples.foley.parts.stage import run_stage, training_cost_in_s
 from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.training.journal import read_journal
 from litefocus_jax.training.updates import NonFiniteFigureError, TrainingInterrupted
@@ -51,9 +51,9 @@ def test_a_stage_that_was_interrupted_ends_as_one_that_was_not(tmp_path: Path) -
     expected = counting_stage(tmp_path / "whole")
     with pytest.raises(TrainingInterrupted, match=r"interrupted after \d+ of 50 updates"):
         counting_stage(tmp_path / "halves", batch=interrupting_at(30))
-    spent = training_cost_s(tmp_path / "halves", "counting")
+    spent = training_cost_in_s(tmp_path / "halves", "counting")
     assert counting_stage(tmp_path / "halves") == expected
-    assert training_cost_s(tmp_path / "halves", "counting") >= spent
+    assert training_cost_in_s(tmp_path / "halves", "counting") >= spent
     whole, halves = (read_journal(tmp_path / name / "counting.jsonl") for name in ("whole", "halves"))
     assert [entry["step"] for entry in whole] == [20, 40, 50]
     assert whole[0].keys() == {"step", "loss", "seconds"}
@@ -64,7 +64,7 @@ def test_a_stage_that_was_interrupted_ends_as_one_that_was_not(tmp_path: Path) -
 
 
 def test_a_stage_that_has_not_begun_has_cost_nothing(tmp_path: Path) -> None:
-    assert training_cost_s(tmp_path, "counting") == 0.0
+    assert training_cost_in_s(tmp_path, "counting") == 0.0
 
 
 def test_a_finished_stage_is_only_read(tmp_path: Path) -> None:

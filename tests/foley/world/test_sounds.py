@@ -18,8 +18,8 @@ def knowing(parameter: str) -> list[str]:
     return [name for name, kind in KINDS.items() if parameter in kind.parameters]
 
 
-def sound_of(kind: str, seed: int = 0, duration_s: float = 2.5, **words: Any) -> np.ndarray:
-    return render(Scene((Event(kind, **words),)), np.random.default_rng(seed), duration_s=duration_s)
+def sound_of(kind: str, seed: int = 0, duration_in_s: float = 2.5, **words: Any) -> np.ndarray:
+    return render(Scene((Event(kind, **words),)), np.random.default_rng(seed), duration_in_s=duration_in_s)
 
 
 def scenes(count: int, seed: int = 0) -> list[Scene]:
@@ -45,11 +45,11 @@ def onsets(waveform: np.ndarray) -> int:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("duration_s", [1.0, 2.5, 10.0])
-def test_every_kind_fills_any_duration(kind, duration_s):
+@pytest.mark.parametrize("duration_in_s", [1.0, 2.5, 10.0])
+def test_every_kind_fills_any_duration(kind, duration_in_s):
     event = random_event(np.random.default_rng(1), kind)
-    waveform = render(Scene((event,)), np.random.default_rng(2), duration_s=duration_s)
-    assert waveform.shape == (round(duration_s * RATE),)
+    waveform = render(Scene((event,)), np.random.default_rng(2), duration_in_s=duration_in_s)
+    assert waveform.shape == (round(duration_in_s * RATE),)
     assert waveform.dtype == np.float32
     assert np.isfinite(waveform).all()
     assert 0.02 < np.abs(waveform).max() < 0.95
@@ -62,7 +62,7 @@ def test_scenes_of_all_sorts_render():
     assert {scene.reverberant for scene in drawn} == {False, True}
     assert {scene.fade for scene in drawn} == {None, "in", "out"}
     for scene in drawn:
-        waveform = render(scene, generator, duration_s=1.23)
+        waveform = render(scene, generator, duration_in_s=1.23)
         assert waveform.shape == (19680,)
         assert 0.005 < np.abs(waveform).max() < 0.95
 
@@ -96,7 +96,7 @@ def test_high_sounds_lie_above_low_ones(kind):
 @pytest.mark.parametrize("kind", [kind for kind in knowing("speed") if kind != "waves"])
 def test_fast_sounds_have_more_onsets_than_slow_ones(kind):
     slow, fast = (
-        [onsets(sound_of(kind, seed, duration_s=5.0, speed=word)) for seed in range(5)] for word in WORDS["speed"]
+        [onsets(sound_of(kind, seed, duration_in_s=5.0, speed=word)) for seed in range(5)] for word in WORDS["speed"]
     )
     assert min(fast) > max(slow)
     assert np.median(fast) >= 2.0 * np.median(slow)
@@ -126,7 +126,7 @@ def test_several_sounds_are_heard_for_longer_than_one(kind):
         return float(np.mean(frames > 1e-3 * frames.max()))
 
     one, several = (
-        np.mean([heard(sound_of(kind, seed, duration_s=8.0, number=word)) for seed in range(3)])
+        np.mean([heard(sound_of(kind, seed, duration_in_s=8.0, number=word)) for seed in range(3)])
         for word in WORDS["number"]
     )
     assert several > 1.4 * one
@@ -146,10 +146,10 @@ def test_fades_and_rooms_are_heard():
     rain, knock = Event("rain"), Event("knocks", number="one")
     fades: tuple[tuple[Literal["in", "out"], float], ...] = (("in", 1.0), ("out", -1.0))
     for fade, sign in fades:
-        waveform = render(Scene((rain,), fade=fade), np.random.default_rng(0), duration_s=4.0)
+        waveform = render(Scene((rain,), fade=fade), np.random.default_rng(0), duration_in_s=4.0)
         assert sign * (level(waveform[-RATE:]) - level(waveform[:RATE])) > 10.0
     dry, wet = (
-        render(Scene((knock,), reverberant=reverberant), np.random.default_rng(1), duration_s=4.0)
+        render(Scene((knock,), reverberant=reverberant), np.random.default_rng(1), duration_in_s=4.0)
         for reverberant in (False, True)
     )
     assert np.mean(np.abs(wet) > 1e-3) > 3.0 * np.mean(np.abs(dry) > 1e-3)
@@ -157,7 +157,7 @@ def test_fades_and_rooms_are_heard():
 
 def test_then_puts_one_event_after_the_other():
     scene = Scene((Event("bass drum", speed="fast"), Event("shaker", speed="fast")), "then")
-    waveform = render(scene, np.random.default_rng(0), duration_s=4.0)
+    waveform = render(scene, np.random.default_rng(0), duration_in_s=4.0)
     assert centroid(waveform[: 3 * RATE // 2]) < 500.0 < 3000.0 < centroid(waveform[-3 * RATE // 2 :])
 
 
@@ -171,7 +171,7 @@ def test_then_puts_one_event_after_the_other():
         (lambda: Scene((Event("rain"),), "then"), "1 events with relation = 'then'; expected 2"),
         (lambda: Scene((Event("rain"),), "after"), "expected None, 'while' or 'then'"),  # pyright: ignore[reportArgumentType]
         (lambda: Scene((Event("rain"),), fade="up"), "expected None, 'in' or 'out'"),  # pyright: ignore[reportArgumentType]
-        (lambda: sound_of("rain", duration_s=0.5), "duration_s = 0.5; expected at least 1 s"),
+        (lambda: sound_of("rain", duration_in_s=0.5), "duration_in_s = 0.5; expected at least 1 s"),
         (lambda: captions.contrasting_scenes(np.random.default_rng(0), "size"), "expected one of pitch, speed"),
     ],
 )
