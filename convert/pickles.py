@@ -12,6 +12,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from convert.archives import check_archive
 from litefocus_jax.checkpoint import safetensors_files
 from litefocus_jax.checkpoint.errors import CheckpointError, listed
 from litefocus_jax.checkpoint.tensors import LazyArray, Tensors
@@ -61,11 +62,15 @@ def read_file(path: Path) -> dict[str, LazyArray]:
     """
     import torch  # so that safetensors can be converted without it
 
+    safetensors_files.require_file(path)
+    is_archive = zipfile.is_zipfile(path)
+    if is_archive:
+        check_archive(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # about old pickle protocols
             # Files from before PyTorch 1.6 are not zip archives, and cannot be mapped.
-            tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+            tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
     except pickle.UnpicklingError as error:
         carried = re.search(r"GLOBAL ([\w.]+)", str(error))
         reason = f"names {carried[1]}, which is more than weights" if carried else "is more than weights, or damaged"
@@ -73,7 +78,7 @@ def read_file(path: Path) -> dict[str, LazyArray]:
             f"{path} is refused: it {reason}, and reading it could run code. Expected a pickle of tensors alone; "
             "better still, safetensors"
         ) from None
-    except (RuntimeError, EOFError, KeyError, ValueError, IndexError, AttributeError, OSError) as error:
+    except Exception as error:  # damage comes to light as anything from an AssertionError to a struct.error
         first_line = (str(error).splitlines() or [""])[0]
         raise CheckpointError(
             f"{path} is damaged or not a PyTorch file: {type(error).__name__}: {first_line}"

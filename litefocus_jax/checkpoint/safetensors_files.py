@@ -38,12 +38,10 @@ def read_file(path: Path) -> dict[str, LazyArray]:
     Raises:
         CheckpointError: when the file is truncated, malformed, or holds a number type that is not supported.
     """
+    require_file(path)
     try:
         safe_open(path, framework="numpy")  # checks all that the header says against the file
     except (SafetensorError, OSError) as error:
-        with path.open("rb") as stream:
-            if stream.read(len(_LFS_POINTER)) == _LFS_POINTER:
-                raise CheckpointError(f"{path} is a Git LFS pointer, not the weights; run `git lfs pull`") from None
         raise CheckpointError(f"{path} is not a complete safetensors file: {error}") from error
     with path.open("rb") as stream:
         header = stream.read(int.from_bytes(stream.read(_LENGTH_BYTES), "little"))
@@ -58,6 +56,19 @@ def read_file(path: Path) -> dict[str, LazyArray]:
         dtype, shape = np.dtype(_DTYPES[entry["dtype"]]), tuple(entry["shape"])
         tensors[name] = LazyArray(shape, dtype, functools.partial(_view, values, entry["data_offsets"], dtype, shape))
     return tensors
+
+
+def require_file(path: Path) -> None:
+    """Refuse what only looks like a file of weights, before anything reads it.
+
+    Raises:
+        CheckpointError: for a pipe, which would be waited for, and for a pointer of Git LFS.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path} is not a regular file; expected a file of weights")
+    with path.open("rb") as stream:
+        if stream.read(len(_LFS_POINTER)) == _LFS_POINTER:
+            raise CheckpointError(f"{path} is a Git LFS pointer, not the weights; run `git lfs pull`")
 
 
 def _view(values: np.ndarray, offsets: Sequence[int], dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:

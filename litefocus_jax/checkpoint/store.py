@@ -8,6 +8,7 @@ from litefocus_jax.checkpoint import diffusers, native, safetensors_files
 from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.checkpoint.opened import Checkpoint
 from litefocus_jax.models.components import NETWORKS, Components
+from litefocus_jax.system.files import put_back
 
 BUNDLED_MODEL = "foley"
 """The name by which the bundled model is asked for."""
@@ -88,6 +89,7 @@ def local_folder(source: str | Path, *, revision: str | None = None, patterns: t
         ValueError: when ``revision`` is given with a folder.
     """
     folder = Path(source).expanduser()
+    put_back(folder)
     if source == BUNDLED_MODEL and not folder.exists():
         folder = BUNDLED_FOLDER
     if folder.is_dir():

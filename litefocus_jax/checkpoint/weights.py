@@ -99,8 +99,11 @@ def _cast(array: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
         return array
     with np.errstate(over="ignore"):
         cast = array.astype(dtype)
-    if dtype == jnp.float16 and not np.isfinite(cast).all():
-        raise CheckpointError(f"{name} does not fit float16: largest value {np.abs(array).max()}; use bfloat16")
+    # The largest value tells in one quick pass whether a slower look is needed.
+    largest = max(array.max(initial=0), -array.min(initial=0))
+    if not largest <= jnp.finfo(dtype).max and not np.isfinite(cast).all():
+        wider = {"float16": "use bfloat16", "bfloat16": "use float32"}.get(dtype.name, "no supported type holds it")
+        raise CheckpointError(f"{name} does not fit {dtype.name}: largest value {float(largest):g}; {wider}")
     return cast
 
 

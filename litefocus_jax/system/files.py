@@ -1,12 +1,16 @@
 """Writing files and folders so that a reader never meets half of one."""
 
 import contextlib
+import glob
 import json
+import logging
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -50,6 +54,7 @@ def check_destination(destination: Path, *, overwrite: bool, marker: str) -> Non
     Raises:
         FileExistsError: when it exists and may not be replaced.
     """
+    put_back(destination)
     if not destination.exists() and not destination.is_symlink():
         return
     if not destination.is_dir() or destination.is_symlink():
@@ -63,6 +68,20 @@ def check_destination(destination: Path, *, overwrite: bool, marker: str) -> Non
         )
     if not overwrite:
         raise FileExistsError(f"{destination} exists; choose another destination, or overwrite it (--overwrite)")
+
+
+def put_back(destination: Path) -> None:
+    """Bring back a folder that was about to be replaced when the process was killed, between two renames.
+
+    It is then beside its place under a hidden name. Whatever looks for a folder calls this first.
+    """
+    if destination.exists() or destination.is_symlink() or not destination.parent.is_dir():
+        return
+    hidden = [path for path in destination.parent.glob(f".{glob.escape(destination.name)}.*.old") if path.is_dir()]
+    if hidden:
+        newest = max(hidden, key=lambda path: path.stat().st_mtime)
+        newest.rename(destination)
+        logger.warning("%s was being replaced when the process was killed; the earlier one is back", destination)
 
 
 @contextlib.contextmanager

@@ -93,6 +93,8 @@ def read_json(path: str | Path) -> dict[str, Any]:
         ConfigError: when the file is missing, is not valid JSON, or does not hold an object.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise ConfigError(f"{path} is not a regular file; expected a JSON configuration there")
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -211,6 +211,29 @@ def test_filling_takes_each_array_out_of_the_dictionary():
     assert arrays == {}
 
 
+@pytest.mark.parametrize(
+    ("value", "dtype", "message"),
+    [
+        (np.float64(1e300), "float32", "does not fit float32: largest value 1e.300; no supported type holds it"),
+        (np.float32(-3.4e38), "bfloat16", "does not fit bfloat16: largest value 3.4e.38; use float32"),
+    ],
+)
+def test_a_value_that_becomes_infinite_in_a_narrower_type_is_an_error_before_anything_is_written(value, dtype, message):
+    module = modules.abstract(Toy, None)
+    arrays = convert(source(), TABLE, modules.leaves(module)) | {"norm.scale": np.full(3, value)}
+    with pytest.raises(CheckpointError, match=rf"norm\.scale {message}"):
+        modules.fill(module, arrays, dtype)
+
+
+def test_the_largest_values_that_a_narrower_type_rounds_down_are_kept():
+    largest = np.float32(ml_dtypes.finfo(ml_dtypes.bfloat16).max)
+    module = modules.abstract(Toy, None)
+    arrays = convert(source(), TABLE, modules.leaves(module)) | {
+        "norm.scale": np.full(3, np.nextafter(largest, np.inf))
+    }
+    assert np.isfinite(modules.to_numpy(modules.fill(module, arrays, "bfloat16"))["norm.scale"]).all()
+
+
 def test_a_value_too_large_for_float16_is_an_error():
     module = modules.abstract(Toy, None)
     arrays = convert(source() | {"norm.weight": np.full(3, 1e5, np.float32)}, TABLE, modules.leaves(module))

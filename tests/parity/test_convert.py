@@ -1,6 +1,8 @@
 """The converter on what PyTorch writes: pickles of every layout, and pickles that are no weights."""
 
 import os
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import ml_dtypes
@@ -116,6 +118,53 @@ def test_a_truncated_pickle_is_named(tmp_path: Path, zipped: bool, kept: int) ->
     torch.save({"weight": torch.ones(200)}, tmp_path / "w.bin", _use_new_zipfile_serialization=zipped)
     (tmp_path / "w.bin").write_bytes((tmp_path / "w.bin").read_bytes()[:kept])
     with pytest.raises(CheckpointError, match=r"w\.bin is (damaged|refused)"):
+        pickles.read_file(tmp_path / "w.bin")
+
+
+def rewritten(
+    path: Path, change: Callable[[zipfile.ZipInfo, bytes], bytes], compression: int = zipfile.ZIP_STORED
+) -> None:
+    """Write an archive again, each record as the change says."""
+    with zipfile.ZipFile(path) as archive:
+        records = [(info, archive.read(info)) for info in archive.infolist()]
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for info, content in records:
+            archive.writestr(info.filename, change(info, content))
+
+
+def test_an_archive_with_a_flipped_bit_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.bin"
+    torch.save({"weight": torch.ones(200)}, path)
+    content = bytearray(path.read_bytes())
+    content[content.index(np.ones(200, np.float32).tobytes()) + 40] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"w\.bin is damaged; .*\n.*data/0 has another CRC-32"):
+        pickles.read_file(path)
+
+
+def test_an_archive_that_was_compressed_again_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.bin"
+    torch.save({"weight": torch.ones(200)}, path)
+    rewritten(path, lambda info, content: content, zipfile.ZIP_DEFLATED)
+    with pytest.raises(CheckpointError, match=r"data/0 is compressed; expected records that are stored"):
+        pickles.read_file(path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+def test_a_storage_shorter_than_its_tensor_is_refused(tmp_path: Path, dtype: torch.dtype) -> None:
+    path = tmp_path / "w.bin"
+    torch.save({"weight": torch.ones(200, dtype=dtype), "other": torch.ones(3, dtype=dtype)}, path)
+    assert pickles.read_file(path).keys() == {"weight", "other"}
+    rewritten(path, lambda info, content: content[:-2] if info.filename.endswith("data/0") else content)
+    with pytest.raises(
+        CheckpointError, match=rf"data/0 has {200 * dtype.itemsize - 2} bytes; expected {200 * dtype.itemsize}"
+    ):
+        pickles.read_file(path)
+
+
+def test_a_pointer_of_git_lfs_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "w.bin").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(CheckpointError, match=r"w\.bin is a Git LFS pointer, not the weights"):
         pickles.read_file(tmp_path / "w.bin")
 
 
