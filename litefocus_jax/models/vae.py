@@ -111,7 +111,10 @@ class LatentDistribution(NamedTuple):
 
 
 class SpatialAttention(nnx.Module):
-    """One attention head as wide as the channels, over all positions of time and frequency, with a skip around it."""
+    """One attention head as wide as the channels, over all positions of time and frequency, with a skip around it.
+
+    Not ``nnx.MultiHeadAttention``, which holds all scores at once; and what attends can be given, for tiles of a sound.
+    """
 
     def __init__(self, channels: int, *, num_groups: int, rngs: nnx.Rngs) -> None:
         self.group_norm = GroupNorm(num_groups, channels, epsilon=_EPSILON, rngs=rngs)
