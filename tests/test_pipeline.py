@@ -146,7 +146,7 @@ def test_an_unknown_option_is_named_with_the_known_ones() -> None:
         ({"eta": 0.5, "scheduler": "dpm++"}, "eta = 0.5"),
         ({"scheduler": "euler"}, "scheduler = 'euler'"),
         ({"seed": -1}, "seed = -1"),
-        ({"litefocus": "on"}, "litefocus = 'on'"),
+        ({"litefocus": "sparse"}, "litefocus = 'sparse'"),
         ({"output_type": "np"}, "output_type = 'np'; expected 'audio' or 'latent'"),
         ({"litefocus": LiteFocusConfig(levels=(0,))}, "levels names level 0; this UNet has attention at"),
         ({"latents": np.zeros((1, 2, 3, 4))}, r"latents has shape \(1, 2, 3, 4\); expected \(1, 10, 8, 4\)"),

@@ -69,9 +69,8 @@ def test_the_key_decides_what_is_drawn():
 
 
 def test_drawing_at_every_call_differs_from_drawing_once_a_step():
-    config = AttentionLayout(FocusSets())
     per_call, per_step, once = (
-        predict(build(), jax.random.key(0), dataclasses.replace(config, resample=resample))
+        predict(build(), jax.random.key(0), AttentionLayout(FocusSets(resample=resample)))
         for resample in ("call", "step", "once")
     )
     np.testing.assert_array_equal(per_step, once)
