@@ -88,7 +88,7 @@ def test_one_draw_per_step_is_computed_once():
 
 
 def test_drawing_without_a_key_is_refused():
-    with pytest.raises(ValueError, match="neither cross_indices nor key_rng"):
+    with pytest.raises(ValueError, match="cross_frequency is on, but key_rng is not given"):
         predict(build(), None, AttentionLayout(FocusSets()))
 
 
@@ -97,7 +97,7 @@ def test_same_frequency_alone_needs_no_key():
 
 
 def test_bfloat16_weights_give_a_bfloat16_prediction_near_the_exact_one():
-    exact, actual = predict(build(), None, DENSE), predict(build(), None, None, jnp.bfloat16)
+    exact, actual = predict(build(), None, DENSE), predict(build(), None, DENSE, jnp.bfloat16)
     assert actual.dtype == jnp.bfloat16
     assert np.std(np.asarray(actual, np.float32) - exact) < 0.05 * np.std(exact)
 
