@@ -53,6 +53,13 @@ def test_a_reach_beside_which_all_else_is_seen_by_other_ways_changes_nothing() -
     assert deviation(windowed, dense) < ROUNDING
 
 
+def test_a_request_spaces_its_timesteps_as_asked() -> None:
+    spacings = ("leading", "trailing", None)
+    requests = [tiny_pipeline().request("rain", num_inference_steps=1, timestep_spacing=each) for each in spacings]
+    assert [int(each.schedule.steps.timestep[0]) for each in requests] == [1, 999, 999]
+    assert [each.facts()["timestep_spacing"] for each in requests] == ["leading", "trailing", "trailing"]
+
+
 def test_a_request_gives_its_reach_in_latent_frames() -> None:
     assert request_for(tiny_pipeline(), litefocus=LiteFocusConfig(reach_in_s=1.0)).plan.attention.reach == 25
 

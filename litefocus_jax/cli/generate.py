@@ -31,6 +31,7 @@ _ARGUMENTS = {
     "LiteFocusConfig.levels": "--litefocus",
     "scale_scores": "--scale-scores",
     "scheduler": "--scheduler",
+    "timestep_spacing": "--spacing",
     "eta": "--eta",
 }
 _BUNDLED_NOTICE = (
@@ -101,6 +102,13 @@ def generate(
     scheduler: Annotated[
         Literal["ddim", "dpm++"] | None,
         typer.Option(help="Sampler; the checkpoint's own unless given.", rich_help_panel=_SAMPLING),
+    ] = None,
+    spacing: Annotated[
+        Literal["leading", "trailing", "linspace"] | None,
+        typer.Option(
+            help="Of the timesteps; the checkpoint's own unless given, or trailing where that begins below noise.",
+            rich_help_panel=_SAMPLING,
+        ),
     ] = None,
     eta: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Noise that DDIM adds at each step.", rich_help_panel=_SAMPLING)
@@ -238,6 +246,7 @@ def generate(
                 "eta": eta,
                 "seed": seed,
                 "scheduler": scheduler,
+                "timestep_spacing": spacing,
                 "litefocus": attention.choose(facts.geometry.training_length_in_s),
                 "scale_scores": scale_scores,
                 "windowed": _windowed_denoising(windows, window_length, window_overlap),

@@ -19,8 +19,9 @@ of them gives. Throughout, ``alpha_bar`` is the product of ``1 - beta`` up to a 
 """
 
 import dataclasses
+import logging
 import operator
-from typing import Literal, NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -29,8 +30,18 @@ from jaxtyping import Array, Float, Int
 
 from litefocus_jax.diffusion.noise import alphas_cumprod
 from litefocus_jax.diffusion.scheduler_config import SAMPLERS, SchedulerConfig
+from litefocus_jax.diffusion.timesteps import (
+    SPACINGS,
+    Kind,
+    Spacing,
+    begins_at_noise,
+    choose_spacing,
+    following_timesteps,
+    spaced_timesteps,
+    stored_spacing,
+)
 
-Kind = Literal["ddim", "dpm++"]
+logger = logging.getLogger(__name__)
 
 # DPM-Solver++ closes with first-order steps below this many, as in diffusers, if lower_order_final is set.
 _FEW_STEPS = 15
@@ -59,12 +70,14 @@ class Schedule:
         kind: the sampler.
         clip_range: bound on the magnitude of the predicted data, or None.
         is_stochastic: whether each step adds noise, which its caller must provide.
+        spacing: how the timesteps are laid out, `choose_spacing`.
     """
 
     steps: StepRow
     kind: Kind = dataclasses.field(metadata={"static": True})
     clip_range: float | None = dataclasses.field(metadata={"static": True})
     is_stochastic: bool = dataclasses.field(metadata={"static": True})
+    spacing: Spacing = dataclasses.field(metadata={"static": True})
 
     @property
     def num_steps(self) -> int:
@@ -84,7 +97,12 @@ class SchedulerState(NamedTuple):
 
 
 def make_schedule(
-    config: SchedulerConfig, num_inference_steps: int, *, scheduler: str | None = None, eta: float = 0.0
+    config: SchedulerConfig,
+    num_inference_steps: int,
+    *,
+    scheduler: str | None = None,
+    timestep_spacing: str | None = None,
+    eta: float = 0.0,
 ) -> Schedule:
     """Compute the timesteps and the coefficients of every step.
 
@@ -95,15 +113,18 @@ def make_schedule(
         config: the checkpoint's scheduler configuration.
         num_inference_steps: how often the network is called.
         scheduler: ``"ddim"``, ``"dpm++"`` (multistep, second order), or None for the checkpoint's own.
+        timestep_spacing: ``"leading"``, ``"trailing"`` or ``"linspace"``, taken as it is; or None for what
+            `choose_spacing` says.
         eta: noise added by DDIM at each step, from 0 (none) to 1 (as much as DDPM).
 
     Raises:
-        ValueError: when the sampler is unknown; when the number of steps is not positive or more than the schedule
-            can space apart; when `eta` is outside 0 to 1, or not 0 for a sampler that adds no noise.
+        ValueError: when the sampler or the spacing is unknown; when the number of steps is not positive or more than
+            the schedule can space apart; when `eta` is outside 0 to 1, or not 0 for a sampler that adds no noise.
     """
-    kind = config.sampler if scheduler is None else scheduler
-    if kind not in SAMPLERS.values():
-        raise ValueError(f"scheduler = {kind!r} is not supported; expected 'ddim' or 'dpm++'")
+    asked = config.sampler if scheduler is None else scheduler
+    if asked not in SAMPLERS.values():
+        raise ValueError(f"scheduler = {asked!r} is not supported; expected 'ddim' or 'dpm++'")
+    kind = cast(Kind, asked)
     num_inference_steps = operator.index(num_inference_steps)
     if not 1 <= num_inference_steps <= config.num_train_timesteps:
         raise ValueError(
@@ -112,12 +133,27 @@ def make_schedule(
         )
     if not 0.0 <= eta <= 1.0:
         raise ValueError(f"eta = {eta}; expected 0 (no added noise) to 1 (as much as DDPM)")
+    if timestep_spacing not in (*SPACINGS, None):
+        raise ValueError(f"timestep_spacing = {timestep_spacing!r}; expected {', '.join(map(repr, SPACINGS))} or None")
+    spacing = cast(Spacing | None, timestep_spacing) or choose_spacing(config, num_inference_steps, kind)
+    timesteps = spaced_timesteps(config, spacing, num_inference_steps, kind)
+    if timestep_spacing is None and spacing != stored_spacing(config, kind):
+        logger.info("%d steps of %s are spaced from the end, to begin at pure noise", num_inference_steps, kind)
+    elif not begins_at_noise(config, timesteps):
+        logger.warning(
+            "timestep_spacing %r of %d steps begins at timestep %d, where the network expects more signal than the "
+            "noise holds; the sound may be far off. Leave it out, or take 'trailing'",
+            spacing,
+            num_inference_steps,
+            timesteps[0],
+        )
     if kind == "dpm++":
         if eta != 0.0:
             raise ValueError(f"eta = {eta} needs scheduler 'ddim'; 'dpm++' adds no noise, expected 0")
-        return Schedule(_dpm_rows(config, num_inference_steps), "dpm++", clip_range=None, is_stochastic=False)
+        return Schedule(_dpm_rows(config, timesteps), "dpm++", None, False, spacing)
     clip_range = config.clip_sample_range if config.clip_sample in (True, None) else None
-    return Schedule(_ddim_rows(config, num_inference_steps, eta), "ddim", clip_range, is_stochastic=eta > 0.0)
+    next_timesteps = following_timesteps(config, spacing, timesteps)
+    return Schedule(_ddim_rows(config, timesteps, next_timesteps, eta), "ddim", clip_range, eta > 0.0, spacing)
 
 
 def initial_state(schedule: Schedule, latents: Float[Array, "*shape"]) -> SchedulerState:
@@ -167,13 +203,10 @@ def step(
     return SchedulerState(latents, previous_data)
 
 
-def _ddim_rows(config: SchedulerConfig, num_steps: int, eta: float) -> StepRow:
+def _ddim_rows(config: SchedulerConfig, timesteps: np.ndarray, next_timesteps: np.ndarray, eta: float) -> StepRow:
     """Equations 12 and 16 of Song, Meng and Ermon, "Denoising Diffusion Implicit Models" (arXiv 2010.02502)."""
-    timesteps = _spaced_timesteps(config, config.timestep_spacing or "leading", num_steps)
     table = alphas_cumprod(config).astype(np.float64)
     final_alpha_bar = 1.0 if config.set_alpha_to_one else table[0]
-    # As in diffusers, the next timestep is one stride away, whatever the spacing put there.
-    next_timesteps = timesteps - config.num_train_timesteps // num_steps
     alpha_bar = table[timesteps]
     next_alpha_bar = np.where(next_timesteps >= 0, table[next_timesteps], final_alpha_bar)
     variance = (1.0 - next_alpha_bar) / (1.0 - alpha_bar) * (1.0 - alpha_bar / next_alpha_bar)  # equation 16, eta = 1
@@ -195,17 +228,14 @@ def _ddim_rows(config: SchedulerConfig, num_steps: int, eta: float) -> StepRow:
     )
 
 
-def _dpm_rows(config: SchedulerConfig, num_steps: int) -> StepRow:
+def _dpm_rows(config: SchedulerConfig, timesteps: np.ndarray) -> StepRow:
     """Algorithm 2 of Lu et al., "DPM-Solver++" (arXiv 2211.01095), predicting the data.
 
     Solver type ``"heun"`` weighs the second-order term by its exact integral, which ``"midpoint"`` approximates.
 
     Below, sigma is the noise relative to the signal, and lambda = -log(sigma) half the log signal-to-noise ratio.
     """
-    spacing = config.timestep_spacing or "linspace"
-    # Leading and linspace lay out one point more than there are steps and leave out the last, nearest to clean.
-    points = num_steps if spacing == "trailing" else num_steps + 1
-    timesteps = _spaced_timesteps(config, spacing, points)[:num_steps]
+    num_steps = len(timesteps)
     alpha_bar = alphas_cumprod(config).astype(np.float64)
     sigma_table = np.sqrt((1.0 - alpha_bar) / alpha_bar)
     final_sigma = 0.0 if config.final_sigmas_type == "zero" else sigma_table[0]
@@ -251,30 +281,6 @@ def _data_coefficients(
     if config.prediction_type == "v_prediction":
         return signal, -spread
     return 1.0 / signal, -spread / signal
-
-
-def _spaced_timesteps(config: SchedulerConfig, spacing: str, points: int) -> np.ndarray:
-    """Falling timesteps: Table 2 of Lin et al., "Common Diffusion Noise Schedules" (arXiv 2305.08891), as in diffusers.
-
-    Raises:
-        ValueError: when the points cannot be kept apart, or the offset pushes the first past the end.
-    """
-    trained = config.num_train_timesteps
-    if spacing == "linspace":
-        timesteps = np.linspace(0, trained - 1, points).round()[::-1]
-    elif spacing == "leading":
-        timesteps = np.arange(points)[::-1] * (trained // points) + config.steps_offset
-    else:
-        # Cut, because rounding errors of the stride can leave one point too many.
-        timesteps = np.arange(trained, 0, -trained / points)[:points].round() - 1
-    timesteps = timesteps.astype(np.int64)
-    if timesteps[0] >= trained or np.any(np.diff(timesteps) >= 0):
-        raise ValueError(
-            f"num_inference_steps is too large for timestep_spacing {spacing!r} with steps_offset "
-            f"{config.steps_offset}: the timesteps, from {timesteps[0]} to {timesteps[-1]}, repeat or pass "
-            f"{trained - 1}, the last trained one; use fewer steps"
-        )
-    return timesteps
 
 
 def _rows(

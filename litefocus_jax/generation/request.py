@@ -37,6 +37,8 @@ class RequestOptions(TypedDict, total=False):
         seed: of all randomness; the same seed starts every prompt from the same noise.
         latents: initial noise instead of the seed's, ``[prompts * waveforms, time, frequency, channel]``.
         scheduler: ``"ddim"``, ``"dpm++"`` or None for the checkpoint's own.
+        timestep_spacing: ``"leading"``, ``"trailing"`` or ``"linspace"``, or None for the checkpoint's own; None takes
+            ``"trailing"`` for those numbers of steps that would begin below pure noise, which spoils the sound.
         litefocus: sparse attention: a `LiteFocusConfig`, ``"on"`` for the one of the paper, ``"linear"`` for
             `LiteFocusConfig.linear`, ``"off"`` or None for dense attention, or ``"auto"``, which goes by the length in
             training lengths, follows the paper, and beyond its lengths takes linear cost
@@ -58,6 +60,7 @@ class RequestOptions(TypedDict, total=False):
     seed: int
     latents: Float[Array | np.ndarray, "sounds time frequency channels"] | None
     scheduler: Literal["ddim", "dpm++"] | None
+    timestep_spacing: Literal["leading", "trailing", "linspace"] | None
     litefocus: LiteFocusChoice
     scale_scores: bool
     windowed: WindowedDenoising | Literal["swap", "average"] | None
@@ -74,6 +77,7 @@ DEFAULTS: RequestOptions = {
     "seed": 0,
     "latents": None,
     "scheduler": None,
+    "timestep_spacing": None,
     "litefocus": "auto",
     "scale_scores": False,
     "windowed": None,
@@ -150,6 +154,7 @@ class Request:
             "eta": self.eta,
             "seed": self.seed,
             "scheduler": self.schedule.kind,
+            "timestep_spacing": self.schedule.spacing,
             "attention": dataclasses.asdict(plan.attention),
             "windows": plan.windows and dataclasses.asdict(plan.windows),
             "mesh": plan.mesh and dict(plan.mesh.shape),
@@ -202,7 +207,13 @@ def make_request(model: ModelFacts, prompt: str | Sequence[str], **options: Unpa
         num_waveforms_per_prompt=waveforms,
         seed=int(seed),
         eta=eta,
-        schedule=make_schedule(model.scheduler, num_steps, scheduler=asked["scheduler"], eta=eta),
+        schedule=make_schedule(
+            model.scheduler,
+            num_steps,
+            scheduler=asked["scheduler"],
+            timestep_spacing=asked["timestep_spacing"],
+            eta=eta,
+        ),
         plan=DenoisingPlan(
             frames=frames,
             steps_per_call=steps_per_call(num_steps, current_platform().longest_call_in_steps),

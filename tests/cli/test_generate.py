@@ -64,7 +64,18 @@ def test_without_a_model_the_bundled_one_is_used_and_the_user_told(fake):
 
 def test_options_reach_the_pipeline(fake):
     options = "-d 3 --negative noise --seed 7 --steps 12 --guidance 2.5 --scheduler ddim --eta 0.5 --waveforms 2"
-    result = generate("rain", *options.split(), "--litefocus", "on", "--sparse-ratio", "0.2", "--dtype", "bfloat16")
+    result = generate(
+        "rain",
+        *options.split(),
+        "--spacing",
+        "trailing",
+        "--litefocus",
+        "on",
+        "--sparse-ratio",
+        "0.2",
+        "--dtype",
+        "bfloat16",
+    )
     assert result.exit_code == 0, result.output
     assert (fake.opened, fake.loaded) == (["model"], ["bfloat16"])
     assert_asked_for(
@@ -77,6 +88,7 @@ def test_options_reach_the_pipeline(fake):
         eta=0.5,
         seed=7,
         scheduler="ddim",
+        timestep_spacing="trailing",
         litefocus=LiteFocusConfig(sparse_ratio=0.2),
     )
     assert fake.arguments == [
@@ -199,8 +211,8 @@ def test_usage_errors_are_found_before_anything_runs(fake, arguments, message):
     (["--guidance", "inf"], "--guidance = inf; expected a finite number"),
     (["--eta", "0.5", "--scheduler", "dpm++"], "--eta = 0.5 needs --scheduler 'ddim'; 'dpm++' adds no noise"),
     (["--steps", "1001"], "--steps = 1001; expected 1 to 1000"),
-    (["--scheduler", "dpm++", "--steps", "1000"], "--steps is too large"),
-    (["--scheduler", "dpm++", "--steps", "1000"], "use fewer steps"),
+    (["--spacing", "leading", "--scheduler", "dpm++", "--steps", "1000"], "--steps is too large"),
+    (["--spacing", "leading", "--scheduler", "dpm++", "--steps", "1000"], "use fewer steps"),
     (["\udc80"], r"PROMPT '\udc80' holds half of a surrogate pair; expected Unicode text"),
     (["--negative", "\udc80"], r"--negative '\udc80' holds half of a surrogate pair; expected Unicode text"),
     (["--litefocus", "on", "--reach", "0"], "--reach = 0.0; expected a positive"),

@@ -92,7 +92,7 @@ def test_impossible_numbers_of_steps_are_refused(kind, steps):
 @pytest.mark.parametrize(("kind", "spacing"), [("dpm++", "leading"), ("dpm++", "linspace"), ("ddim", "leading")])
 def test_steps_that_cannot_be_kept_apart_are_refused(kind, spacing):
     with pytest.raises(ValueError, match="use fewer steps"):
-        make_schedule(dataclasses.replace(CONFIG, timestep_spacing=spacing), 1000, scheduler=kind)
+        make_schedule(CONFIG, 1000, scheduler=kind, timestep_spacing=spacing)
 
 
 @BOTH

@@ -62,6 +62,7 @@ def test_ten_guided_steps_give_the_waveform_of_diffusers(
         negative_prompt=NEGATIVE_PROMPTS,
         latents=nhwc(latents),
         scheduler=scheduler,
+        timestep_spacing="leading",
         litefocus=None,
         **arguments,
     ).audios
@@ -83,6 +84,13 @@ def test_unguided_sound_of_two_waveforms_per_prompt_is_that_of_diffusers(
     expected = reference(
         prompt_embeds=embeds, generated_prompt_embeds=generated, attention_mask=mask, latents=latents, **arguments
     ).audios
-    actual = ours(PROMPTS, num_waveforms_per_prompt=2, latents=nhwc(latents), litefocus=None, **arguments).audios
+    actual = ours(
+        PROMPTS,
+        num_waveforms_per_prompt=2,
+        latents=nhwc(latents),
+        timestep_spacing="leading",
+        litefocus=None,
+        **arguments,
+    ).audios
 
     assert deviation(actual, expected) < 1e-3

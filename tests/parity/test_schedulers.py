@@ -69,7 +69,9 @@ def assert_same_trajectory(reference: Any, schedule, eta=0.0):
 def compare(kind, options, steps, eta=0.0):
     cls = CLASSES[kind]
     config = SchedulerConfig.from_dict({"_class_name": cls.__name__, **options})
-    assert_same_trajectory(cls(**options), make_schedule(config, steps, eta=eta), eta)
+    reference = cls(**options)
+    spacing = reference.config.timestep_spacing
+    assert_same_trajectory(reference, make_schedule(config, steps, timestep_spacing=spacing, eta=eta), eta)
 
 
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
@@ -125,7 +127,8 @@ def test_other_sampler_equals_from_config_of_diffusers(kind, options):
     other = CLASSES["dpm++" if kind == "ddim" else "ddim"]
     reference = CLASSES[kind].from_config(other.from_config(stored).config)
     config = SchedulerConfig.from_dict({"_class_name": other.__name__, **stored})
-    assert_same_trajectory(reference, make_schedule(config, 12, scheduler=kind))
+    spacing = reference.config.timestep_spacing
+    assert_same_trajectory(reference, make_schedule(config, 12, scheduler=kind, timestep_spacing=spacing))
 
 
 @pytest.mark.parametrize("cls", CLASSES.values())
