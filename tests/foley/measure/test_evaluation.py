@@ -121,7 +121,7 @@ def test_an_evaluation_measures_everything_once(tmp_path, monkeypatch):
     assert rows[SYNTHESISED, 2]["seconds"] is None
     assert set(results["pairs"]["speed"]) == {"generated", SYNTHESISED}
     assert results["drawn"]["right"]["count"] == 2
-    pipeline, again = small_evaluation(tmp_path, monkeypatch)
+    pipeline, again = small_evaluation(tmp_path, monkeypatch, fewest_for_distance=2)
     assert again.run() == results
     assert pipeline.batches == []
 
