@@ -18,10 +18,11 @@ SPACINGS: tuple[Spacing, ...] = get_args(Spacing)
 # What holds where the checkpoint's JSON is silent: the defaults of the samplers' classes in diffusers.
 _UNLESS_STORED: dict[Kind, Spacing] = {"ddim": "leading", "dpm++": "linspace"}
 
-# Most signal, as a share of the latents, that the network may be told of in the noise that sampling begins with. Of
-# AudioLDM2's schedule it lets sampling begin at 899 of 999. Nearer to the end buys nothing: with few steps, foley is
-# nearer to its best from 914 with leading spacing than from 999 with trailing.
-_MOST_SIGNAL = 0.03
+# Most signal, as a share of the latents, that the network may be told of in the noise that sampling begins with; of
+# AudioLDM2's schedule, sampling begins at 945 of 999 or later. Where the steps are so long that two of them reach the
+# end, a little more does no harm, down to 899: there, what the number of steps costs is far more.
+_MOST_SIGNAL = 0.02
+_MOST_SIGNAL_OF_LONG_STEPS = 0.03
 
 
 def stored_spacing(config: SchedulerConfig, kind: Kind) -> Spacing:
@@ -46,9 +47,11 @@ def choose_spacing(config: SchedulerConfig, num_inference_steps: int, kind: Kind
 
 def begins_at_noise(config: SchedulerConfig, timesteps: np.ndarray) -> bool:
     """Whether the first of some falling timesteps is one whose latents hold next to nothing but noise."""
-    first, last = alphas_cumprod(config)[[timesteps[0], config.num_train_timesteps - 1]]
+    end = config.num_train_timesteps - 1
+    are_long = len(timesteps) > 1 and end - timesteps[0] <= 2 * (timesteps[0] - timesteps[1])
+    signal, least = np.sqrt(alphas_cumprod(config)[[timesteps[0], end]])
     # No first timestep comes nearer to noise than the last trained one.
-    return bool(np.sqrt(first) <= max(_MOST_SIGNAL, np.sqrt(last)))
+    return bool(signal <= max(_MOST_SIGNAL_OF_LONG_STEPS if are_long else _MOST_SIGNAL, least))
 
 
 def spaced_timesteps(config: SchedulerConfig, spacing: Spacing, num_steps: int, kind: Kind) -> np.ndarray:

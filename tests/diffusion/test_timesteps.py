@@ -28,16 +28,18 @@ def test_every_number_of_steps_begins_at_noise_alone(kind, spacing):
         # Of latents whose standard deviation is 1: the noise they are, and the signal the network expects in them.
         noise, signal = np.sqrt(1.0 - alpha_bar[timesteps[0]]), np.sqrt(alpha_bar[timesteps[0]])
         assert noise > 0.98, steps
-        assert signal <= 0.03, steps
+        assert signal <= (0.03 if steps < 30 else 0.02), steps
 
 
-@pytest.mark.parametrize(("kind", "steps"), [("dpm++", 200), ("dpm++", 250), ("ddim", 334), ("ddim", 1), ("ddim", 600)])
+@pytest.mark.parametrize(
+    ("kind", "steps"), [("dpm++", 200), ("dpm++", 250), ("ddim", 334), ("ddim", 1), ("ddim", 150), ("dpm++", 100)]
+)
 def test_a_number_of_steps_that_leading_begins_low_is_spaced_from_the_end(kind, steps):
     assert choose_spacing(CONFIG, steps, kind) == "trailing"
     assert make_schedule(CONFIG, steps, scheduler=kind).steps.timestep[0] == 999
 
 
-@pytest.mark.parametrize(("kind", "steps"), [("ddim", 200), ("ddim", 50), ("dpm++", 25), ("dpm++", 50)])
+@pytest.mark.parametrize(("kind", "steps"), [("ddim", 200), ("ddim", 50), ("ddim", 10), ("dpm++", 20), ("dpm++", 50)])
 def test_the_checkpoint_s_spacing_stays_where_it_begins_at_noise(kind, steps):
     schedule = make_schedule(CONFIG, steps, scheduler=kind)
     assert schedule.spacing == "leading"
