@@ -3,18 +3,22 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from litefocus_jax.system.json_config import ConfigError, JsonConfig
 
+Kind = Literal["ddim", "dpm++"]
+Spacing = Literal["leading", "trailing", "linspace"]
+SPACINGS: tuple[Spacing, ...] = get_args(Spacing)
+
 # The scheduler classes of diffusers that can be run, and the name of our sampler for each.
-SAMPLERS = {"DDIMScheduler": "ddim", "DPMSolverMultistepScheduler": "dpm++"}
+SAMPLERS: dict[str, Kind] = {"DDIMScheduler": "ddim", "DPMSolverMultistepScheduler": "dpm++"}
 
 CHOICES = {
     "class_name": tuple(SAMPLERS),
     "beta_schedule": ("linear", "scaled_linear", "squaredcos_cap_v2"),
     "prediction_type": ("epsilon", "v_prediction"),
-    "timestep_spacing": ("leading", "trailing", "linspace", None),
+    "timestep_spacing": (*SPACINGS, None),
     "solver_type": ("midpoint", "heun"),
     "final_sigmas_type": ("zero", "sigma_min"),
 }
@@ -107,8 +111,8 @@ class SchedulerConfig(JsonConfig):
             raise ConfigError(f"clip_sample_range = {self.clip_sample_range}; expected more than zero")
 
     @property
-    def sampler(self) -> str:
-        """The sampler the checkpoint asks for: ``"ddim"`` or ``"dpm++"``."""
+    def sampler(self) -> Kind:
+        """The sampler the checkpoint asks for."""
         return SAMPLERS[self.class_name]
 
     @classmethod

@@ -29,11 +29,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from litefocus_jax.diffusion.noise import alphas_cumprod
-from litefocus_jax.diffusion.scheduler_config import SAMPLERS, SchedulerConfig
+from litefocus_jax.diffusion.scheduler_config import SAMPLERS, SPACINGS, Kind, SchedulerConfig, Spacing
 from litefocus_jax.diffusion.timesteps import (
-    SPACINGS,
-    Kind,
-    Spacing,
     begins_at_noise,
     choose_spacing,
     following_timesteps,
@@ -70,14 +67,12 @@ class Schedule:
         kind: the sampler.
         clip_range: bound on the magnitude of the predicted data, or None.
         is_stochastic: whether each step adds noise, which its caller must provide.
-        spacing: how the timesteps are laid out, `choose_spacing`.
     """
 
     steps: StepRow
     kind: Kind = dataclasses.field(metadata={"static": True})
     clip_range: float | None = dataclasses.field(metadata={"static": True})
     is_stochastic: bool = dataclasses.field(metadata={"static": True})
-    spacing: Spacing = dataclasses.field(metadata={"static": True})
 
     @property
     def num_steps(self) -> int:
@@ -150,10 +145,10 @@ def make_schedule(
     if kind == "dpm++":
         if eta != 0.0:
             raise ValueError(f"eta = {eta} needs scheduler 'ddim'; 'dpm++' adds no noise, expected 0")
-        return Schedule(_dpm_rows(config, timesteps), "dpm++", None, False, spacing)
+        return Schedule(_dpm_rows(config, timesteps), "dpm++", clip_range=None, is_stochastic=False)
     clip_range = config.clip_sample_range if config.clip_sample in (True, None) else None
     next_timesteps = following_timesteps(config, spacing, timesteps)
-    return Schedule(_ddim_rows(config, timesteps, next_timesteps, eta), "ddim", clip_range, eta > 0.0, spacing)
+    return Schedule(_ddim_rows(config, timesteps, next_timesteps, eta), "ddim", clip_range, is_stochastic=eta > 0.0)
 
 
 def initial_state(schedule: Schedule, latents: Float[Array, "*shape"]) -> SchedulerState:

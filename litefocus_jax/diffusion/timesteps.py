@@ -4,16 +4,12 @@ Table 2 of Lin et al., "Common Diffusion Noise Schedules and Sample Steps Are Fl
 diffusers; but no sampler begins where the network expects more signal than noise alone can hold, unless it is asked to.
 """
 
-from typing import Literal, cast, get_args
+from typing import cast
 
 import numpy as np
 
 from litefocus_jax.diffusion.noise import alphas_cumprod
-from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
-
-Kind = Literal["ddim", "dpm++"]
-Spacing = Literal["leading", "trailing", "linspace"]
-SPACINGS: tuple[Spacing, ...] = get_args(Spacing)
+from litefocus_jax.diffusion.scheduler_config import Kind, SchedulerConfig, Spacing
 
 # What holds where the checkpoint's JSON is silent: the defaults of the samplers' classes in diffusers.
 _UNLESS_STORED: dict[Kind, Spacing] = {"ddim": "leading", "dpm++": "linspace"}

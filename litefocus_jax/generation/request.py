@@ -11,7 +11,9 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
+from litefocus_jax.diffusion.scheduler_config import Kind, Spacing
 from litefocus_jax.diffusion.schedulers import Schedule, make_schedule
+from litefocus_jax.diffusion.timesteps import choose_spacing
 from litefocus_jax.diffusion.windows import WindowedDenoising, WindowLayout
 from litefocus_jax.generation.plan import DenoisingPlan, steps_per_call
 from litefocus_jax.models.components import LatentGeometry, ModelFacts
@@ -59,8 +61,8 @@ class RequestOptions(TypedDict, total=False):
     eta: float
     seed: int
     latents: Float[Array | np.ndarray, "sounds time frequency channels"] | None
-    scheduler: Literal["ddim", "dpm++"] | None
-    timestep_spacing: Literal["leading", "trailing", "linspace"] | None
+    scheduler: Kind | None
+    timestep_spacing: Spacing | None
     litefocus: LiteFocusChoice
     scale_scores: bool
     windowed: WindowedDenoising | Literal["swap", "average"] | None
@@ -119,6 +121,7 @@ class Request:
         seed: of all randomness.
         eta: DDIM's share of fresh noise.
         schedule: the sampler and its steps.
+        timestep_spacing: how those are laid out; not a part of the schedule, whose programs serve any.
         plan: how it is denoised.
         latents: initial noise instead of the seed's.
     """
@@ -131,6 +134,7 @@ class Request:
     seed: int
     eta: float
     schedule: Schedule = dataclasses.field(repr=False, compare=False)
+    timestep_spacing: Spacing
     plan: DenoisingPlan
     latents: Float[Array, "sounds time frequency channels"] | None = dataclasses.field(
         default=None, repr=False, compare=False
@@ -154,7 +158,7 @@ class Request:
             "eta": self.eta,
             "seed": self.seed,
             "scheduler": self.schedule.kind,
-            "timestep_spacing": self.schedule.spacing,
+            "timestep_spacing": self.timestep_spacing,
             "attention": dataclasses.asdict(plan.attention),
             "windows": plan.windows and dataclasses.asdict(plan.windows),
             "mesh": plan.mesh and dict(plan.mesh.shape),
@@ -199,6 +203,13 @@ def make_request(model: ModelFacts, prompt: str | Sequence[str], **options: Unpa
     if mesh is not None:
         mesh = check_mesh(mesh, windowed=windows is not None)
         check_frames(mesh, frames_at_last_level(model.unet, frames))
+    schedule = make_schedule(
+        model.scheduler,
+        num_steps,
+        scheduler=asked["scheduler"],
+        timestep_spacing=asked["timestep_spacing"],
+        eta=eta,
+    )
     return Request(
         prompts=prompts,
         negative_prompts=negative_prompts,
@@ -207,13 +218,8 @@ def make_request(model: ModelFacts, prompt: str | Sequence[str], **options: Unpa
         num_waveforms_per_prompt=waveforms,
         seed=int(seed),
         eta=eta,
-        schedule=make_schedule(
-            model.scheduler,
-            num_steps,
-            scheduler=asked["scheduler"],
-            timestep_spacing=asked["timestep_spacing"],
-            eta=eta,
-        ),
+        schedule=schedule,
+        timestep_spacing=asked["timestep_spacing"] or choose_spacing(model.scheduler, num_steps, schedule.kind),
         plan=DenoisingPlan(
             frames=frames,
             steps_per_call=steps_per_call(num_steps, current_platform().longest_call_in_steps),

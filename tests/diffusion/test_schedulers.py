@@ -70,6 +70,23 @@ def test_amount_of_added_noise_does_not_compile_anew():
     assert traces == [False, True]
 
 
+@BOTH
+def test_another_spacing_does_not_compile_anew(kind):
+    traces = []
+
+    @jax.jit
+    def first_timestep(schedule):
+        traces.append(schedule.kind)
+        return schedule.steps.timestep[0]
+
+    firsts = [
+        int(first_timestep(make_schedule(CONFIG, 50, scheduler=kind, timestep_spacing=spacing)))
+        for spacing in ("leading", "trailing", None)
+    ]
+    assert len(set(firsts)) == 2
+    assert traces == [kind]
+
+
 def test_noise_has_the_variance_eta_asks_for():
     quiet, loud = (make_schedule(CONFIG, 10, eta=eta).steps.next_from_noise for eta in (0.5, 1.0))
     np.testing.assert_allclose(quiet, loud / 2, rtol=1e-6)
