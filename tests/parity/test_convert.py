@@ -150,6 +150,17 @@ def test_an_archive_that_was_compressed_again_is_refused(tmp_path: Path) -> None
         pickles.read_file(path)
 
 
+def test_an_archive_with_a_flipped_bit_of_encryption_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.bin"
+    torch.save({"weight": torch.ones(200)}, path)
+    content = bytearray(path.read_bytes())
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # of a record, and of its entry in the directory
+        content[content.index(signature) + flags] |= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"w\.bin is damaged: .*encrypted"):
+        pickles.read_file(path)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
 def test_a_storage_shorter_than_its_tensor_is_refused(tmp_path: Path, dtype: torch.dtype) -> None:
     path = tmp_path / "w.bin"
