@@ -184,8 +184,8 @@ class ResumableRun:
 
 
 def _facts(request: Request, dtype: str, latents: Array) -> dict[str, Any]:
-    """All that decides the bytes of a sound beside the model, as JSON returns it."""
-    facts = {
+    """All that decides the bytes of a sound beside the model, as JSON can hold it."""
+    return {
         **request.facts(),
         "dtype": dtype,
         "digest of the first latents": digest(np.asarray(latents).tobytes()),
@@ -193,4 +193,3 @@ def _facts(request: Request, dtype: str, latents: Array) -> dict[str, Any]:
         "jax": jax.__version__,
         "litefocus-jax": litefocus_jax.__version__,
     }
-    return json.loads(json.dumps(facts))
