@@ -40,19 +40,22 @@ def test_a_program_that_ctrl_c_ends_waits_for_what_the_device_was_given() -> Non
 
         finish = threading.Event()
 
+        def say(line):  # as a whole, where two threads speak
+            os.write(1, f"{line}\\n".encode())
+
         def compute(arrays):
             if arrays == "result":
                 os.kill(os.getpid(), signal.SIGINT)
                 finish.wait(60)
-            print("computed", arrays, flush=True)
+            say(f"computed {arrays}")
 
         waiting.jax.block_until_ready = compute
         try:
             waiting.wait_for("result", queued="queued")
         except KeyboardInterrupt:
-            print("interrupted", flush=True)
+            say("interrupted")
         threading.Timer(0.2, finish.set).start()
-        print("the end", flush=True)
+        say("the end")
     """
     run = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, capture_output=True, text=True)
     lines = run.stdout.splitlines()
