@@ -6,13 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import tokenizers
-from tokenizers import decoders, models, pre_tokenizers, processors
+from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, processors
 
 _SPACE = "▁"  # how T5's tokens write it
+_PUNCTUATION = r"[^\p{L}\p{N}\p{M}']+|'(?!\p{L})|(?<!\p{L})'"  # apostrophes within words stay
 
 
 def save_byte_pair_tokenizer(
-    folder: Path, vocabulary: Mapping[str, int], merges: Sequence[tuple[str, str]], *, model_max_length: int
+    folder: Path,
+    vocabulary: Mapping[str, int],
+    merges: Sequence[tuple[str, str]],
+    *,
+    model_max_length: int,
+    words_only: bool = False,
 ) -> None:
     """Write a tokenizer of RoBERTa's kind, such as CLAP's: pairs of bytes that are joined.
 
@@ -21,10 +27,13 @@ def save_byte_pair_tokenizer(
         vocabulary: numbers of all tokens, ``<s>``, ``<pad>``, ``</s>``, ``<unk>`` and ``<mask>`` among them.
         merges: pairs of tokens that make one, the first first.
         model_max_length: tokens of the longest text.
+        words_only: whether case, punctuation and spaces beyond one do not matter.
     """
     model = tokenizers.Tokenizer(
         models.BPE(vocab=dict(vocabulary), merges=list(merges), continuing_subword_prefix="", end_of_word_suffix="")
     )
+    if words_only:
+        model.normalizer = _words_only()
     model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     model.decoder = decoders.ByteLevel()
     model.post_processor = processors.RobertaProcessing(
@@ -43,7 +52,9 @@ def save_byte_pair_tokenizer(
     _save(model, folder, "RobertaTokenizer", special, model_max_length, others)
 
 
-def save_piece_tokenizer(folder: Path, pieces: Sequence[tuple[str, float]], *, model_max_length: int) -> None:
+def save_piece_tokenizer(
+    folder: Path, pieces: Sequence[tuple[str, float]], *, model_max_length: int, words_only: bool = False
+) -> None:
     """Write a tokenizer of T5's kind: each word is split into its likeliest pieces, and ``</s>`` ends the text.
 
     Args:
@@ -51,8 +62,11 @@ def save_piece_tokenizer(folder: Path, pieces: Sequence[tuple[str, float]], *, m
         pieces: tokens with the logarithms of their probabilities: ``<pad>``, ``</s>``, ``<unk>``, then those of text,
             in which a space is written as ``▁``.
         model_max_length: tokens of the longest text.
+        words_only: whether case, punctuation and spaces beyond one do not matter.
     """
     model = tokenizers.Tokenizer(models.Unigram(list(pieces), unk_id=[piece for piece, _ in pieces].index("<unk>")))
+    if words_only:
+        model.normalizer = _words_only()
     words = pre_tokenizers.Metaspace(replacement=_SPACE, prepend_scheme="always", split=True)
     model.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), words])
     model.decoder = decoders.Metaspace(replacement=_SPACE, prepend_scheme="always", split=True)
@@ -63,6 +77,19 @@ def save_piece_tokenizer(folder: Path, pieces: Sequence[tuple[str, float]], *, m
     )
     special = {"eos": "</s>", "pad": "<pad>", "unk": "<unk>"}
     _save(model, folder, "T5Tokenizer", special, model_max_length, {"extra_ids": 0, "extra_special_tokens": []})
+
+
+def _words_only() -> normalizers.Normalizer:
+    """Small letters in their composed form, with single spaces in the place of all that is no word."""
+    return normalizers.Sequence(
+        [
+            normalizers.NFKC(),
+            normalizers.Lowercase(),
+            normalizers.Replace("&", " and "),
+            normalizers.Replace(Regex(_PUNCTUATION), " "),
+            normalizers.Strip(),
+        ]
+    )
 
 
 def _save(

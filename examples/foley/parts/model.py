@@ -50,7 +50,7 @@ CLAP_CONFIG = ClapTextConfig(
     projection_dim=64,
 )
 T5_CONFIG = T5Config(
-    vocab_size=640,  # room for every word of the captions, and for single characters
+    vocab_size=768,  # room for every word of the captions and of what people type, and for single characters
     d_model=64,
     d_kv=16,
     d_ff=128,

@@ -10,6 +10,7 @@ from typing import Any
 
 from examples.foley.parts.model import CLAP_CONFIG, LONGEST_PROMPT, T5_CONFIG
 from litefocus_jax.checkpoint.tokenizer_files import save_byte_pair_tokenizer, save_piece_tokenizer
+from litefocus_jax.system.json_config import read_json
 
 
 def save_tokenizers(captions: Iterable[str], folder: Path) -> tuple[Path, Path]:
@@ -30,9 +31,39 @@ def save_tokenizers(captions: Iterable[str], folder: Path) -> tuple[Path, Path]:
     """
     captions = list(captions)
     vocabulary, merges = _byte_pairs(captions)
-    save_byte_pair_tokenizer(folder / "tokenizer", vocabulary, merges, model_max_length=LONGEST_PROMPT)
-    save_piece_tokenizer(folder / "tokenizer_2", _pieces(captions), model_max_length=LONGEST_PROMPT)
-    return folder / "tokenizer", folder / "tokenizer_2"
+    return _save(folder, vocabulary, merges, _pieces(captions))
+
+
+def save_tokenizers_with_words(known: tuple[Path, Path], words: Iterable[str], folder: Path) -> tuple[Path, Path]:
+    """Make tokenizers that write known words as others do, and new words as one token of T5's each.
+
+    Args:
+        known: folders of CLAP's tokenizer and of T5's, as `save_tokenizers` makes them.
+        words: to be known; those that already are do not matter.
+        folder: gets the folders ``tokenizer`` and ``tokenizer_2``.
+
+    Returns:
+        The two folders.
+
+    Raises:
+        ValueError: when T5's vocabulary has no room for the words.
+    """
+    clap, t5 = (read_json(path / "tokenizer.json")["model"] for path in known)
+    pieces = [(piece, score) for piece, score in t5["vocab"]]
+    there, rarest = {piece for piece, _ in pieces}, min(score for piece, score in pieces if piece.startswith("▁"))
+    pieces += [(f"▁{word}", rarest) for word in sorted(set(words)) if f"▁{word}" not in there]
+    return _save(folder, clap["vocab"], [tuple(pair) for pair in clap["merges"]], pieces)
+
+
+def _save(
+    folder: Path, vocabulary: dict[str, int], merges: list[tuple[str, str]], pieces: list[tuple[str, float]]
+) -> tuple[Path, Path]:
+    if len(pieces) > T5_CONFIG.vocab_size:
+        raise ValueError(f"{len(pieces)} tokens with all characters; expected at most {T5_CONFIG.vocab_size}")
+    clap, t5 = folder / "tokenizer", folder / "tokenizer_2"
+    save_byte_pair_tokenizer(clap, vocabulary, merges, model_max_length=LONGEST_PROMPT, words_only=True)
+    save_piece_tokenizer(t5, pieces, model_max_length=LONGEST_PROMPT, words_only=True)
+    return clap, t5
 
 
 def _byte_pairs(captions: list[str]) -> tuple[dict[str, int], list[tuple[str, str]]]:
@@ -63,8 +94,4 @@ def _pieces(captions: list[str]) -> list[tuple[str, float]]:
     rarest = math.log(1 / total)
     characters = ["▁", *string.ascii_lowercase, *string.digits, *"'-,.!?"]
     pieces += [(character, 2.0 * rarest) for character in characters]
-    if len(pieces) > T5_CONFIG.vocab_size:
-        raise ValueError(
-            f"the captions have {len(words)} words; expected {T5_CONFIG.vocab_size} tokens with all characters"
-        )
     return pieces

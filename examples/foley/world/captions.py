@@ -18,7 +18,7 @@ from examples.foley.world.kinds import KINDS, WORDS, Wording
 from examples.foley.world.sounds import Event, Scene
 
 # The two words of a parameter have equally many synonyms, and in the same order, so that pairs differ in them alone.
-_SYNONYMS: Mapping[str, Wording] = MappingProxyType(
+SYNONYMS: Mapping[str, Wording] = MappingProxyType(
     {
         "low": Wording(("low", "deep", "low pitched"), ("low and deep",)),
         "high": Wording(("high", "shrill", "high pitched"), ("high and shrill",)),
@@ -149,7 +149,7 @@ def contrasting_scenes(generator: np.random.Generator, parameter: str) -> tuple[
 
 def vocabulary() -> tuple[str, ...]:
     """All words that captions can hold, sorted."""
-    wordings = [*_SYNONYMS.values(), *_PATTERNS.values(), *_FADES.values(), _LARGE_ROOM, *_names()]
+    wordings = [*SYNONYMS.values(), *_PATTERNS.values(), *_FADES.values(), _LARGE_ROOM, *_names()]
     texts = ["a an and sounding", *(text for wording in wordings for text in (*wording.usual, *wording.held_out))]
     return tuple(sorted({word for text in texts for word in re.findall("[a-z]+", text)}))
 
@@ -212,7 +212,7 @@ class _Writer:
     def _event(self, index: int) -> str:
         kind, words = KINDS[self.scene.events[index].kind], self.words[index]
         adjectives = [
-            self._say(_SYNONYMS[word], ("word", index, parameter))
+            self._say(SYNONYMS[word], ("word", index, parameter))
             for parameter, word in words.items()
             if parameter != "number"
         ]
@@ -223,7 +223,7 @@ class _Writer:
         article, _, rest = name.partition(" ")
         before, name = ([_ARTICLES[article]], rest) if article in _ARTICLES else ([], name)
         if "number" in words:
-            before = [self._say(_SYNONYMS[words["number"]], ("word", index, "number"))]
+            before = [self._say(SYNONYMS[words["number"]], ("word", index, "number"))]
         if adjectives and self.generator.random() < _SHARE_OF_ADJECTIVES_BEHIND:
             return " ".join([*before, name, "sounding", " and ".join(adjectives)])
         # Not in held-out captions, so that what is evaluated stays the same.

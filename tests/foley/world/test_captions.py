@@ -23,7 +23,7 @@ def scenes(count: int, seed: int = 0) -> list[Scene]:
 def fragments(held_out: bool) -> list[str]:
     """A regular expression for every wording, held out or usual: its own words, whatever stands in its gaps."""
     names = [wording for kind in KINDS.values() for wording in (kind.phrases, kind.one, kind.several) if wording]
-    others = [*captions._SYNONYMS.values(), *captions._PATTERNS.values(), *captions._FADES.values()]
+    others = [*captions.SYNONYMS.values(), *captions._PATTERNS.values(), *captions._FADES.values()]
     texts = [text for wording in (*names, *others, captions._LARGE_ROOM) for text in _of(wording, held_out)]
     return [re.sub(r"\\\{.\\\}", ".+", re.escape(re.sub("^(an?|the) ", "", text))).strip() for text in texts]
 
@@ -97,7 +97,7 @@ def test_held_out_wordings_are_made_of_words_that_training_knows():
 @pytest.mark.parametrize(("pair", "parameter"), [(pitch_pair, "pitch"), (speed_pair, "speed")])
 @pytest.mark.parametrize("held_out", [False, True])
 def test_pairs_differ_in_one_word_alone(pair, parameter, held_out):
-    lower, upper = (captions._SYNONYMS[word] for word in WORDS[parameter])
+    lower, upper = (captions.SYNONYMS[word] for word in WORDS[parameter])
     swaps = list(zip(lower.usual + lower.held_out, upper.usual + upper.held_out, strict=True))
     for seed in range(100):
         first, second = pair(np.random.default_rng(seed), held_out=held_out)
