@@ -1,8 +1,8 @@
 """Training of T5, GPT-2 and the projection on what people type, with the UNet as it is.
 
-The UNet hears a caption by its cross-attentions alone. Here encoders learn to be read, for a caption in anybody's words,
-as they were read for the careful caption of the same scene before: prompt-to-prompt distillation (Hinton et al., arXiv
-1503.02531), on captions alone. So the UNet, which costs far more to train, need not learn anything, and forgets nothing.
+The UNet hears a caption by its cross-attentions alone. Here encoders learn to be read, for a caption in anybody's
+words, as they were read before for the careful caption of the same scene: distillation (Hinton et al., arXiv
+1503.02531) from captions to captions. So the UNet, which costs far more to train, forgets nothing.
 
 Letters in shape comments: B batch, Q queries, C channels.
 """
@@ -29,7 +29,7 @@ from examples.foley.world.everyday import everyday_caption, everyday_scene, unkn
 from examples.foley.world.kinds import KINDS
 from examples.foley.world.sounds import Event, Scene, random_scene
 from litefocus_jax.checkpoint.random_model import random_model
-from litefocus_jax.checkpoint.weights import fill, abstract, to_numpy
+from litefocus_jax.checkpoint.weights import abstract, fill, to_numpy
 from litefocus_jax.models.components import Components
 from litefocus_jax.models.conditioning import TextConditioning, encode_text
 from litefocus_jax.models.t5 import T5Encoder
@@ -125,7 +125,13 @@ def audible(scene: Scene) -> Scene:
 
 
 def train_wording(
-    components: Components, folder: Path, *, steps: int, seed: int = 0, progress: bool = True
+    components: Components,
+    folder: Path,
+    *,
+    steps: int,
+    captions: int = _CAPTIONS,
+    seed: int = 0,
+    progress: bool = True,
 ) -> Components:
     """Train the encoders of a finished model; an interrupted training is taken up where it was.
 
@@ -133,6 +139,7 @@ def train_wording(
         components: the model; its UNet and its CLAP stay as they are.
         folder: where the stage keeps its tokenizers, its checkpoint and its log.
         steps: updates of 64 captions.
+        captions: how many there are to learn from.
         seed: of the captions, and of the vectors of new words.
         progress: draw a bar.
 
@@ -147,7 +154,7 @@ def train_wording(
         tokenizer_2=tokenizers[1],
     )
     careful = Encoders(components)
-    pairs = Pairs(begun, components, seed=seed)
+    pairs = Pairs(begun, components, captions=captions, seed=seed)
     spreads = reading_spreads(careful, components, pairs.careful, jax.random.key(seed))
     trained = train_module(
         Encoders(begun),

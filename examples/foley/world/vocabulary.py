@@ -1,8 +1,9 @@
 """All that the model is taught to know by name, as it ships with it: `litefocus_jax.models.vocabulary`."""
 
 from examples.foley.world import captions
-from examples.foley.world.everyday import names_of, words
+from examples.foley.world.everyday import words
 from examples.foley.world.kinds import KINDS
+from examples.foley.world.names import names_of
 from litefocus_jax.models.vocabulary import SoundKind, Vocabulary
 
 _PROMPTS = 4  # for each kind, at most
