@@ -45,7 +45,7 @@ _QUERIES = 32
 _MEASURED = 256
 _LEARNING_RATE = 1e-3
 # Of the captions: as they were taught, everyday names, made-up words, and nothing at all, which guidance compares with.
-_SHARES = {"usual": 0.35, "everyday": 0.45, "unknown": 0.12, "nothing": 0.08}
+_SHARES = {"usual": 0.3, "everyday": 0.43, "unknown": 0.2, "nothing": 0.07}
 _SHARE_BARE = 0.4  # of everyday captions: one kind, and nothing said of it
 # Of these, the synthesised sounds are soft unless they are called loud. A bare name should be heard.
 _SOFT_KINDS = ("coin", "clock", "knocks", "footsteps", "snare drum", "static", "applause", "fire", "crickets")

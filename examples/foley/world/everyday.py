@@ -123,6 +123,10 @@ _AROUND = (
     "in hd",
 )
 _SHARE_AROUND, _SHARE_MISSPELT, _SHARE_FAR = 0.15, 0.12, 0.5
+_MOST_UNKNOWN = 5  # words of one caption
+_KIND_OF_MANY = "wind"
+_FOREIGN = "\u00e4"  # stands for all letters that T5's tokens do not have: it makes the same of each of them
+_SHARE_FOREIGN = 0.2
 _SYLLABLES = (
     "ba",
     "zor",
@@ -200,28 +204,33 @@ def everyday_caption(scene: Scene, generator: np.random.Generator) -> str:
 
 
 def unknown_caption(generator: np.random.Generator) -> tuple[Scene, str]:
-    """A made-up word, in a sentence, and the scene that is nearest to it."""
-    word = made_up_word(generator)
-    scene = Scene((Event(nearest_kind(word)),))
+    """Made-up words, alone or in a sentence, and what they should sound like.
+
+    One or two stand for the kind that is nearest to the longest of them. Of more, nobody could say what they mean, and
+    the mean of many kinds is silence: they stand for wind.
+    """
+    made_up = [made_up_word(generator) for _ in range(int(generator.integers(1, _MOST_UNKNOWN + 1)))]
+    kind = nearest_kind(max(made_up, key=len)) if len(made_up) <= 2 else _KIND_OF_MANY
+    scene = Scene((Event(kind),))
     article = _pick(("", "a", "the"), generator)
-    others = [made_up_word(generator) for _ in range(int(generator.integers(3)))]
-    if generator.random() < 0.5:
-        text = " ".join([article, word, *others])
-    else:
-        text = _pick(_SENTENCES[None], generator).format(f"{article} {word}".strip())
-    return scene, " ".join(text.split())
+    text = " ".join([article, *made_up]).strip()
+    return scene, text if generator.random() < 0.6 else _pick(_SENTENCES[None], generator).format(text)
 
 
 def made_up_word(generator: np.random.Generator) -> str:
     """A word in no dictionary: of syllables, of letters alone, or a name changed beyond recognition."""
     way = generator.random()
-    if way < 0.4:
-        return "".join(_pick(_SYLLABLES, generator) for _ in range(int(generator.integers(1, 5))))
-    if way < 0.7:
-        return "".join(_pick(string.ascii_lowercase, generator) for _ in range(int(generator.integers(1, 11))))
-    word = _pick(tuple(_kinds_by_word()), generator)
-    for _ in range(int(generator.integers(2, 4))):
-        word = _changed(word, generator)
+    if way < 0.45:
+        word = "".join(_pick(_SYLLABLES, generator) for _ in range(int(generator.integers(1, 5))))
+    elif way < 0.7:
+        word = "".join(_pick(string.ascii_lowercase, generator) for _ in range(int(generator.integers(1, 11))))
+    else:
+        word = _pick(tuple(_kinds_by_word()), generator)
+        for _ in range(int(generator.integers(2, 4))):
+            word = _changed(word, generator)
+    if generator.random() < _SHARE_FOREIGN:
+        place = int(generator.integers(len(word)))
+        word = word[:place] + _FOREIGN + word[place + 1 :]
     return word
 
 
