@@ -1,11 +1,11 @@
 """The recipe of the bundled model: ``python -m examples.foley.train RUN``.
 
 One command goes through every stage: render the clips, train the VAE, the classifier that judges, CLAP, T5 and GPT-2
-on captions, then these with the UNet, and the vocoder on what the UNet draws. RUN keeps it all; an interrupted run goes
-on when the command is given again.
+on captions, then these with the UNet, these again on what people type, and the vocoder on what the UNet draws. RUN
+keeps it all; an interrupted run goes on when the command is given again.
 
 ``--continue-from MODEL`` trains parts of a finished model further: the text encoders on captions, the UNet with its
-text encoders, or the vocoder.
+text encoders, the text encoders on what people type, or the vocoder.
 """
 
 import dataclasses
@@ -32,6 +32,7 @@ from examples.foley.parts.reading import train_reading
 from examples.foley.parts.redrawn import redrawn
 from examples.foley.parts.tokenizers import save_tokenizers
 from examples.foley.parts.vocoder import train_vocoder
+from examples.foley.parts.wording import train_wording
 from examples.foley.world.corpus import Corpus, make_corpus
 from litefocus_jax.checkpoint import safetensors_files
 from litefocus_jax.checkpoint.native import save_native
@@ -56,6 +57,7 @@ class Budget:
         classifier_steps: updates of the classifier.
         reading_steps: updates of T5, GPT-2 and the projection on captions alone.
         diffusion: of the UNet and the text encoders.
+        wording_steps: updates of T5, GPT-2 and the projection on what people type.
     """
 
     clips: int
@@ -65,6 +67,7 @@ class Budget:
     classifier_steps: int
     reading_steps: int
     diffusion: DiffusionBudget
+    wording_steps: int
 
 
 class Part(enum.StrEnum):
@@ -72,6 +75,7 @@ class Part(enum.StrEnum):
 
     TEXT = "text"
     UNET = "unet"
+    WORDING = "wording"
     VOCODER = "vocoder"
 
 
@@ -90,6 +94,7 @@ _FULL = Budget(
     classifier_steps=3_500,
     reading_steps=3_000,
     diffusion=DiffusionBudget(steps=6_000),
+    wording_steps=3_600,
 )
 
 BUDGETS = {
@@ -108,6 +113,7 @@ BUDGETS = {
         classifier_steps=6,
         reading_steps=4,
         diffusion=DiffusionBudget(steps=4),
+        wording_steps=4,
     ),
     "full": _FULL,
     # Under two hours on two cores, with one part on each.
@@ -166,6 +172,7 @@ def train_model(run: Path, budget: Budget, *, seed: int = 0, progress: bool = Tr
     )
     components = train_reading(components, run / "reading", steps=budget.reading_steps, seed=seed, progress=progress)
     components = train_diffusion(components, corpus, run / "diffusion", budget.diffusion, seed=seed, progress=progress)
+    components = train_wording(components, run / "wording", steps=budget.wording_steps, seed=seed, progress=progress)
     return _save(_with_vocoder(components, corpus, run, budget, trained=None, seed=seed, progress=progress), run)
 
 
@@ -196,14 +203,19 @@ def train_further(
         CheckpointError: when the model cannot be read.
     """
     components = load_components(source, "float32")
-    corpus = make_corpus(run / "clips", "training", budget.clips, seed=seed, progress=progress)
     chance = {"seed": seed + 1, "progress": progress}
+
+    def corpus() -> Corpus:
+        return make_corpus(run / "clips", "training", budget.clips, seed=seed, progress=progress)
+
     if Part.TEXT in parts:
         components = train_reading(components, run / "reading", steps=budget.reading_steps, **chance)
     if Part.UNET in parts:
-        components = train_diffusion(components, corpus, run / "diffusion", budget.diffusion, **chance)
+        components = train_diffusion(components, corpus(), run / "diffusion", budget.diffusion, **chance)
+    if Part.WORDING in parts:
+        components = train_wording(components, run / "wording", steps=budget.wording_steps, **chance)
     if Part.VOCODER in parts:
-        components = _with_vocoder(components, corpus, run, budget, trained=components.vocoder, **chance)
+        components = _with_vocoder(components, corpus(), run, budget, trained=components.vocoder, **chance)
     return _save(components, run)
 
 

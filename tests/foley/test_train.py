@@ -31,7 +31,7 @@ def same_in_half_precision(found: Any, wanted: Any) -> bool:
     return all(np.allclose(weights[leaf], expected[leaf], rtol=1e-3, atol=1e-5) for leaf in expected)
 
 
-@pytest.mark.parametrize("part", ["text", "unet", "vocoder"])
+@pytest.mark.parametrize("part", ["text", "unet", "wording", "vocoder"])
 def test_training_a_model_further_changes_the_named_part_alone(
     part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,6 +51,7 @@ def test_training_a_model_further_changes_the_named_part_alone(
         "redrawn": lambda *_, **__: small_corpus().mels,
         "train_vocoder": longer_vocoder,
         "train_reading": longer_reading,
+        "train_wording": longer_reading,
     }
     for name, replacement in others.items():
         monkeypatch.setattr(train, name, replacement)
@@ -61,7 +62,7 @@ def test_training_a_model_further_changes_the_named_part_alone(
     before, after = load_components(tiny_checkpoint(), "float32"), load_components(folder, "float32")
     for name in ("unet", "vocoder", "vae", "text_encoder_2"):
         expected = getattr(before, name)
-        if name == {"text": "text_encoder_2"}.get(part, part):
+        if name == {"text": "text_encoder_2", "wording": "text_encoder_2"}.get(part, part):
             expected = doubled(expected)
         assert same_in_half_precision(getattr(after, name), expected), name
 
@@ -92,6 +93,7 @@ def test_the_vocoder_of_a_new_model_learns_from_its_trained_unet(
         "train_clap": lambda *_, **__: trained["text_encoder"],
         "train_reading": lambda components, *_, **__: components,
         "train_diffusion": finished_diffusion,
+        "train_wording": lambda components, *_, **__: components,
         "redrawn": redrawn,
         "train_vocoder": finished_vocoder,
     }
