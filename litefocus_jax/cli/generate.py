@@ -2,13 +2,14 @@
 
 import itertools
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from litefocus_jax.cli.attention import AttentionChoice, AttentionOptions
+from litefocus_jax.cli.attention import AttentionOptions
 from litefocus_jax.cli.console import messages, naming_options, output, reporting_errors
+from litefocus_jax.cli.options import attention, long_sound, sampling, sound
+from litefocus_jax.cli.prompt_files import read_prompts
 
 if TYPE_CHECKING:
     from litefocus_jax.cli.destinations import Destination
@@ -37,165 +38,41 @@ _ARGUMENTS = {
 _BUNDLED_NOTICE = (
     "Loading foley, the small bundled model, of 36 kinds of synthetic sound; for a real one: -m cvssp/audioldm2"
 )
-_SOUND, _SAMPLING, _ATTENTION = "What to make", "How to sample", "Attention and numbers"
-_LONG = "Long sound"
 
 
 def generate(
-    prompt: Annotated[
-        list[str] | None, typer.Argument(metavar="[PROMPT]...", help="What to hear; several make several sounds.")
-    ] = None,
+    prompt: sound.Prompts = None,
     *,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="Folder of a checkpoint, or a hub id such as cvssp/audioldm2; the small bundled model unless given.",
-        ),
-    ] = None,
-    duration: Annotated[
-        float | None,
-        typer.Option("--duration", "-d", help="Seconds of sound; the model's training length unless given."),
-    ] = None,
-    target: Annotated[
-        str,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE|FOLDER",
-            help="A .wav or .flac file; or a folder, where WAV files are named after prompt and seed.",
-        ),
-    ] = ".",
-    prompts_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--prompts",
-            metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            readable=True,
-            help="More prompts, one per line; empty lines and lines that start with # are skipped.",
-        ),
-    ] = None,
-    negative: Annotated[
-        str | None, typer.Option(help="What not to hear.", rich_help_panel=_SOUND, show_default=False)
-    ] = None,
-    waveforms: Annotated[int, typer.Option(min=1, help="Sounds for each prompt.", rich_help_panel=_SOUND)] = 1,
-    seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="The same seed makes the same sound.", rich_help_panel=_SOUND)
-    ] = 0,
-    spectrogram: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE|FOLDER", help="Also draw a .png, or one for each sound in a folder.", rich_help_panel=_SOUND
-        ),
-    ] = None,
-    subtype: Annotated[
-        str, typer.Option(help="Sample format: PCM_16, PCM_24, or FLOAT for .wav.", rich_help_panel=_SOUND)
-    ] = "PCM_16",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files.", rich_help_panel=_SOUND)] = False,
-    steps: Annotated[int, typer.Option(min=1, help="Denoising steps.", rich_help_panel=_SAMPLING)] = 200,
-    guidance: Annotated[
-        float, typer.Option(help="How closely to follow the prompt; off at 1 or less.", rich_help_panel=_SAMPLING)
-    ] = 3.5,
-    scheduler: Annotated[
-        Literal["ddim", "dpm++"] | None,
-        typer.Option(help="Sampler; the checkpoint's own unless given.", rich_help_panel=_SAMPLING),
-    ] = None,
-    spacing: Annotated[
-        Literal["leading", "trailing", "linspace"] | None,
-        typer.Option(
-            help="Of the timesteps; the checkpoint's own unless given, or trailing where that begins below noise.",
-            rich_help_panel=_SAMPLING,
-        ),
-    ] = None,
-    eta: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Noise that DDIM adds at each step.", rich_help_panel=_SAMPLING)
-    ] = 0.0,
-    batch_size: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            help="Prompts at a time. More keeps a fast GPU busy; a longer neighbour may change a sound a little.",
-            rich_help_panel=_SAMPLING,
-        ),
-    ] = 1,
-    litefocus: Annotated[
-        AttentionChoice,
-        typer.Option(
-            help="Sparse attention; auto goes by the length in training lengths, and linear costs in proportion to it.",
-            rich_help_panel=_ATTENTION,
-        ),
-    ] = "auto",
-    sparse_ratio: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0,
-            max=1.0,
-            help="Share of tokens drawn across frequencies, 0.1 unless given; with --litefocus on or linear.",
-            rich_help_panel=_ATTENTION,
-        ),
-    ] = None,
-    max_cross_tokens: Annotated[
-        int | None,
-        typer.Option(min=1, help="The most tokens drawn; with --litefocus on or linear.", rich_help_panel=_ATTENTION),
-    ] = None,
-    reach: Annotated[
-        float | None,
-        typer.Option(
-            help="Seconds that attention to the own frequency reaches (docs/litefocus.md); with --litefocus on or "
-            "linear.",
-            rich_help_panel=_ATTENTION,
-        ),
-    ] = None,
-    scale_scores: Annotated[
-        bool,
-        typer.Option(
-            "--scale-scores",
-            help="Sharpen attention by the logarithm of what it sees against training.",
-            rich_help_panel=_ATTENTION,
-        ),
-    ] = False,
-    dtype: Annotated[
-        Literal["float32", "bfloat16", "float16"] | None,
-        typer.Option(
-            help="Number type of weights and computation; chosen by device unless given.", rich_help_panel=_ATTENTION
-        ),
-    ] = None,
-    windows: Annotated[
-        Literal["swap", "average"] | None,
-        typer.Option(
-            help="Denoise in overlapping windows: swap takes shared frames by turns (SaFa), average their mean "
-            "(MultiDiffusion).",
-            rich_help_panel=_LONG,
-        ),
-    ] = None,
-    window_length: Annotated[
-        float | None,
-        typer.Option(help="Seconds in a window; the model's training length unless given.", rich_help_panel=_LONG),
-    ] = None,
-    window_overlap: Annotated[
-        float | None,
-        typer.Option(help="Seconds that windows share; a fifth of a window unless given.", rich_help_panel=_LONG),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what memory and time it would take.", rich_help_panel=_LONG)
-    ] = False,
-    save_every: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Keep the run on disk, beside the sound, after this many steps.", rich_help_panel=_LONG
-        ),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Go on where the same command was ended.", rich_help_panel=_LONG),
-    ] = False,
-    ignore_memory: Annotated[
-        bool, typer.Option("--ignore-memory", help="Run even if memory seems too small.", rich_help_panel=_LONG)
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the files.")] = False,
+    model: sound.Model = None,
+    duration: sound.Duration = None,
+    target: sound.Target = ".",
+    prompts_file: sound.PromptsFile = None,
+    negative: sound.Negative = None,
+    waveforms: sound.Waveforms = 1,
+    seed: sound.Seed = 0,
+    spectrogram: sound.Spectrogram = None,
+    subtype: sound.Subtype = "PCM_16",
+    overwrite: sound.Overwrite = False,
+    steps: sampling.Steps = 200,
+    guidance: sampling.Guidance = 3.5,
+    scheduler: sampling.Scheduler = None,
+    spacing: sampling.Spacing = None,
+    eta: sampling.Eta = 0.0,
+    batch_size: sampling.BatchSize = 1,
+    litefocus: attention.LiteFocus = "auto",
+    sparse_ratio: attention.SparseRatio = None,
+    max_cross_tokens: attention.MaxCrossTokens = None,
+    reach: attention.Reach = None,
+    scale_scores: attention.ScaleScores = False,
+    dtype: attention.NumberType = None,
+    windows: long_sound.Windows = None,
+    window_length: long_sound.WindowLength = None,
+    window_overlap: long_sound.WindowOverlap = None,
+    dry_run: long_sound.DryRun = False,
+    save_every: long_sound.SaveEvery = None,
+    resume: long_sound.Resume = False,
+    ignore_memory: long_sound.IgnoreMemory = False,
+    quiet: sound.Quiet = False,
 ) -> None:
     """Make sound from text.
 
@@ -205,10 +82,10 @@ def generate(
     for option, seconds in (("--window-length", window_length), ("--window-overlap", window_overlap)):
         if seconds is not None and windows is None:
             raise typer.BadParameter("needs --windows swap or --windows average", param_hint=option)
-    attention = AttentionOptions(litefocus, sparse_ratio, max_cross_tokens, reach)
+    chosen_attention = AttentionOptions(litefocus, sparse_ratio, max_cross_tokens, reach)
 
     with reporting_errors():
-        prompts = [*(prompt or []), *(_read_prompts(prompts_file) if prompts_file else [])]
+        prompts = [*(prompt or []), *(read_prompts(prompts_file) if prompts_file else [])]
         if not prompts or not all(text.strip() for text in prompts):
             raise typer.BadParameter("give at least one, and none of them empty", param_hint="PROMPT")
 
@@ -247,7 +124,7 @@ def generate(
                 "seed": seed,
                 "scheduler": scheduler,
                 "timestep_spacing": spacing,
-                "litefocus": attention.choose(facts.geometry.training_length_in_s),
+                "litefocus": chosen_attention.choose(facts.geometry.training_length_in_s),
                 "scale_scores": scale_scores,
                 "windowed": _windowed_denoising(windows, window_length, window_overlap),
             }
@@ -325,17 +202,3 @@ def _windowed_denoising(
     from litefocus_jax.diffusion.windows import WindowedDenoising
 
     return WindowedDenoising(method, window_in_s, overlap_in_s)
-
-
-def _read_prompts(path: Path) -> list[str]:
-    """The lines of a file, without empty ones and those that start with ``#``.
-
-    Raises:
-        ValueError: when the file is not UTF-8 text.
-        OSError: when it cannot be read.
-    """
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text: {error}") from None
-    return [line for line in lines if line and not line.startswith("#")]
