@@ -304,7 +304,7 @@ class AudioLDM2Pipeline:
 
     def inputs(self, request: Request) -> Inputs:
         """What the programs take for a request."""
-        keys = sampling.random_keys(request.seed, len(request.prompts), request.num_waveforms_per_prompt)
+        keys = sampling.random_keys(request.seed, request.waveforms)
         latents = request.latents
         if latents is None:
             geometry = self.geometry
