@@ -1,19 +1,23 @@
 """``litefocus-jax generate``: prompts in, sound files out."""
 
-import itertools
 import time
 from typing import TYPE_CHECKING, Literal
 
 import typer
 
 from litefocus_jax.cli.attention import AttentionOptions
-from litefocus_jax.cli.console import messages, naming_options, output, reporting_errors
+from litefocus_jax.cli.console import UsageError, messages, naming_options, output, quieten, reporting_errors
+from litefocus_jax.cli.models import open_model
 from litefocus_jax.cli.options import attention, long_sound, sampling, sound
-from litefocus_jax.cli.prompt_files import read_prompts
+from litefocus_jax.cli.orders import Batch, grouped, sound_orders
+from litefocus_jax.cli.prompt_files import PromptRow, read_prompts
+from litefocus_jax.cli.seeds import chosen_seeds
+from litefocus_jax.cli.start import find_devices
+from litefocus_jax.cli.unquoted import check_quoted
+from litefocus_jax.system.progress import numbered_bars
 
 if TYPE_CHECKING:
-    from litefocus_jax.cli.destinations import Destination
-    from litefocus_jax.cli.run_files import Batch, RunFiles
+    from litefocus_jax.cli.run_files import RunFiles
     from litefocus_jax.diffusion.windows import WindowedDenoising
     from litefocus_jax.generation.request import Request, RequestOptions
     from litefocus_jax.pipeline import AudioLDM2Pipeline
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 _ARGUMENTS = {
     "prompt": "PROMPT",
     "negative_prompt": "--negative",
+    "first_waveform": "--waveform",
     "audio_length_in_s": "--duration",
     "num_inference_steps": "--steps",
     "guidance_scale": "--guidance",
@@ -44,12 +49,16 @@ def generate(
     prompt: sound.Prompts = None,
     *,
     model: sound.Model = None,
+    revision: sound.Revision = None,
     duration: sound.Duration = None,
     target: sound.Target = ".",
     prompts_file: sound.PromptsFile = None,
     negative: sound.Negative = None,
     waveforms: sound.Waveforms = 1,
-    seed: sound.Seed = 0,
+    waveform: sound.Waveform = None,
+    seed: sound.Seed = None,
+    seeds: sound.Seeds = None,
+    each: sound.Each = False,
     spectrogram: sound.Spectrogram = None,
     subtype: sound.Subtype = "PCM_16",
     overwrite: sound.Overwrite = False,
@@ -58,7 +67,7 @@ def generate(
     scheduler: sampling.Scheduler = None,
     spacing: sampling.Spacing = None,
     eta: sampling.Eta = 0.0,
-    batch_size: sampling.BatchSize = 1,
+    batch_size: sampling.BatchSize = None,
     litefocus: attention.LiteFocus = "auto",
     sparse_ratio: attention.SparseRatio = None,
     max_cross_tokens: attention.MaxCrossTokens = None,
@@ -84,61 +93,75 @@ def generate(
             raise typer.BadParameter("needs --windows swap or --windows average", param_hint=option)
     chosen_attention = AttentionOptions(litefocus, sparse_ratio, max_cross_tokens, reach)
 
+    started = time.perf_counter()
     with reporting_errors():
-        prompts = [*(prompt or []), *(read_prompts(prompts_file) if prompts_file else [])]
-        if not prompts or not all(text.strip() for text in prompts):
+        if quiet:
+            quieten()
+        rows = [*(PromptRow(text) for text in prompt or []), *(read_prompts(prompts_file) if prompts_file else [])]
+        if not rows or not all(row.prompt.strip() for row in rows):
             raise typer.BadParameter("give at least one, and none of them empty", param_hint="PROMPT")
+        if not each:
+            check_quoted(prompt or [])
+        seed_list = chosen_seeds(seed, seeds)
+        drawn = [row.place for row in rows if None in (row.seeds or seed_list)]
+        if drawn and resume:
+            raise UsageError("--resume needs the seeds that were printed: a random seed is another one each time")
+        orders = sound_orders(rows, seed_list, waveforms, waveform)
 
         # In this order, because each part takes longer than the one before it.
         from litefocus_jax.cli.destinations import plan
         from litefocus_jax.cli.run_files import RunFiles
 
-        files = plan(prompts, seed, waveforms, target=target, spectrogram=spectrogram)
+        files = plan(orders, target=target, spectrogram=spectrogram)
         runs = RunFiles(every=save_every, resume=resume, overwrite=overwrite)
-        batches = runs.remaining([files[start : start + batch_size] for start in range(0, len(files), batch_size)])
+        batches = runs.remaining(grouped(orders, files, batch_size))
         for batch in batches:
             runs.check_writable(batch, subtype)
         if not batches:
             if not quiet:
                 messages.print("All of these sounds are there already.")
             return
+        if drawn and not quiet:
+            numbers = dict.fromkeys(str(batch.first.seed) for batch in batches)
+            messages.print(f"Random seed{'s' if len(numbers) > 1 else ''}: {', '.join(numbers)}")
 
-        from litefocus_jax.checkpoint.store import BUNDLED_MODEL, open_checkpoint
+        from litefocus_jax.checkpoint.store import BUNDLED_MODEL
         from litefocus_jax.generation.request import make_request
         from litefocus_jax.pipeline import AudioLDM2Pipeline
 
+        find_devices(quiet=quiet)
         if not quiet:
             # A line and not a spinner, which would fight with the bars of a download.
             messages.print(_BUNDLED_NOTICE if model is None else f"Loading {model}", markup=False)
-        checkpoint = open_checkpoint(BUNDLED_MODEL if model is None else model)
+        checkpoint = open_model(BUNDLED_MODEL if model is None else model, revision)
         facts = checkpoint.facts
         # What the model cannot honour is found before its weights are read.
         with naming_options(_ARGUMENTS):
             options: RequestOptions = {
-                "negative_prompt": negative,
-                "audio_length_in_s": duration,
                 "num_inference_steps": steps,
                 "guidance_scale": guidance,
-                "num_waveforms_per_prompt": waveforms,
                 "eta": eta,
-                "seed": seed,
                 "scheduler": scheduler,
                 "timestep_spacing": spacing,
                 "litefocus": chosen_attention.choose(facts.geometry.training_length_in_s),
                 "scale_scores": scale_scores,
                 "windowed": _windowed_denoising(windows, window_length, window_overlap),
             }
-            requests = [make_request(facts, _prompts(batch), **options) for batch in batches]
+        requests = []
+        for batch in batches:
+            with naming_options(_ARGUMENTS | batch.own_arguments):
+                texts, own = batch.options(negative_prompt=negative, audio_length_in_s=duration)
+                requests.append(make_request(facts, texts, **(options | own)))
         pipe = AudioLDM2Pipeline.from_checkpoint(checkpoint, dtype=dtype)
         if dry_run:
             from litefocus_jax.cli.dry_run import print_estimate
 
-            print_estimate(pipe, requests[0], sum(request.batch_size for request in requests))
+            print_estimate(pipe, requests)
             return
         work = list(zip(requests, batches, strict=True))
         summary = _make_and_save(pipe, work, runs, subtype, check_memory=not ignore_memory, progress=not quiet)
         if not quiet:
-            messages.print(summary)
+            messages.print(f"{summary}; {time.perf_counter() - started:.1f} s with loading")
 
 
 def _make_and_save(
@@ -167,17 +190,21 @@ def _make_and_save(
     from litefocus_jax.audio import save_audio_blocks, spectrogram_picture
 
     seconds_made = seconds_taken = 0.0
+    total = sum(request.batch_size for request, _ in work)
+    done = 0
     for request, batch in work:
         started = time.perf_counter()
-        with runs.kept(batch) as partial_run:
+        with runs.kept(batch) as partial_run, numbered_bars(done + 1, done + request.batch_size, total):
             result = pipe.run(
                 request, partial_run=partial_run, check_memory=check_memory, output_type="latent", progress=progress
             )
         seconds_taken += time.perf_counter() - started
-        for latents, file in zip(result.audios, itertools.chain(*batch), strict=True):
+        for latents, file in zip(result.audios, batch.destinations, strict=True):
             started = time.perf_counter()
-            blocks = pipe.decode_blocks(latents, request.audio_length_in_s, progress=progress)
-            samples = save_audio_blocks(file.sound, blocks, result.sampling_rate, subtype=subtype)
+            done += 1
+            with numbered_bars(done, done, total):
+                blocks = pipe.decode_blocks(latents, request.audio_length_in_s, progress=progress)
+                samples = save_audio_blocks(file.sound, blocks, result.sampling_rate, subtype=subtype)
             seconds_taken += time.perf_counter() - started
             seconds_made += samples / result.sampling_rate
             output.print(str(file.sound), markup=False)
@@ -188,10 +215,6 @@ def _make_and_save(
         runs.remove(batch)
     factor = seconds_taken / seconds_made
     return f"{seconds_made:.2f} s of sound in {seconds_taken:.1f} s, a real-time factor of {factor:.2f}"
-
-
-def _prompts(batch: list[list["Destination"]]) -> list[str]:
-    return [waveforms[0].prompt for waveforms in batch]
 
 
 def _windowed_denoising(

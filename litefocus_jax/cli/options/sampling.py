@@ -28,11 +28,12 @@ Eta = Annotated[
     typer.Option("--eta", min=0.0, max=1.0, help="Noise that DDIM adds at each step.", rich_help_panel=PANEL),
 ]
 BatchSize = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--batch-size",
         min=1,
-        help="Prompts at a time. More keeps a fast GPU busy; a longer neighbour may change a sound a little.",
+        help="Sounds at a time; unless given, those of one prompt and seed. More keeps a fast GPU busy; a longer "
+        "neighbour may change a sound a little.",
         rich_help_panel=PANEL,
     ),
 ]

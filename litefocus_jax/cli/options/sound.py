@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from litefocus_jax.cli import completions
+
 PANEL = "What to make"
 
 Prompts = Annotated[
@@ -16,7 +18,11 @@ Model = Annotated[
         "--model",
         "-m",
         help="Folder of a checkpoint, or a hub id such as cvssp/audioldm2; the small bundled model unless given.",
+        autocompletion=completions.models,
     ),
+]
+Revision = Annotated[
+    str | None, typer.Option("--revision", help="Branch, tag or commit of a model on the hub.", show_default=False)
 ]
 Duration = Annotated[
     float | None,
@@ -28,7 +34,8 @@ Target = Annotated[
         "--output",
         "-o",
         metavar="FILE|FOLDER",
-        help="A .wav or .flac file; or a folder, where WAV files are named after prompt and seed.",
+        help="A .wav or .flac file; or a folder, where WAV files are named after prompt and seed. What has no suffix "
+        "is a folder.",
     ),
 ]
 PromptsFile = Annotated[
@@ -39,16 +46,50 @@ PromptsFile = Annotated[
         exists=True,
         dir_okay=False,
         readable=True,
-        help="More prompts, one per line; empty lines and lines that start with # are skipped.",
+        help="More prompts: one per line; or a table, .csv, .tsv or .jsonl, with the column prompt, and any of "
+        "negative_prompt, seed, duration and name.",
     ),
 ]
 Negative = Annotated[
     str | None, typer.Option("--negative", help="What not to hear.", rich_help_panel=PANEL, show_default=False)
 ]
-Waveforms = Annotated[int, typer.Option("--waveforms", min=1, help="Sounds for each prompt.", rich_help_panel=PANEL)]
+Each = Annotated[
+    bool,
+    typer.Option(
+        "--each",
+        help="Take all prompts as they are: a sound of each, though they look like a text without its quotes.",
+        rich_help_panel=PANEL,
+    ),
+]
+Waveforms = Annotated[
+    int, typer.Option("--waveforms", min=1, help="Sounds for each prompt and seed.", rich_help_panel=PANEL)
+]
+Waveform = Annotated[
+    int | None,
+    typer.Option(
+        "--waveform",
+        min=0,
+        help="Number of the first of these sounds, from 0, to make one of several again alone.",
+        rich_help_panel=PANEL,
+    ),
+]
 Seed = Annotated[
-    int,
-    typer.Option("--seed", min=0, max=2**32 - 1, help="The same seed makes the same sound.", rich_help_panel=PANEL),
+    str | None,
+    typer.Option(
+        "--seed",
+        metavar="NUMBER|random",
+        help="Seed of the noise, 0 unless given: the same seed makes the same sound.",
+        rich_help_panel=PANEL,
+    ),
+]
+Seeds = Annotated[
+    str | None,
+    typer.Option(
+        "--seeds",
+        metavar="NUMBERS",
+        help="Several seeds, such as 0-3 or 1,5,9: a sound of each prompt for each seed.",
+        rich_help_panel=PANEL,
+    ),
 ]
 Spectrogram = Annotated[
     str | None,
