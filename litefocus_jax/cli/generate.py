@@ -9,6 +9,7 @@ from litefocus_jax.cli.attention import AttentionOptions
 from litefocus_jax.cli.console import UsageError, messages, naming_options, output, quieten, reporting_errors
 from litefocus_jax.cli.models import open_model
 from litefocus_jax.cli.options import attention, long_sound, sampling, sound
+from litefocus_jax.cli.options.checkpoint import Revision
 from litefocus_jax.cli.orders import Batch, grouped, sound_orders
 from litefocus_jax.cli.prompt_files import PromptRow, read_prompts
 from litefocus_jax.cli.seeds import chosen_seeds
@@ -49,7 +50,7 @@ def generate(
     prompt: sound.Prompts = None,
     *,
     model: sound.Model = None,
-    revision: sound.Revision = None,
+    revision: Revision = None,
     duration: sound.Duration = None,
     target: sound.Target = ".",
     prompts_file: sound.PromptsFile = None,

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import importlib.util
 import logging
 import os
 import re
@@ -14,7 +15,8 @@ import jax
 
 logger = logging.getLogger(__name__)
 
-_NAMES = {"cpu": "the CPU", "gpu": "the GPU", "tpu": "the TPU"}
+# Packages that are installed for an accelerator alone.
+_PLUGINS = {"jax_cuda12_plugin": "NVIDIA GPU", "jax_cuda13_plugin": "NVIDIA GPU", "libtpu": "TPU"}
 _LONGEST_REASON = 160  # characters
 
 
@@ -37,10 +39,13 @@ class Start:
     @property
     def fallback(self) -> str | None:
         """One line on what it runs on and why not on an accelerator, where one was prepared for; otherwise None."""
-        platform = self.devices[0].platform
-        if platform != "cpu" or not (reason := _reason(self.noise)):
+        if self.devices[0].platform != "cpu" or _asked():
             return None
-        return f"Running on {_NAMES[platform]}, not on an accelerator: {reason} (all of it: --verbose)"
+        if reason := _reason(self.noise):
+            return f"Running on the CPU, not on an accelerator: {reason} (all of it: --verbose)"
+        if prepared := [name for name in _PLUGINS if importlib.util.find_spec(name) is not None]:
+            return f"Running on the CPU: {prepared[0]} is installed, but JAX sees no {_PLUGINS[prepared[0]]}"
+        return None
 
 
 @functools.cache
@@ -60,8 +65,13 @@ def start_jax() -> Start:
     return Start(devices, tuple(noise))
 
 
+def _asked() -> str:
+    """The platforms that the user asked for, such as ``JAX_PLATFORMS`` says; empty where JAX may choose."""
+    return jax.config.jax_platforms or ""  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def _missing(reason: str) -> str:
-    asked = jax.config.jax_platforms  # pyright: ignore[reportAttributeAccessIssue]
+    asked = _asked()
     reason = re.sub(r"^Unable to initialize backend '\w*': ?|\s*\(set JAX_PLATFORMS=.*|\s*\(you may need.*", "", reason)
     reason = f" ({_shortened(reason)})" if reason.strip() else ""
     if not asked:

@@ -21,9 +21,6 @@ Model = Annotated[
         autocompletion=completions.models,
     ),
 ]
-Revision = Annotated[
-    str | None, typer.Option("--revision", help="Branch, tag or commit of a model on the hub.", show_default=False)
-]
 Duration = Annotated[
     float | None,
     typer.Option("--duration", "-d", help="Seconds of sound; the model's training length unless given."),
