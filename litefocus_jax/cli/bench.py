@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from litefocus_jax.cli import completions
+from litefocus_jax.cli.completions import complete_model
 from litefocus_jax.cli.console import messages, output, reporting_errors
 from litefocus_jax.cli.start import find_devices
 
@@ -54,7 +54,7 @@ def bench(
             "--model",
             "-m",
             help="The checkpoint whose weights are used: a folder or a hub id.",
-            autocompletion=completions.models,
+            autocompletion=complete_model,
         ),
     ] = None,
     size: Annotated[

@@ -6,7 +6,7 @@ _MODELS = ("foley", "cvssp/audioldm2", "cvssp/audioldm2-large", "cvssp/audioldm2
 _MARKERS = ("model.json", "model_index.json")
 
 
-def models(incomplete: str) -> list[str]:
+def complete_model(incomplete: str) -> list[str]:
     """Models that are known by name, and folders that begin as typed: those of a model, and those on the way."""
     known = [name for name in _MODELS if name.startswith(incomplete)]
     parent, _, beginning = incomplete.rpartition("/")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from litefocus_jax.cli import completions
 from litefocus_jax.cli.attention import AttentionChoice, AttentionOptions
+from litefocus_jax.cli.completions import complete_model
 from litefocus_jax.cli.console import INTERRUPTED, logger, messages, output, quieten, reporting_errors
 from litefocus_jax.cli.models import open_model
 from litefocus_jax.cli.options.checkpoint import Revision
@@ -53,7 +53,7 @@ def finetune(
             "--model",
             "-m",
             help="Folder of the checkpoint to begin with, or a hub id.",
-            autocompletion=completions.models,
+            autocompletion=complete_model,
         ),
     ],
     revision: Revision = None,

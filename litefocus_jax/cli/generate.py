@@ -10,7 +10,7 @@ from litefocus_jax.cli.console import UsageError, messages, naming_options, outp
 from litefocus_jax.cli.models import open_model
 from litefocus_jax.cli.options import attention, long_sound, sampling, sound
 from litefocus_jax.cli.options.checkpoint import Revision
-from litefocus_jax.cli.orders import Batch, grouped, sound_orders
+from litefocus_jax.cli.orders import sound_orders
 from litefocus_jax.cli.prompt_files import PromptRow, read_prompts
 from litefocus_jax.cli.seeds import chosen_seeds
 from litefocus_jax.cli.start import find_devices
@@ -18,6 +18,7 @@ from litefocus_jax.cli.unquoted import check_quoted
 from litefocus_jax.system.progress import numbered_bars
 
 if TYPE_CHECKING:
+    from litefocus_jax.cli.batches import Batch
     from litefocus_jax.cli.run_files import RunFiles
     from litefocus_jax.diffusion.windows import WindowedDenoising
     from litefocus_jax.generation.request import Request, RequestOptions
@@ -110,6 +111,7 @@ def generate(
         orders = sound_orders(rows, seed_list, waveforms, waveform)
 
         # In this order, because each part takes longer than the one before it.
+        from litefocus_jax.cli.batches import grouped
         from litefocus_jax.cli.destinations import plan
         from litefocus_jax.cli.run_files import RunFiles
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from litefocus_jax.cli.batches import Batch
 from litefocus_jax.cli.console import messages
-from litefocus_jax.cli.orders import Batch
 
 if TYPE_CHECKING:
     from litefocus_jax.generation.resume import PartialRun

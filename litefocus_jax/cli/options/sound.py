@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from litefocus_jax.cli import completions
+from litefocus_jax.cli.completions import complete_model
 
 PANEL = "What to make"
 
@@ -18,7 +18,7 @@ Model = Annotated[
         "--model",
         "-m",
         help="Folder of a checkpoint, or a hub id such as cvssp/audioldm2; the small bundled model unless given.",
-        autocompletion=completions.models,
+        autocompletion=complete_model,
     ),
 ]
 Duration = Annotated[
