@@ -39,7 +39,7 @@ Reach = Annotated[
     float | None,
     typer.Option(
         "--reach",
-        help="Seconds that attention to the own frequency reaches (docs/litefocus.md); with --litefocus on or linear.",
+        help="Seconds that attention reaches within a frequency (docs/litefocus.md); with --litefocus on or linear.",
         rich_help_panel=PANEL,
     ),
 ]

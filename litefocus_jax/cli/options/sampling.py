@@ -19,7 +19,7 @@ Spacing = Annotated[
     Literal["leading", "trailing", "linspace"] | None,
     typer.Option(
         "--spacing",
-        help="Of the timesteps; the checkpoint's own unless given, or trailing where that begins below noise.",
+        help="Spacing of the timesteps; the checkpoint's own unless given, or trailing where that begins below noise.",
         rich_help_panel=PANEL,
     ),
 ]

@@ -101,5 +101,5 @@ Subtype = Annotated[
     str,
     typer.Option("--subtype", help="Sample format: PCM_16, PCM_24, or FLOAT for .wav.", rich_help_panel=PANEL),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files.", rich_help_panel=PANEL)]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.", rich_help_panel=PANEL)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the files.")]
