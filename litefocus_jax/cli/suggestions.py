@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-_UsageError = typer.BadParameter.__mro__[1]  # which typer does not export by name
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # which typer does not export by name
 _CHOICE = re.compile(r"(?:Value error, )?'(?P<value>.*)' is not one of (?P<choices>'.*')\.?", re.DOTALL)
 
 
