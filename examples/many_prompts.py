@@ -37,15 +37,18 @@ def main(
     ],
     folder: Annotated[Path, typer.Argument(help="Where the WAV files go, named after prompt and seed.")],
     *,
-    seconds: Annotated[float | None, typer.Option(help="Of each sound; the model's training length otherwise.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="Seconds of each sound; the model's training length otherwise.")
+    ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="Of all sounds.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all sounds.")] = 0,
     sounds_per_device: Annotated[int, typer.Option(min=1, help="Sounds that a device makes at a time.")] = 1,
     host_index: Annotated[int, typer.Option(min=0, help="Number of this host, from 0.")] = 0,
     host_count: Annotated[int, typer.Option(min=1, help="Number of all hosts.")] = 1,
-    distributed: Annotated[bool, typer.Option(help="Ask jax.distributed for both.")] = False,
+    distributed: Annotated[bool, typer.Option(help="Ask jax.distributed for the host's number and count.")] = False,
     coordinator: Annotated[
-        str | None, typer.Option(metavar="ADDRESS:PORT", help="Of host 0; tie the hosts together without a launcher.")
+        str | None,
+        typer.Option(metavar="ADDRESS:PORT", help="Address of host 0; tie the hosts together without a launcher."),
     ] = None,
 ) -> None:
     """Make a sound for every line of a text file, on any number of hosts that share a folder."""

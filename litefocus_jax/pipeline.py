@@ -28,7 +28,7 @@ from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.parallel.mesh import replicate
 from litefocus_jax.system.compilation_cache import use_compilation_cache
 from litefocus_jax.system.platform import current_platform, release_unused_memory
-from litefocus_jax.system.progress import progress_bar
+from litefocus_jax.system.progress import busy, progress_bar
 from litefocus_jax.system.waiting import require_finite
 
 
@@ -204,14 +204,18 @@ class AudioLDM2Pipeline:
         run = None if partial_run is None else ResumableRun(partial_run, request, self.components, inputs.latents)
         plan = request.plan if run is None else run.plan
 
-        compiled = self.compile_ahead(request, inputs, plan)
-        arguments = self._arguments(request, inputs, plan)
-        # This waits; what goes wrong there goes wrong again below, where it is raised.
-        if compiled.exception() is None and check_memory:
+        with busy("Encoding the prompts, compiling the UNet", enabled=progress):
+            compiled = self.compile_ahead(request, inputs, plan)
+            arguments = self._arguments(request, inputs, plan)
+        with busy("Compiling the UNet", enabled=progress):
+            is_compiled = compiled.exception() is None  # else it goes wrong again below, where it is raised
+        if is_compiled and check_memory:
             # The decoder of a sound of usual length is not worth the wait for its compilation.
             is_long = plan.frames > (self.geometry.training_frames or 0)
             decoding = self.plan_decoding(plan.frames) if is_long else None
-            require_memory(estimate_memory(self.components, compiled.result(), decoding), request, self.components)
+            with busy("Compiling the decoder", enabled=progress and is_long):
+                needs = estimate_memory(self.components, compiled.result(), decoding)
+            require_memory(needs, request, self.components)
         release_unused_memory()
         earlier = run and run.earlier
         with progress_bar("Denoising", request.schedule.num_steps, enabled=progress) as on_progress:
@@ -296,7 +300,8 @@ class AudioLDM2Pipeline:
         self, latents: Array | np.ndarray, plan: DecodingPlan, samples: int, progress: bool
     ) -> Iterator[Float[np.ndarray, " samples"]]:
         models = self.components
-        with progress_bar("Decoding", plan.steps, enabled=progress and not plan.is_whole) as on_progress:
+        note = busy("Decoding (at first, compiling VAE and vocoder)", enabled=progress and plan.is_whole)
+        with note, progress_bar("Decoding", plan.steps, enabled=progress and not plan.is_whole) as on_progress:
             for block in sound_blocks(models.vae, models.vocoder, latents, plan, on_progress):
                 if samples > 0:
                     yield block[:samples]
@@ -304,7 +309,7 @@ class AudioLDM2Pipeline:
 
     def inputs(self, request: Request) -> Inputs:
         """What the programs take for a request."""
-        keys = sampling.random_keys(request.seed, len(request.prompts), request.num_waveforms_per_prompt)
+        keys = sampling.random_keys(request.seed, request.waveforms)
         latents = request.latents
         if latents is None:
             geometry = self.geometry

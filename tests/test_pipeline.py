@@ -295,3 +295,54 @@ def test_generation_neither_imports_torch_nor_speaks_of_it() -> None:
     command = [sys.executable, "-c", textwrap.dedent(script), str(tiny_checkpoint())]
     result = subprocess.run(command, check=True, capture_output=True, text=True)
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize("arguments", [{}, {"eta": 0.7}])
+def test_one_of_several_waveforms_is_made_again_alone(arguments: dict[str, Any]) -> None:
+    several = tiny_pipeline()("rain", num_waveforms_per_prompt=3, **BRIEF, **arguments).audios
+    alone = tiny_pipeline()("rain", first_waveform=2, **BRIEF, **arguments).audios
+    assert deviation(alone[0], several[2]) < ROUNDING
+
+
+def test_a_prompt_given_twice_gets_the_noise_of_its_next_waveform() -> None:
+    request = tiny_pipeline().request(["rain", "wind", "rain"], num_waveforms_per_prompt=2, first_waveform=1)
+    assert request.waveforms == (1, 2, 1, 2, 3, 4)
+    again = tiny_pipeline().request(["rain", "rain"], first_waveform=[1, 1])
+    assert again.waveforms == (1, 1)
+    twice = tiny_pipeline()(["rain", "rain"], **BRIEF).audios
+    assert not np.allclose(*twice)
+
+
+def test_prompts_with_different_negative_prompts_are_not_the_same() -> None:
+    request = tiny_pipeline().request(["rain", "rain"], negative_prompt=["wind", ""])
+    assert request.waveforms == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("first_waveform", "error", "message"),
+    [
+        (-1, ValueError, "first_waveform = -1; expected a number from 0"),
+        (2**40, ValueError, "first_waveform = 1099511627776"),
+        ([0, 1], ValueError, "first_waveform has 2 numbers for 1 prompts"),
+        (1.0, TypeError, "first_waveform = 1.0; expected a whole number"),
+        (True, TypeError, "first_waveform = True"),
+    ],
+)
+def test_bad_numbers_of_waveforms_are_named(first_waveform: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        tiny_pipeline().request("rain", first_waveform=first_waveform)
+
+
+def test_an_empty_prompt_is_refused() -> None:
+    with pytest.raises(ValueError, match="prompt is empty"):
+        tiny_pipeline().request(["rain", "  "])
+
+
+def test_a_negative_prompt_that_does_nothing_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    tiny_pipeline().request("rain", negative_prompt="wind", guidance_scale=1.0)
+    assert "does nothing: guidance is off at 1" in caplog.text
+
+
+def test_negative_guidance_is_refused() -> None:
+    with pytest.raises(ValueError, match="guidance_scale = -1; expected 0 or more"):
+        tiny_pipeline().request("rain", guidance_scale=-1)

@@ -54,20 +54,22 @@ def main(
     sounds: Annotated[
         str | None,
         typer.Option(
-            help="Generated for every seed, length and variant: one number, or one for each of --multiples; 72 unless "
+            help="Sounds for every seed, length and variant: one number, or one for each of --multiples; 72 unless "
             "given, and 24,12,4 with --table long. Under 12 there is no Frechet distance."
         ),
     ] = None,
     skip: Annotated[
         list[str] | None,
-        typer.Option(metavar="MULTIPLE:VARIANT", help="Not to be measured, such as 32:dense; may be given again."),
+        typer.Option(
+            metavar="MULTIPLE:VARIANT", help="What is not to be measured, such as 32:dense; may be given again."
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="Repetitions, with other captions and other noise.")] = _DEFAULT.seeds,
     pairs: Annotated[int, typer.Option(help="Pairs of captions for every seed.")] = _DEFAULT.pairs,
     unseen: Annotated[int, typer.Option(help="Synthesised sounds to try the classifier on.")] = _DEFAULT.unseen,
     reference: Annotated[int, typer.Option(help="Synthesised sounds to compare with.")] = _DEFAULT.reference,
     steps: Annotated[int, typer.Option(help="Denoising steps.")] = _DEFAULT.steps,
-    scheduler: Annotated[str, typer.Option(help="ddim or dpm++.")] = _DEFAULT.scheduler,
+    scheduler: Annotated[str, typer.Option(help="Sampler: ddim or dpm++.")] = _DEFAULT.scheduler,
     guidance_scale: Annotated[float, typer.Option(help="How closely to follow captions.")] = _DEFAULT.guidance_scale,
     batch: Annotated[int, typer.Option(help="Sounds generated at a time; fewer of long ones.")] = _DEFAULT.batch,
 ) -> None:

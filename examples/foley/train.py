@@ -250,7 +250,7 @@ def _save(components: Components, run: Path) -> Path:
 def main(
     run: Annotated[Path, typer.Argument(help="Folder that keeps clips, checkpoints, logs and the model.")],
     budget: Annotated[str, typer.Option(help=f"How long to train: {' or '.join(BUDGETS)}.")] = "full",
-    seed: Annotated[int, typer.Option(help="Of everything.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
     continue_from: Annotated[
         str | None,
         typer.Option(metavar="MODEL", help="Train this model further; foley is the bundled one."),

@@ -1,11 +1,12 @@
 """Find a checkpoint of any format by folder or hub id, and load it."""
 
-import re
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 from litefocus_jax.checkpoint import diffusers, native, safetensors_files
 from litefocus_jax.checkpoint.errors import CheckpointError
+from litefocus_jax.checkpoint.hub import download_error, hub_model
 from litefocus_jax.checkpoint.opened import Checkpoint
 from litefocus_jax.models.components import NETWORKS, Components
 from litefocus_jax.system.files import put_back
@@ -16,7 +17,6 @@ BUNDLED_MODEL = "foley"
 BUNDLED_FOLDER = Path(__file__).parents[1] / "assets" / BUNDLED_MODEL
 """The folder of the bundled model, in the native format; its model card, ``MODEL_CARD.md``, beside it."""
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _DOWNLOADED = (
     native.MANIFEST,
     diffusers.INDEX,
@@ -80,13 +80,14 @@ def local_folder(source: str | Path, *, revision: str | None = None, patterns: t
     """The folder of a checkpoint, downloaded from the hub unless it is here already.
 
     Args:
-        source: a folder, ``"foley"`` for the bundled model where there is no such folder, or a hub id.
+        source: a folder, ``"foley"`` for the bundled model where there is no such folder, a hub id, which may end in
+            ``@`` and a revision, or the address of a model's page on the hub.
         revision: branch, tag or commit on the hub.
         patterns: the files to download.
 
     Raises:
         CheckpointError: when there is no such folder, nor such a model on the hub or in its cache.
-        ValueError: when ``revision`` is given with a folder.
+        ValueError: when ``revision`` is given with a folder, or beside another one.
     """
     folder = Path(source).expanduser()
     put_back(folder)
@@ -98,16 +99,16 @@ def local_folder(source: str | Path, *, revision: str | None = None, patterns: t
         return folder
     if folder.exists():
         raise CheckpointError(f"{folder} is a file; expected the folder of a checkpoint")
-    if not isinstance(source, str) or not _HUB_ID.fullmatch(source):
+    model = hub_model(source) if isinstance(source, str) else None
+    if model is None:
         raise CheckpointError(f"{source} does not exist; expected a folder, or a hub id such as 'cvssp/audioldm2'")
+    if revision is not None and model.revision not in (None, revision):
+        raise ValueError(f"revision = {revision!r}, but {source} names the revision {model.revision!r}")
+    model = dataclasses.replace(model, revision=model.revision or revision)
 
     from huggingface_hub import snapshot_download  # slow to import, and not needed for folders
 
     try:
-        return Path(snapshot_download(source, revision=revision, allow_patterns=list(patterns)))
+        return Path(snapshot_download(model.repo_id, revision=model.revision, allow_patterns=list(patterns)))
     except Exception as error:  # the hub's client passes on the errors of its transport, whichever that is
-        raise CheckpointError(
-            f"{source!r} was not found.\n"
-            f"  As a folder: {folder.absolute()} does not exist.\n"
-            f"  As a hub id: {type(error).__name__}: {str(error).strip()}"
-        ) from error
+        raise download_error(model, folder, error) from error

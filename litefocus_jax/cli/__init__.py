@@ -13,22 +13,18 @@ from litefocus_jax.cli.finetune import finetune
 from litefocus_jax.cli.generate import generate
 from litefocus_jax.cli.info import info
 from litefocus_jax.cli.init import init
+from litefocus_jax.cli.suggestions import SuggestingCommand
 
 app = typer.Typer(
     name="litefocus-jax",
     no_args_is_help=True,
     rich_markup_mode="markdown",  # joins the lines of a paragraph
-    add_completion=False,
     # Rich's tracebacks print the arrays they meet.
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(generate)
-app.command()(info)
-app.command()(init)
-app.command()(export)
-app.command()(finetune)
-app.command()(bench)
+for command in (generate, info, init, export, finetune, bench):
+    app.command(cls=SuggestingCommand)(command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from litefocus_jax.cli.completions import complete_model
 from litefocus_jax.cli.console import messages, output, reporting_errors
+from litefocus_jax.cli.start import find_devices
 
 if TYPE_CHECKING:
     from litefocus_jax.benchmark.measure import Plan
@@ -47,7 +49,13 @@ def _bench_start(plan: "Plan", folder: Path) -> None:
 
 def bench(
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="The checkpoint whose weights are used: a folder or a hub id.")
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="The checkpoint whose weights are used: a folder or a hub id.",
+            autocompletion=complete_model,
+        ),
     ] = None,
     size: Annotated[
         Literal["audioldm2", "audioldm2-large", "tiny"],
@@ -111,6 +119,7 @@ def bench(
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         import jax
 
+        find_devices()
         from litefocus_jax.benchmark.measure import Plan, measure, units_of_progress
         from litefocus_jax.benchmark.report import STEPS, machine, rows_table, stages_table, write_rows, write_stages
         from litefocus_jax.benchmark.stages import load_models, measure_stages

@@ -19,16 +19,44 @@ logger = logging.getLogger("litefocus_jax")
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells count it."""
 
+
+class UsageError(ValueError):
+    """The command line does not say what its user means; the command ends with the exit code of usage errors, 2."""
+
+
 _OUT_OF_MEMORY = (
     "out of memory; ask for shorter sound, fewer waveforms or a smaller batch, --windows swap, or --dtype bfloat16"
 )
 
 
 def configure_logging(verbose: bool) -> None:
-    """Show the library's warnings, or with ``verbose`` all it logs, beside the progress bars."""
+    """Show the library's warnings, each once, or with ``verbose`` all it logs, beside the progress bars."""
+    logging.getLogger("litefocus_jax.system").setLevel(logging.NOTSET)
     handler = RichHandler(console=messages, show_time=False, show_path=False)
+    if not verbose:
+        handler.addFilter(_Once())
     logger.handlers = [handler]
     logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
+
+
+class _Once(logging.Filter):
+    """Lets a message through once, however many batches it is true of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        is_new = message not in self._seen
+        self._seen.add(message)
+        return is_new
+
+
+def quieten() -> None:
+    """For ``--quiet``: leave out warnings about what only costs time, such as a cache that cannot be written."""
+    if not logger.isEnabledFor(logging.DEBUG):
+        logging.getLogger("litefocus_jax.system").setLevel(logging.ERROR)
 
 
 @contextlib.contextmanager
@@ -36,8 +64,8 @@ def reporting_errors(out_of_memory: str = _OUT_OF_MEMORY) -> Iterator[None]:
     """End the command as a user expects when the block fails.
 
     What a user can put right (`ValueError` and its kinds, `OSError`, memory that runs out) is one red message and exit
-    code 1; the traceback is logged for ``--verbose``. Ctrl-C ends with one line and exit code 130. Anything
-    else is a defect, and keeps its traceback.
+    code 1, or 2 for a `UsageError`; the traceback is logged for ``--verbose``. Ctrl-C ends with one line and exit code
+    130. Anything else is a defect, and keeps its traceback.
 
     Args:
         out_of_memory: the message when memory runs out.
@@ -50,7 +78,7 @@ def reporting_errors(out_of_memory: str = _OUT_OF_MEMORY) -> Iterator[None]:
     except (ValueError, OSError) as error:
         logger.debug("traceback", exc_info=True)
         _print_error(str(error))
-        raise typer.Exit(1) from None
+        raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
     except RuntimeError as error:
         # XLA has no class of its own for this.
         if "RESOURCE_EXHAUSTED" not in str(error):

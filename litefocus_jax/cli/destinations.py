@@ -1,17 +1,16 @@
-"""Names of the files a command writes, decided before anything runs."""
+"""The files that a command writes, decided before anything runs."""
 
 import dataclasses
 import os
-import re
-import unicodedata
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import typer
 
 from litefocus_jax.audio import PICTURE_FORMATS, SOUND_FORMATS
-
-_LONGEST_SLUG = 48  # characters; file systems allow 255 bytes for a name, and a character takes up to four
+from litefocus_jax.cli.names import checked_name, slug
+from litefocus_jax.cli.orders import SoundOrder
+from litefocus_jax.cli.prompt_files import PromptRow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,91 +28,109 @@ class Destination:
     picture: Path | None
 
 
-def slug(prompt: str) -> str:
-    """A prompt as a file name: lower-case words of any script, joined by hyphens.
-
-    >>> slug("Rain on a tin roof!")
-    'rain-on-a-tin-roof'
-    """
-    words = re.findall(r"\w+", unicodedata.normalize("NFKC", prompt).lower())
-    name = ""
-    for word in words:
-        longer = f"{name}-{word}" if name else word[:_LONGEST_SLUG]
-        if len(longer) > _LONGEST_SLUG:
-            break
-        name = longer
-    return name or "sound"
-
-
 def file_names(prompts: Sequence[str], seed: int, num_waveforms: int, suffix: str) -> list[list[str]]:
     """A name for each waveform of each prompt, all different: ``prompt-seed0.wav``, or ``prompt-seed0-1.wav``.
 
     Waveforms are counted from 0. Prompts that would share a name are told apart by a number: ``prompt-2-seed0.wav``.
     """
-    taken: set[str] = set()
-    names = []
-    for prompt in prompts:
-        stem = slug(prompt)
-        number = 1
-        while (distinct := stem if number == 1 else f"{stem}-{number}") in taken:
-            number += 1
-        taken.add(distinct)
-        stem = f"{distinct}-seed{seed}"
-        if num_waveforms == 1:
-            names.append([stem + suffix])
-        else:
-            names.append([f"{stem}-{index}{suffix}" for index in range(num_waveforms)])
-    return names
+    waveforms = range(num_waveforms)
+    is_numbered = num_waveforms > 1
+    orders = [[SoundOrder(PromptRow(prompt), seed, number, is_numbered) for number in waveforms] for prompt in prompts]
+    return [[stem + suffix for stem, _ in row] for row in _stems(orders)]
 
 
-def paths_for(
-    target: str, prompts: Sequence[str], seed: int, num_waveforms: int, *, suffixes: Collection[str], option: str
-) -> list[list[Path]]:
-    """Where to write each waveform of each prompt.
-
-    ``target`` is a folder if it exists as one, ends in a slash, or several files are to be written; files in it are
-    named by `file_names` and take the first of the suffixes. Otherwise it is the file.
+def plan(orders: Sequence[Sequence[SoundOrder]], *, target: str, spectrogram: str | None) -> list[list[Destination]]:
+    """The destinations of each prompt's sounds.
 
     Args:
-        target: what the user asked for.
-        prompts: one text for each list returned.
-        seed: enters the names.
-        num_waveforms: files for each prompt.
-        suffixes: suffixes of the file formats, the usual one first.
-        option: the option that gave ``target``, for the error message.
+        orders: the sounds of each prompt.
+        target: what the user gave for the sounds: a file or a folder.
+        spectrogram: the same for the pictures, if they are wanted.
+
+    Raises:
+        typer.BadParameter: when an option is the name of one file, and several are to be written.
+        ValueError: for a name that a file cannot have, or that two of them would have.
+    """
+    stems = _stems(orders)
+    sounds = _paths(target, stems, SOUND_FORMATS, "--output")
+    pictures: Sequence[Sequence[Path | None]] = [[None] * len(row) for row in orders]
+    if spectrogram is not None:
+        pictures = _paths(
+            spectrogram, [[(stem, None) for stem, _ in row] for row in stems], PICTURE_FORMATS, "--spectrogram"
+        )
+    return [
+        [
+            Destination(order.row.prompt, sound, picture)
+            for order, sound, picture in zip(row, sound_row, picture_row, strict=True)
+        ]
+        for row, sound_row, picture_row in zip(orders, sounds, pictures, strict=True)
+    ]
+
+
+Stem = tuple[str, str | None]
+"""A name without its suffix, and the suffix if the user gave one."""
+
+
+def _stems(orders: Sequence[Sequence[SoundOrder]]) -> list[list[Stem]]:
+    """Names of files, all different on any file system: the user's own, and for the rest prompt and seed."""
+    named = [[stem for stem, _ in _named(row)] if row and row[0].row.name else [] for row in orders]
+    taken: dict[str, str] = {}
+    for row, stems in zip(orders, named, strict=True):
+        for stem in stems:
+            if (other := taken.setdefault(stem.casefold(), row[0].row.place)) != row[0].row.place:
+                raise ValueError(
+                    f"{row[0].row.place}, column name: {row[0].row.name!r} is taken by {other}; expected another name"
+                )
+    return [_named(row) if stems else _numbered(row, taken) for row, stems in zip(orders, named, strict=True)]
+
+
+def _named(row: Sequence[SoundOrder]) -> list[Stem]:
+    """The user's name for a prompt's sound, with seed and waveform behind it where there are several."""
+    place, name = row[0].row.place, row[0].row.name
+    assert name is not None, "rows without a name are named after their prompt"
+    try:
+        stem, suffix = checked_name(name, tuple(SOUND_FORMATS))
+    except ValueError as error:
+        shown = name if len(name) <= 60 else f"{name[:60]} ..."
+        raise ValueError(f"{place}, column name: {shown!r} {error}") from None
+    return [(stem + (order.ending if len(row) > 1 else ""), suffix) for order in row]
+
+
+def _numbered(row: Sequence[SoundOrder], taken: dict[str, str]) -> list[Stem]:
+    """Names after prompt and seed; a number tells those apart that would be equal."""
+    slugged, number = slug(row[0].row.prompt), 1
+    while True:
+        distinct = slugged if number == 1 else f"{slugged}-{number}"
+        stems = [distinct + order.ending for order in row]
+        if not any(stem.casefold() in taken for stem in stems):
+            taken.update((stem.casefold(), row[0].row.place) for stem in stems)
+            return [(stem, None) for stem in stems]
+        number += 1
+
+
+def _paths(target: str, stems: list[list[Stem]], suffixes: Collection[str], option: str) -> list[list[Path]]:
+    """Where to write each file.
+
+    A target is a folder if it exists as one, ends in a slash or has no suffix; names in it take the first of the
+    suffixes unless they have one. Otherwise it is the file.
 
     Raises:
         typer.BadParameter: when the target is the name of one file, and several are to be written.
+        ValueError: when it has a suffix that is unknown.
     """
     path = Path(target).expanduser()
-    is_marked_folder = path.is_dir() or target.endswith(("/", os.sep))
-    count = len(prompts) * num_waveforms
-    if count == 1 and not is_marked_folder:
-        return [[path]]
-    if not is_marked_folder and path.suffix.lower() in suffixes:
+    if path.is_dir() or target.endswith(("/", os.sep)) or not path.suffix:
+        first = next(iter(suffixes))
+        return [[path / f"{stem}{suffix or first}" for stem, suffix in row] for row in stems]
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(
+            f"{option} = {target} has the suffix {path.suffix!r}; expected {' or '.join(suffixes)}, or a folder: "
+            f"{target}/"
+        )
+    count = sum(map(len, stems))
+    if count > 1:
         raise typer.BadParameter(
             f"{target} is the name of one file, for {count} sounds; give a folder, such as {path.with_suffix('')}/",
             param_hint=option,
         )
-    return [[path / name for name in row] for row in file_names(prompts, seed, num_waveforms, next(iter(suffixes)))]
-
-
-def plan(
-    prompts: Sequence[str], seed: int, num_waveforms: int, *, target: str, spectrogram: str | None
-) -> list[list[Destination]]:
-    """The destinations of each prompt's waveforms.
-
-    Raises:
-        typer.BadParameter: when an option is the name of one file, and several are to be written.
-    """
-    arguments = (prompts, seed, num_waveforms)
-    sounds = paths_for(target, *arguments, suffixes=SOUND_FORMATS, option="--output")
-    pictures: list[list[Path | None]] = [[None] * num_waveforms for _ in prompts]
-    if spectrogram is not None:
-        pictures = [
-            [*row] for row in paths_for(spectrogram, *arguments, suffixes=PICTURE_FORMATS, option="--spectrogram")
-        ]
-    return [
-        [Destination(prompt, sound, picture) for sound, picture in zip(sound_row, picture_row, strict=True)]
-        for prompt, sound_row, picture_row in zip(prompts, sounds, pictures, strict=True)
-    ]
+    return [[path]]

@@ -1,5 +1,6 @@
 """``litefocus-jax generate --dry-run``: what a request would take."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from litefocus_jax.cli.console import messages, output
@@ -9,19 +10,19 @@ if TYPE_CHECKING:
     from litefocus_jax.pipeline import AudioLDM2Pipeline
 
 
-def print_estimate(pipe: "AudioLDM2Pipeline", request: "Request", num_sounds: int) -> None:
-    """Print the memory of a request, and if it fits the time of as many sounds as a command makes.
+def print_estimate(pipe: "AudioLDM2Pipeline", requests: "Sequence[Request]") -> None:
+    """Print the memory of the largest of some requests, and if it fits the time of all of them.
 
     Args:
         pipe: the pipeline, with its weights.
-        request: the first batch of the command.
-        num_sounds: number of sounds of all batches.
+        requests: the batches of the command.
 
     Raises:
         InsufficientMemoryError: when the request cannot fit.
     """
     from litefocus_jax.generation.needs import gigabytes, require_memory
 
+    request = max(requests, key=_size)
     messages.print("Compiling, then timing a call of the denoising loop and the decoding of a short clip")
     estimate = pipe.estimate(request)
     memory, times = estimate.memory, estimate.time
@@ -33,15 +34,20 @@ def print_estimate(pipe: "AudioLDM2Pipeline", request: "Request", num_sounds: in
     require_memory(memory, request, pipe.components)
     assert times is not None, "time is measured where memory suffices"
 
-    batches = num_sounds / request.batch_size
+    batches = sum(map(_size, requests)) / _size(request)
     output.print(
         f"Time    {duration(batches * times.total_in_s)}: {times.num_steps} steps of {duration(times.step_in_s)}, "
-        f"decoding {duration(times.decoding_in_s)}{f', {batches:g} times' if batches != 1 else ''}"
+        f"decoding {duration(times.decoding_in_s)}{f', {batches:.3g} times' if batches != 1 else ''}"
     )
     output.print(
         "        steps as measured just now on this request, decoding in proportion to "
         f"{times.measured_sound_in_s:g} s of sound, measured too; loading and compiling come on top"
     )
+
+
+def _size(request: "Request") -> int:
+    """Frames of all its sounds."""
+    return request.batch_size * request.plan.frames
 
 
 def duration(seconds: float) -> str:

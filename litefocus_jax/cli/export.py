@@ -6,12 +6,15 @@ from typing import Annotated, Literal
 import typer
 
 from litefocus_jax.cli.console import messages, output, reporting_errors
+from litefocus_jax.cli.models import open_model
+from litefocus_jax.cli.options.checkpoint import Checkpoint, Revision
 
 
 def export(
-    model: Annotated[str, typer.Argument(help="The checkpoint: a folder, or a hub id such as cvssp/audioldm2.")],
+    model: Checkpoint,
     folder: Annotated[Path, typer.Argument(metavar="DST", help="The diffusers folder to write.")],
     *,
+    revision: Revision = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier diffusers folder.")] = False,
     dtype: Annotated[
         Literal["float32", "float16", "bfloat16"] | None,
@@ -30,12 +33,11 @@ def export(
 
         jax.config.update("jax_platforms", "cpu")  # nothing is computed, and weights need not pass through a GPU
         from litefocus_jax.checkpoint.diffusers import INDEX, save_diffusers
-        from litefocus_jax.checkpoint.store import open_checkpoint
         from litefocus_jax.system.files import check_destination
 
         check_destination(folder, overwrite=overwrite, marker=INDEX)
         with messages.status(f"Looking for {model}") as status:
-            checkpoint = open_checkpoint(model)
+            checkpoint = open_model(model, revision)
             components = checkpoint.load(dtype, on_network=lambda name: status.update(f"Reading {name}"))
             status.update(f"Writing {folder}")
             save_diffusers(components, folder, overwrite=overwrite)

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from litefocus_jax.cli.attention import AttentionChoice, AttentionOptions
-from litefocus_jax.cli.console import INTERRUPTED, logger, messages, output, reporting_errors
+from litefocus_jax.cli.completions import complete_model
+from litefocus_jax.cli.console import INTERRUPTED, logger, messages, output, quieten, reporting_errors
+from litefocus_jax.cli.models import open_model
+from litefocus_jax.cli.options.checkpoint import Revision
+from litefocus_jax.cli.start import find_devices
 
 if TYPE_CHECKING:
     from jax.sharding import Mesh
@@ -43,7 +47,16 @@ def finetune(
         typer.Argument(metavar="DATA", help="Folder of sounds with metadata.csv or metadata.jsonl (file_name,text)."),
     ],
     *,
-    model: Annotated[str, typer.Option("--model", "-m", help="Folder of the checkpoint to begin with, or a hub id.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Folder of the checkpoint to begin with, or a hub id.",
+            autocompletion=complete_model,
+        ),
+    ],
+    revision: Revision = None,
     out: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Folder of the run, and of its model.")],
     trainable: Annotated[
         list[TrainablePart] | None,
@@ -158,6 +171,8 @@ def finetune(
     attention = AttentionOptions(litefocus, sparse_ratio)
 
     with reporting_errors(_OUT_OF_MEMORY):
+        if quiet:
+            quieten()
         # In this order, because each part takes longer than the one before it.
         from litefocus_jax.system.extras import import_extra
         from litefocus_jax.training.config import TrainingConfig
@@ -190,8 +205,10 @@ def finetune(
         dataset = open_dataset(data, progress=not quiet)
         if not quiet:
             _print_skipped(dataset)
+        find_devices(quiet=quiet)
+        if not quiet:
             messages.print(f"Loading {model}", markup=False)
-        batches, components, config = _load(model, dataset, config, attention, duration, peak)
+        batches, components, config = _load(model, revision, dataset, config, attention, duration, peak)
         mesh = _mesh()
         if not quiet:
             _print_plan(batches, components, config, mesh)
@@ -211,6 +228,7 @@ def finetune(
 
 def _load(
     model: str,
+    revision: str | None,
     dataset: "Dataset",
     config: "TrainingConfig",
     attention: AttentionOptions,
@@ -218,14 +236,13 @@ def _load(
     peak: float | None,
 ) -> "tuple[AudioBatches, Components, TrainingConfig]":
     """Open the model and the batches; what does not fit is found before weights are read."""
-    from litefocus_jax.checkpoint.store import open_checkpoint
     from litefocus_jax.generation.request import chosen_litefocus
     from litefocus_jax.models.unet.self_attention import check_layout
     from litefocus_jax.system.compilation_cache import use_compilation_cache
     from litefocus_jax.training.batches import AudioBatches, clip_samples
 
     use_compilation_cache()
-    checkpoint = open_checkpoint(model)
+    checkpoint = open_model(model, revision)
     geometry = checkpoint.facts.geometry
     seconds = clip_samples(geometry, audio_length_in_s) / geometry.sampling_rate
     litefocus = chosen_litefocus(attention.choose(geometry.training_length_in_s), geometry, seconds)

@@ -1,15 +1,15 @@
 """``litefocus-jax info``: what a checkpoint holds, from its headers alone."""
 
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from litefocus_jax.cli.console import output, reporting_errors
+from litefocus_jax.cli.models import open_model
+from litefocus_jax.cli.options.checkpoint import Checkpoint, Revision
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from litefocus_jax.checkpoint.opened import Checkpoint
+    from litefocus_jax.checkpoint import opened
     from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
     from litefocus_jax.models.components import LatentGeometry
     from litefocus_jax.models.unet.config import UNetConfig
@@ -19,17 +19,18 @@ _TRAINING_LENGTHS = (1, 2, 4, 8, 16)  # about the lengths of the paper's tables,
 
 
 def info(
-    model: Annotated[str, typer.Argument(help="The checkpoint: a folder, or a hub id such as cvssp/audioldm2.")],
+    model: Checkpoint,
+    *,
+    revision: Revision = None,
 ) -> None:
     """Show a checkpoint's sub-models, sizes and scheduler, and where LiteFocus applies.
 
     Names and shapes of all weights are checked, but the weights are not loaded. A model on the hub is downloaded.
     """
     with reporting_errors():
-        from litefocus_jax.checkpoint.store import open_checkpoint
         from litefocus_jax.ops.litefocus.settings import PUBLISHED_TRAINING_LENGTH_IN_S, LiteFocusConfig
 
-        checkpoint = open_checkpoint(model)
+        checkpoint = open_model(model, revision)
         geometry = checkpoint.facts.geometry
 
         output.print(f"{checkpoint.folder}: {checkpoint.format} checkpoint\n", markup=False)
@@ -45,7 +46,7 @@ def info(
             output.print(f" {seconds:g} s  {_describe_litefocus(chosen)}")
 
 
-def _sub_models(checkpoint: "Checkpoint") -> "Table":
+def _sub_models(checkpoint: "opened.Checkpoint") -> "Table":
     import jax.numpy as jnp
 
     # Whatever is chosen, some sub-models stay in float32.

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from litefocus_jax.cli.console import messages, output, reporting_errors
+from litefocus_jax.cli.start import find_devices
 
 
 def init(
@@ -25,6 +26,7 @@ def init(
     with reporting_errors():
         from litefocus_jax.checkpoint.random_model import save_random_model
 
+        find_devices()
         with messages.status(f"Writing {folder}"):
             save_random_model(folder, size=size, seed=seed, overwrite=overwrite)
         output.print(str(folder), markup=False)

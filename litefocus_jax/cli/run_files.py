@@ -2,19 +2,15 @@
 
 import contextlib
 import dataclasses
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from litefocus_jax.cli.batches import Batch
 from litefocus_jax.cli.console import messages
-from litefocus_jax.cli.destinations import Destination
 
 if TYPE_CHECKING:
     from litefocus_jax.generation.resume import PartialRun
-
-Batch = list[list[Destination]]
-"""Prompts that run together, each the list of its waveforms' destinations."""
 
 _SUFFIX = ".partial.safetensors"
 
@@ -35,7 +31,7 @@ class RunFiles:
 
     def path(self, batch: Batch) -> Path:
         """The file in which a batch is kept."""
-        sound = batch[0][0].sound
+        sound = batch.destinations[0].sound
         return sound.with_name(sound.name + _SUFFIX)
 
     def remaining(self, batches: list[Batch]) -> list[Batch]:
@@ -55,7 +51,7 @@ class RunFiles:
 
         # A batch that was interrupted while its files were written makes the same files again.
         replace = self.overwrite or (self.resume and self.path(batch).exists())
-        for file in itertools.chain(*batch):
+        for file in batch.destinations:
             audio.check_writable(file.sound, subtype=subtype, overwrite=replace)
             if file.picture is not None:
                 audio.check_picture_writable(file.picture, overwrite=replace)
@@ -90,5 +86,5 @@ class RunFiles:
 
     def _is_complete(self, batch: Batch) -> bool:
         # A partial run that lies beside its sound was to replace it.
-        files = [path for file in itertools.chain(*batch) for path in (file.sound, file.picture) if path is not None]
+        files = [path for file in batch.destinations for path in (file.sound, file.picture) if path is not None]
         return all(path.exists() for path in files) and not self.path(batch).exists()

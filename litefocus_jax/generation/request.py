@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import logging
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypedDict, TypeVar, Unpack, get_type_hints
@@ -16,12 +17,15 @@ from litefocus_jax.diffusion.schedulers import Schedule, make_schedule
 from litefocus_jax.diffusion.timesteps import choose_spacing
 from litefocus_jax.diffusion.windows import WindowedDenoising, WindowLayout
 from litefocus_jax.generation.plan import DenoisingPlan, steps_per_call
+from litefocus_jax.generation.waveforms import first_waveforms
 from litefocus_jax.models.components import LatentGeometry, ModelFacts
 from litefocus_jax.models.unet.self_attention import check_layout, frames_at_last_level
 from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 from litefocus_jax.parallel.mesh import check_frames, check_mesh
 from litefocus_jax.system.platform import current_platform
+
+logger = logging.getLogger(__name__)
 
 LiteFocusChoice = LiteFocusConfig | Literal["auto", "on", "linear", "off"] | None
 
@@ -36,7 +40,12 @@ class RequestOptions(TypedDict, total=False):
         guidance_scale: how closely to follow the prompt; at 1 or below, guidance is off.
         num_waveforms_per_prompt: sounds made for each prompt.
         eta: DDIM's share of fresh noise, from 0 to 1.
-        seed: of all randomness; the same seed starts every prompt from the same noise.
+        seed: of all randomness; the same seed starts every prompt from the same noise, so that the events of all
+            prompts of one seed tend to fall on the same instants.
+        first_waveform: number of the first waveform that is made of each prompt: ``first_waveform=2`` alone makes the
+            third of those that ``num_waveforms_per_prompt=3`` makes. One for all prompts, or one for each. Without one
+            for each, a prompt that is given several times goes on counting where it stopped, so that
+            ``["rain", "rain"]`` makes waveforms 0 and 1 of it.
         latents: initial noise instead of the seed's, ``[prompts * waveforms, time, frequency, channel]``.
         scheduler: ``"ddim"``, ``"dpm++"`` or None for the checkpoint's own.
         timestep_spacing: ``"leading"``, ``"trailing"`` or ``"linspace"``, or None for the checkpoint's own; None takes
@@ -60,6 +69,7 @@ class RequestOptions(TypedDict, total=False):
     num_waveforms_per_prompt: int
     eta: float
     seed: int
+    first_waveform: int | Sequence[int]
     latents: Float[Array | np.ndarray, "sounds time frequency channels"] | None
     scheduler: Kind | None
     timestep_spacing: Spacing | None
@@ -77,6 +87,7 @@ DEFAULTS: RequestOptions = {
     "num_waveforms_per_prompt": 1,
     "eta": 0.0,
     "seed": 0,
+    "first_waveform": 0,
     "latents": None,
     "scheduler": None,
     "timestep_spacing": None,
@@ -119,6 +130,7 @@ class Request:
         guidance_scale: weight of classifier-free guidance; guidance runs when it is above 1.
         num_waveforms_per_prompt: sounds made for every prompt.
         seed: of all randomness.
+        first_waveforms: for each prompt, the number of its first waveform.
         eta: DDIM's share of fresh noise.
         schedule: the sampler and its steps.
         timestep_spacing: how those are laid out; not a part of the schedule, whose programs serve any.
@@ -132,6 +144,7 @@ class Request:
     guidance_scale: float
     num_waveforms_per_prompt: int
     seed: int
+    first_waveforms: tuple[int, ...]
     eta: float
     schedule: Schedule = dataclasses.field(repr=False, compare=False)
     timestep_spacing: Spacing
@@ -145,6 +158,12 @@ class Request:
         """Number of sounds."""
         return len(self.prompts) * self.num_waveforms_per_prompt
 
+    @property
+    def waveforms(self) -> tuple[int, ...]:
+        """For each sound, the number of its waveform: with the seed, what one of several is made again by, alone."""
+        count = self.num_waveforms_per_prompt
+        return tuple(number for first in self.first_waveforms for number in range(first, first + count))
+
     def facts(self) -> dict[str, Any]:
         """All that decides the sound but initial latents, as plain values."""
         plan = self.plan
@@ -157,6 +176,7 @@ class Request:
             "num_waveforms_per_prompt": self.num_waveforms_per_prompt,
             "eta": self.eta,
             "seed": self.seed,
+            "waveforms": self.waveforms,
             "scheduler": self.schedule.kind,
             "timestep_spacing": self.timestep_spacing,
             "attention": dataclasses.asdict(plan.attention),
@@ -186,11 +206,15 @@ def make_request(model: ModelFacts, prompt: str | Sequence[str], **options: Unpa
     asked: Any = {**DEFAULTS, **options}
     geometry = model.geometry
     prompts = _texts("prompt", prompt)
+    if any(not text.strip() for text in prompts):
+        raise ValueError("prompt is empty; expected a text that says what to hear")
     negative_prompts = _negative_prompts(asked["negative_prompt"], len(prompts))
+    texts = list(zip(prompts, negative_prompts, strict=True))
     seconds = _length(asked["audio_length_in_s"], geometry)
     frames = geometry.latent_frames(seconds)
     waveforms = _count("num_waveforms_per_prompt", asked["num_waveforms_per_prompt"])
     guidance_scale, eta = _number("guidance_scale", asked["guidance_scale"]), _number("eta", asked["eta"])
+    _check_guidance(guidance_scale, negative_prompts)
     num_steps = _count("num_inference_steps", asked["num_inference_steps"])
     seed = asked["seed"]
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
@@ -217,6 +241,7 @@ def make_request(model: ModelFacts, prompt: str | Sequence[str], **options: Unpa
         guidance_scale=guidance_scale,
         num_waveforms_per_prompt=waveforms,
         seed=int(seed),
+        first_waveforms=first_waveforms(asked["first_waveform"], texts, waveforms),
         eta=eta,
         schedule=schedule,
         timestep_spacing=asked["timestep_spacing"] or choose_spacing(model.scheduler, num_steps, schedule.kind),
@@ -315,6 +340,17 @@ def _negative_prompts(negative_prompt: Any, count: int) -> tuple[str, ...]:
             f"negative_prompt has {len(texts)} texts for {count} prompts; expected one for all, or one for each"
         )
     return texts
+
+
+def _check_guidance(guidance_scale: float, negative_prompts: tuple[str, ...]) -> None:
+    if guidance_scale < 0:
+        raise ValueError(f"guidance_scale = {guidance_scale:g}; expected 0 or more, and more than 1 for any guidance")
+    if guidance_scale <= 1 and any(negative_prompts):
+        logger.warning(
+            "The negative prompt (negative_prompt, --negative) does nothing: guidance is off at %g; expected a "
+            "guidance_scale (--guidance) of more than 1",
+            guidance_scale,
+        )
 
 
 def _length(audio_length_in_s: Any, geometry: LatentGeometry) -> float:

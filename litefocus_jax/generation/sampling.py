@@ -10,7 +10,7 @@ import contextvars
 import dataclasses
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -47,15 +47,19 @@ class RandomKeys(NamedTuple):
     litefocus: Key[Array, ""]
 
 
-def random_keys(seed: int, num_prompts: int, num_waveforms_per_prompt: int) -> RandomKeys:
-    """Keys that depend on the seed and on the waveform's number within its prompt, not on the rest of the batch.
+def random_keys(seed: int, waveforms: Sequence[int]) -> RandomKeys:
+    """Keys that depend on the seed and on the number of each sound's waveform, not on the rest of the batch.
 
-    A prompt therefore sounds the same alone and among others.
+    A prompt therefore sounds the same alone and among others, and each of its waveforms alone and among others.
+
+    Args:
+        seed: of all randomness.
+        waveforms: one number per sound, from 0; see `Request.waveforms`.
     """
     latents, steps, litefocus = jax.random.split(jax.random.key(seed), 3)
-    waveform = jnp.tile(jnp.arange(num_waveforms_per_prompt), num_prompts)
+    numbers = jnp.asarray(waveforms, jnp.int32)
     per_sound = jax.vmap(jax.random.fold_in, (None, 0))
-    return RandomKeys(per_sound(latents, waveform), per_sound(steps, waveform), litefocus)
+    return RandomKeys(per_sound(latents, numbers), per_sound(steps, numbers), litefocus)
 
 
 @functools.partial(jax.jit, static_argnames="shape")

@@ -26,6 +26,9 @@ _VOCABULARIES = ("tokenizer.json", "vocab.json", "spiece.model")
 _NAMED_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 _TOKEN_FACTS = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
 _NO_LIMIT = 10**20  # transformers has 10**30 as the longest text where a tokenizer's files say none
+_LONGEST = "the most that the text encoder takes"
+_WARNED_OF = 3  # texts that are cut off, one by one
+_PROMPT_SHOWN, _LOST_SHOWN = 40, 120  # characters in a warning
 _NO_ADVICE = "TRANSFORMERS_NO_ADVISORY_WARNINGS"
 
 
@@ -234,7 +237,7 @@ def tokenize(
     texts: Sequence[str],
     *,
     max_length: int | None = None,
-    reason: str = "the most that the text encoder takes",
+    reason: str = _LONGEST,
 ) -> Tokens:
     """Tokenize a batch, cutting each text at the limit and padding all to one bucketed length.
 
@@ -246,19 +249,67 @@ def tokenize(
         max_length: the limit in tokens, special tokens included; the tokenizer's own unless given.
         reason: why the limit is what it is, for the warning.
     """
+    tokens, cuts = _tokenize(tokenizer, texts, max_length, reason)
+    _warn_of(cuts)
+    return tokens
+
+
+def tokenize_for_both(tokenizer: Tokenizer, tokenizer_2: Tokenizer, texts: Sequence[str]) -> tuple[Tokens, Tokens]:
+    """`tokenize` for CLAP and for T5; a text that both cut is warned of once."""
+    clap, clap_cuts = _tokenize(tokenizer, texts)
+    t5, t5_cuts = _tokenize(tokenizer_2, texts)
+    _warn_of([*t5_cuts, *clap_cuts])
+    return clap, t5
+
+
+class _Cut(NamedTuple):
+    """A text whose end is cut off, to how many tokens, why, and what is lost."""
+
+    text: str
+    limit: int
+    reason: str
+    lost: str
+
+
+def _tokenize(
+    tokenizer: Tokenizer, texts: Sequence[str], max_length: int | None = None, reason: str = _LONGEST
+) -> tuple[Tokens, list[_Cut]]:
     limit = tokenizer.model_max_length if max_length is None else max_length
     whole, cut = tokenizer.ids(texts), tokenizer.ids(texts, limit)
-    for text, full, kept in zip(texts, whole, cut, strict=True):
-        if len(full) > len(kept):
-            lost = _lost_text(tokenizer, full, kept)
-            logger.warning("The prompt %r is cut to %d tokens, %s; this part is lost: %r", text, limit, reason, lost)
+    cuts = [
+        _Cut(text, limit, reason, _lost_text(tokenizer, full, kept))
+        for text, full, kept in zip(texts, whole, cut, strict=True)
+        if len(full) > len(kept)
+    ]
     length = max(len(ids) for ids in cut)
     padded_length = -(-length // LENGTH_BUCKET) * LENGTH_BUCKET
     input_ids = np.full((len(cut), padded_length), tokenizer.pad_token_id, np.int32)
     for row, ids in zip(input_ids, cut, strict=True):
         row[: len(ids)] = ids
     lengths = np.array([len(ids) for ids in cut])
-    return Tokens(input_ids, np.arange(padded_length) < lengths[:, None], length)
+    return Tokens(input_ids, np.arange(padded_length) < lengths[:, None], length), cuts
+
+
+def _warn_of(cuts: Sequence[_Cut]) -> None:
+    """One short warning for each text, of the cut that loses most; past a few texts, how many more there are."""
+    largest: dict[str, _Cut] = {}
+    for cut in cuts:
+        if cut.text not in largest or len(cut.lost) > len(largest[cut.text].lost):
+            largest[cut.text] = cut
+    for text, limit, reason, lost in list(largest.values())[:_WARNED_OF]:
+        logger.warning(
+            "The prompt %r is cut to %d tokens, %s; this part is lost: %r",
+            _shortened(text, _PROMPT_SHOWN),
+            limit,
+            reason,
+            _shortened(lost, _LOST_SHOWN),
+        )
+    if len(largest) > _WARNED_OF:
+        logger.warning("%d more prompts are too long, and cut in the same way", len(largest) - _WARNED_OF)
+
+
+def _shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[:length].rstrip()} ..."
 
 
 class PromptTokens(NamedTuple):
@@ -293,15 +344,17 @@ def tokenize_prompts(
         prompts: the batch.
         negative_prompts: as many texts, or none without guidance.
     """
-    positive = tokenize(tokenizer_2, prompts)
+    positive, cuts = _tokenize(tokenizer_2, prompts)
     input_ids, mask = positive.input_ids, positive.attention_mask
     if negative_prompts:
-        negative = tokenize(
+        negative, negative_cuts = _tokenize(
             tokenizer_2, negative_prompts, max_length=positive.length, reason="as many as the longest prompt has"
         )
+        cuts += negative_cuts
         input_ids = np.concatenate([_pad_to(negative.input_ids, input_ids, tokenizer_2.pad_token_id), input_ids])
         mask = np.concatenate([_pad_to(negative.attention_mask, mask, False), mask])
-    clap = tokenize(tokenizer, [*negative_prompts, *prompts])
+    clap, clap_cuts = _tokenize(tokenizer, [*negative_prompts, *prompts])
+    _warn_of([*cuts, *clap_cuts])
     return PromptTokens(clap.input_ids, clap.attention_mask, input_ids, mask, np.int32(positive.length))
 
 

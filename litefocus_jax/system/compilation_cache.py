@@ -3,8 +3,11 @@
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import jax
+
+from litefocus_jax.system.program_store import ProgramStore
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +45,25 @@ def use_compilation_cache() -> Path | None:
     except OSError as error:
         logger.warning("compiled programs cannot be kept in %s: %s", folder, error)
         return None
+    _keep_in(ProgramStore(folder), folder)
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _SHORTEST_COMPILATION_IN_S)
     return folder
+
+
+def _keep_in(store: ProgramStore, folder: Path) -> None:
+    """Have JAX use a store for this folder, in the place of its own.
+
+    JAX has no public way for that. Where a version of it has another inside, its own store serves as before.
+    """
+    try:
+        from jax._src import compilation_cache
+
+        own = compilation_cache.get_file_cache
+    except (ImportError, AttributeError):
+        return
+
+    def get_file_cache(path: str) -> Any:
+        return (store, path) if Path(path) == folder else own(path)
+
+    compilation_cache.get_file_cache = get_file_cache

@@ -13,6 +13,8 @@ from typing import Any
 
 import jax
 
+from litefocus_jax.system.devices import start_jax
+
 Options = tuple[tuple[str, str], ...]
 """Pairs of name and value: options of XLA's compiler."""
 
@@ -86,6 +88,7 @@ def current_platform() -> Platform:
 
 
 def _platform_at_hand() -> Platform:
+    start_jax()
     major = str(getattr(jax.local_devices()[0], "compute_capability", "")).partition(".")[0]
     return platform_named(jax.default_backend(), int(major) if major.isdigit() else 0)
 
@@ -180,6 +183,7 @@ def memory_limit(root: Path = Path("/")) -> int | None:
     Returns:
         None where it is unknown.
     """
+    start_jax()
     statistics = jax.local_devices()[0].memory_stats()
     if statistics is not None and "bytes_limit" in statistics:
         return statistics["bytes_limit"]

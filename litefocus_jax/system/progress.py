@@ -3,10 +3,45 @@
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+
+_counted: ContextVar[str] = ContextVar("counted", default="")
+
+
+@contextlib.contextmanager
+def numbered_bars(first: int, last: int, total: int) -> Iterator[None]:
+    """Have the bars of the block say which of several things they are about, such as ``3 of 23``.
+
+    Args:
+        first: number of the first thing, from 1.
+        last: number of the last one.
+        total: number of all; a single one is not counted.
+    """
+    numbers = f"{first}" if first == last else f"{first} to {last}"
+    token = _counted.set(f" {numbers} of {total}" if total > 1 else "")
+    try:
+        yield
+    finally:
+        _counted.reset(token)
+
+
+@contextlib.contextmanager
+def busy(description: str, *, enabled: bool = True) -> Iterator[None]:
+    """Show that something goes on whose end is not known, and for how long; it vanishes when the block ends.
+
+    Args:
+        description: what goes on.
+        enabled: draw at all. Nothing is drawn unless standard error is a terminal.
+    """
+    with _drawing(enabled, is_endless=True) as progress:
+        if progress is not None:
+            progress.add_task(description + _counted.get(), total=None)
+        yield
 
 
 @contextlib.contextmanager
@@ -22,7 +57,7 @@ def progress_bar(description: str, total: int, *, enabled: bool = True) -> Itera
         if progress is None:
             yield lambda done: None
         else:
-            task = progress.add_task(description, total=total)
+            task = progress.add_task(description + _counted.get(), total=total)
             yield lambda done: progress.update(task, completed=done)
 
 
@@ -66,7 +101,7 @@ def figures_progress_bar(
 
 
 @contextlib.contextmanager
-def _drawing(enabled: bool, *texts: str) -> "Iterator[Progress | None]":
+def _drawing(enabled: bool, *texts: str, is_endless: bool = False) -> "Iterator[Progress | None]":
     if not (enabled and sys.stderr.isatty()):
         yield None
         return
@@ -75,11 +110,17 @@ def _drawing(enabled: bool, *texts: str) -> "Iterator[Progress | None]":
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        SpinnerColumn,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
 
+    if is_endless:
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            yield progress
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from litefocus_jax.audio import log_mel_spectrogram
 from litefocus_jax.models.components import Components, LatentGeometry
-from litefocus_jax.models.tokenization import load_tokenizer, tokenize
+from litefocus_jax.models.tokenization import load_tokenizer, tokenize_for_both
 from litefocus_jax.models.vae import VAE, LatentDistribution
 from litefocus_jax.system.extras import import_extra
 from litefocus_jax.training.data import Dataset, Sound, read_clip
@@ -93,7 +93,7 @@ class AudioBatches:
         texts = [*(sound.caption for sound in dataset.sounds), ""]
         clap = load_tokenizer(components.tokenizer, components.text_encoder.config.vocab_size)
         t5 = load_tokenizer(components.tokenizer_2, components.text_encoder_2.config.vocab_size)
-        self._clap, self._t5 = tokenize(clap, texts), tokenize(t5, texts)
+        self._clap, self._t5 = tokenize_for_both(clap, t5, texts)
         self._order = functools.lru_cache(maxsize=2)(self._draw_order)
 
     @property

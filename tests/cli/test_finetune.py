@@ -178,7 +178,8 @@ def test_a_missing_extra_is_named_before_anything_is_read(trained, tmp_path, mon
     monkeypatch.setattr("litefocus_jax.system.extras.import_extra", refuse)
     result = finetune(tmp_path / "missing", tmp_path / "run")
     assert result.exit_code == 1
-    assert "pip install 'litefocus-jax[train]'" in result.stderr
+    assert "pip install 'optax>=" in result.stderr
+    assert "in a clone of the repository: pip install -e '.[train]'" in result.stderr
 
 
 def test_memory_that_runs_out_is_met_with_advice(trained, data, tmp_path, monkeypatch):

@@ -1,11 +1,16 @@
 """Where compiled programs are kept, and who decides."""
 
+import os
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import jax
 import pytest
 
 from litefocus_jax.system.compilation_cache import use_compilation_cache
+from litefocus_jax.system.program_store import ProgramStore
 
 
 def folder_of_jax() -> str | None:
@@ -47,3 +52,46 @@ def test_a_folder_that_cannot_be_made_is_only_logged(
     monkeypatch.setenv("LITEFOCUS_COMPILATION_CACHE", str(tmp_path / "file" / "cache"))
     assert use_compilation_cache() is None
     assert "cannot be kept" in caplog.text
+
+
+def test_a_program_that_is_damaged_is_as_good_as_absent_and_is_replaced(tmp_path: Path) -> None:
+    store = ProgramStore(tmp_path / "new")
+    assert store.get("unet") is None
+    store.put("unet", b"program")
+    [file] = (tmp_path / "new").iterdir()
+    for damage in (file.read_bytes()[:-1], b"", b"garbage"):
+        file.write_bytes(damage)
+        assert store.get("unet") is None
+        store.put("unet", b"program")
+        assert store.get("unet") == b"program"
+
+
+def test_a_program_that_cannot_be_kept_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").touch()
+    store = ProgramStore(tmp_path / "file")
+    store.put("unet", b"program")
+    store.put("vae", b"program")
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert store.get("unet") is None
+
+
+def test_jax_compiles_anew_and_without_a_warning_what_is_damaged(tmp_path: Path) -> None:
+    script = """
+        import jax, warnings
+        from litefocus_jax.system.compilation_cache import use_compilation_cache
+        warnings.simplefilter("error")
+        use_compilation_cache()
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.jit(lambda x: x * 3)(2.0)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    environment = os.environ | {"LITEFOCUS_COMPILATION_CACHE": str(tmp_path)}
+    subprocess.run(command, check=True, env=environment)
+    files = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert files
+    for path, content in files.items():
+        path.write_bytes(content[: len(content) // 2])
+    subprocess.run(command, check=True, env=environment)
+    assert {path.name: len(path.read_bytes()) for path in tmp_path.iterdir()} == {
+        path.name: len(content) for path, content in files.items()
+    }

@@ -119,7 +119,7 @@ def _denoised(
         models.unet,
         sampling.project_context(models.unet, conditioning, 1),
         initial_state(schedule, latents),
-        sampling.random_keys(0, len(captions), 1),  # without noise in the steps, and with dense attention, never used
+        sampling.random_keys(0, [0] * len(captions)),  # never used: no noise in the steps, dense attention
     )
     plan = DenoisingPlan(latents.shape[1])
     scale = jnp.float32(_GUIDANCE_SCALE)

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from litefocus_jax.models.components import Components
-from litefocus_jax.models.tokenization import Tokens, load_tokenizer, tokenize
+from litefocus_jax.models.tokenization import Tokens, load_tokenizer, tokenize_for_both
 
 
 class CaptionTokens(NamedTuple):
@@ -21,7 +21,7 @@ class CaptionTokens(NamedTuple):
         """Tokenize captions by the tokenizers of a model."""
         clap = load_tokenizer(components.tokenizer, components.text_encoder.config.vocab_size)
         t5 = load_tokenizer(components.tokenizer_2, components.text_encoder_2.config.vocab_size)
-        return cls(tokenize(clap, captions), tokenize(t5, captions))
+        return cls(*tokenize_for_both(clap, t5, captions))
 
     @property
     def lengths(self) -> Int[np.ndarray, " captions"]:

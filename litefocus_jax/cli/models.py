@@ -1,0 +1,18 @@
+"""The model that a command was told of."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from litefocus_jax.checkpoint.opened import Checkpoint
+
+
+def open_model(model: str, revision: str | None) -> "Checkpoint":
+    """Open a checkpoint by folder, hub id or address; see `litefocus_jax.checkpoint.store.open_checkpoint`.
+
+    Args:
+        model: what ``--model`` was given.
+        revision: what ``--revision`` was given.
+    """
+    from litefocus_jax.checkpoint.store import open_checkpoint
+
+    return open_checkpoint(model) if revision is None else open_checkpoint(model, revision=revision)

@@ -1,0 +1,61 @@
+"""Attention and numbers."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from litefocus_jax.cli.attention import AttentionChoice
+
+PANEL = "Attention and numbers"
+
+LiteFocus = Annotated[
+    AttentionChoice,
+    typer.Option(
+        "--litefocus",
+        help="Sparse attention; auto goes by the length in training lengths, and linear costs in proportion to it.",
+        rich_help_panel=PANEL,
+    ),
+]
+SparseRatio = Annotated[
+    float | None,
+    typer.Option(
+        "--sparse-ratio",
+        min=0.0,
+        max=1.0,
+        help="Share of tokens drawn across frequencies, 0.1 unless given; with --litefocus on or linear.",
+        rich_help_panel=PANEL,
+    ),
+]
+MaxCrossTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--max-cross-tokens",
+        min=1,
+        help="The most tokens drawn; with --litefocus on or linear.",
+        rich_help_panel=PANEL,
+    ),
+]
+Reach = Annotated[
+    float | None,
+    typer.Option(
+        "--reach",
+        help="Seconds that attention reaches within a frequency (docs/litefocus.md); with --litefocus on or linear.",
+        rich_help_panel=PANEL,
+    ),
+]
+ScaleScores = Annotated[
+    bool,
+    typer.Option(
+        "--scale-scores",
+        help="Sharpen attention by the logarithm of what it sees against training.",
+        rich_help_panel=PANEL,
+    ),
+]
+NumberType = Annotated[
+    Literal["float32", "bfloat16", "float16"] | None,
+    typer.Option(
+        "--dtype",
+        help="Number type of weights and computation; chosen by device unless given.",
+        rich_help_panel=PANEL,
+    ),
+]

@@ -1,0 +1,15 @@
+"""Which model: names and folders of checkpoints."""
+
+from typing import Annotated
+
+import typer
+
+from litefocus_jax.cli.completions import complete_model
+
+Checkpoint = Annotated[
+    str,
+    typer.Argument(
+        help="The checkpoint: a folder, or a hub id such as cvssp/audioldm2.", autocompletion=complete_model
+    ),
+]
+Revision = Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit of a model on the hub.")]
