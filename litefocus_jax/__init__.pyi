@@ -1,5 +1,8 @@
 # The public names, each written once: type checkers read them here, and __init__.py loads them from here on first use.
 
+from litefocus_jax.audio import Finish as Finish
+from litefocus_jax.audio import FinishError as FinishError
+from litefocus_jax.audio import SilenceWarning as SilenceWarning
 from litefocus_jax.audio import log_mel_spectrogram as log_mel_spectrogram
 from litefocus_jax.audio import save_audio as save_audio
 from litefocus_jax.audio import save_audio_blocks as save_audio_blocks
@@ -12,6 +15,10 @@ from litefocus_jax.decoding.plan import TilingConfig as TilingConfig
 from litefocus_jax.diffusion.windows import WindowedDenoising as WindowedDenoising
 from litefocus_jax.generation.needs import InsufficientMemoryError as InsufficientMemoryError
 from litefocus_jax.generation.output import AudioPipelineOutput as AudioPipelineOutput
+from litefocus_jax.generation.recipe import Recipe as Recipe
+from litefocus_jax.generation.recipe import RecipeError as RecipeError
+from litefocus_jax.generation.recipe_files import read_recipe as read_recipe
+from litefocus_jax.generation.recipe_files import write_recipe as write_recipe
 from litefocus_jax.generation.request import Request as Request
 from litefocus_jax.generation.resume import PartialRun as PartialRun
 from litefocus_jax.generation.resume import ResumeError as ResumeError

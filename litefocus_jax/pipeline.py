@@ -1,5 +1,7 @@
 """From a checkpoint and prompts to sound."""
 
+import functools
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -10,6 +12,8 @@ from jax.sharding import Mesh
 from jax.stages import Compiled
 from jaxtyping import Array, Float
 
+from litefocus_jax.audio.levels import LevelMeter, SilenceWarning, silence_in_words
+from litefocus_jax.checkpoint.fingerprint import model_digest
 from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.checkpoint.opened import Checkpoint
 from litefocus_jax.checkpoint.store import open_checkpoint
@@ -20,6 +24,7 @@ from litefocus_jax.generation import sampling
 from litefocus_jax.generation.needs import Estimate, estimate_memory, estimate_time, require_memory
 from litefocus_jax.generation.output import AudioPipelineOutput
 from litefocus_jax.generation.plan import DenoisingPlan
+from litefocus_jax.generation.recipe import Recipe, recipes_of
 from litefocus_jax.generation.request import Request, RequestOptions, make_request, takes_request_options
 from litefocus_jax.generation.resume import PartialRun, ResumableRun
 from litefocus_jax.models.components import Components
@@ -67,6 +72,7 @@ class AudioLDM2Pipeline:
         self.tokenizer = load_tokenizer(components.tokenizer, components.text_encoder.config.vocab_size)
         self.tokenizer_2 = load_tokenizer(components.tokenizer_2, components.text_encoder_2.config.vocab_size)
         self._unet_copies: tuple[Mesh, UNet] | None = None
+        self._checkpoint: Checkpoint | None = None
 
     @classmethod
     def from_pretrained(
@@ -102,7 +108,9 @@ class AudioLDM2Pipeline:
         use_compilation_cache()
         if dtype is None:
             dtype = current_platform().default_dtype
-        return cls(checkpoint.load(dtype))
+        pipe = cls(checkpoint.load(dtype))
+        pipe._checkpoint = checkpoint
+        return pipe
 
     def save_pretrained(self, save_directory: str | Path, *, overwrite: bool = False) -> None:
         """Write the native format: safetensors and JSON, complete or not at all.
@@ -191,6 +199,8 @@ class AudioLDM2Pipeline:
             output_type: ``"latent"`` returns the latents, for `decode_blocks` to make sound of.
             progress: draw progress bars, where there is a terminal.
 
+        A sound that is next to silent as a whole, below -60 dBFS, is warned of (`SilenceWarning`).
+
         Raises:
             ValueError: when ``output_type`` is unknown.
             InsufficientMemoryError: when it cannot fit in the device's memory; the message says what to change.
@@ -237,7 +247,26 @@ class AudioLDM2Pipeline:
             audios = np.stack([np.concatenate([*blocks]) for blocks in sounds])
         if run is not None:
             run.finish()
-        return AudioPipelineOutput(audios, self.geometry.sampling_rate)
+        recipes = self.recipes(request)
+        if output_type == "audio":
+            _warn_of_silence(recipes, audios)
+        return AudioPipelineOutput(audios, self.geometry.sampling_rate, recipes)
+
+    def recipes(self, request: Request) -> tuple[Recipe, ...]:
+        """What each sound of a request is made of: all that is needed to make the same bytes again, alone."""
+        return recipes_of(
+            request,
+            self.geometry.frame_in_s,
+            self.tiling,
+            model=self._checkpoint and self._checkpoint.source,
+            model_digest=self.model_digest,
+            dtype=self.components.dtype,
+        )
+
+    @functools.cached_property
+    def model_digest(self) -> str:
+        """A digest of the model; see `litefocus_jax.checkpoint.fingerprint.model_digest`."""
+        return model_digest(self._checkpoint or self.components)
 
     def estimate(self, request: Request) -> Estimate:
         """What a request will take on this device: memory from its compiled programs, time by doing a little of it.
@@ -352,3 +381,12 @@ class AudioLDM2Pipeline:
         encoders = (models.text_encoder, models.text_encoder_2, models.projection_model, models.language_model)
         negative = request.negative_prompts if request.plan.guided else ()
         return *encoders, tokenize_prompts(self.tokenizer, self.tokenizer_2, request.prompts, negative)
+
+
+def _warn_of_silence(recipes: tuple[Recipe, ...], audios: Float[np.ndarray, "sounds samples"]) -> None:
+    for recipe, waveform in zip(recipes, audios, strict=True):
+        meter = LevelMeter()
+        meter.add(waveform)
+        if meter.is_silent:
+            message = silence_in_words(recipe.prompt, recipe.seed, recipe.waveform, meter.level_in_dbfs)
+            warnings.warn(message, SilenceWarning, stacklevel=3)

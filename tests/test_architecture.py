@@ -19,7 +19,7 @@ FLOORS = (
     ("cli", "web"),
     ("__main__",),
 )
-DOOR = {"__init__", "__main__", "pipeline", "audio"}  # the only files that lie in no folder
+DOOR = {"__init__", "__main__", "pipeline"}  # the only files that lie in no folder
 HEIGHT = {room: height for height, floor in enumerate(FLOORS) for room in floor}
 NEVER_IMPORTED = {"torch", "diffusers", "convert", "tests", "examples"}
 

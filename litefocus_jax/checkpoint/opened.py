@@ -82,6 +82,7 @@ class Checkpoint:
         scheduler: the noise schedule.
         tokenizer: folder of CLAP's tokenizer.
         tokenizer_2: folder of T5's tokenizer.
+        source: the folder or the hub id as it was asked for, or None where nobody said.
     """
 
     folder: Path
@@ -91,6 +92,7 @@ class Checkpoint:
     scheduler: SchedulerConfig
     tokenizer: Path
     tokenizer_2: Path
+    source: str | None = None
 
     @property
     def configs(self) -> dict[str, Any]:

@@ -68,9 +68,9 @@ def open_checkpoint(
     """
     folder = local_folder(source, revision=revision)
     if (folder / native.MANIFEST).exists():
-        return native.open_native(folder)
+        return dataclasses.replace(native.open_native(folder), source=str(source))
     if (folder / diffusers.INDEX).exists():
-        return diffusers.open_diffusers(folder, read_weights)
+        return dataclasses.replace(diffusers.open_diffusers(folder, read_weights), source=str(source))
     raise CheckpointError(
         f"{folder} is not a checkpoint: it holds neither {native.MANIFEST} (native) nor {diffusers.INDEX} (diffusers)"
     )
