@@ -1,7 +1,6 @@
 """From a checkpoint and prompts to sound."""
 
 import functools
-import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -12,7 +11,6 @@ from jax.sharding import Mesh
 from jax.stages import Compiled
 from jaxtyping import Array, Float
 
-from litefocus_jax.audio.levels import LevelMeter, SilenceWarning, silence_in_words
 from litefocus_jax.checkpoint.fingerprint import model_digest
 from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.checkpoint.opened import Checkpoint
@@ -27,6 +25,7 @@ from litefocus_jax.generation.plan import DenoisingPlan
 from litefocus_jax.generation.recipe import Recipe, recipes_of
 from litefocus_jax.generation.request import Request, RequestOptions, make_request, takes_request_options
 from litefocus_jax.generation.resume import PartialRun, ResumableRun
+from litefocus_jax.generation.silence import warn_of_silence
 from litefocus_jax.models.components import Components
 from litefocus_jax.models.tokenization import load_tokenizer, tokenize_prompts
 from litefocus_jax.models.unet.network import UNet
@@ -249,7 +248,7 @@ class AudioLDM2Pipeline:
             run.finish()
         recipes = self.recipes(request)
         if output_type == "audio":
-            _warn_of_silence(recipes, audios)
+            warn_of_silence(recipes, audios)
         return AudioPipelineOutput(audios, self.geometry.sampling_rate, recipes)
 
     def recipes(self, request: Request) -> tuple[Recipe, ...]:
@@ -381,12 +380,3 @@ class AudioLDM2Pipeline:
         encoders = (models.text_encoder, models.text_encoder_2, models.projection_model, models.language_model)
         negative = request.negative_prompts if request.plan.guided else ()
         return *encoders, tokenize_prompts(self.tokenizer, self.tokenizer_2, request.prompts, negative)
-
-
-def _warn_of_silence(recipes: tuple[Recipe, ...], audios: Float[np.ndarray, "sounds samples"]) -> None:
-    for recipe, waveform in zip(recipes, audios, strict=True):
-        meter = LevelMeter()
-        meter.add(waveform)
-        if meter.is_silent:
-            message = silence_in_words(recipe.prompt, recipe.seed, recipe.waveform, meter.level_in_dbfs)
-            warnings.warn(message, SilenceWarning, stacklevel=3)

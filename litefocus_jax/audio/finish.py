@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float
 
-
 from litefocus_jax.audio.loudness import BLOCK_IN_S
 from litefocus_jax.audio.stages import (
     Blocks,

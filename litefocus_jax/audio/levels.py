@@ -50,9 +50,7 @@ class LevelMeter:
         self.peak = max(self.peak, float(np.abs(block).max(initial=0.0)))
         self._energy += float(np.square(block, dtype=np.float64).sum())
 
-    def passing(
-        self, blocks: Iterable[Float[np.ndarray, " samples"]]
-    ) -> Iterator[Float[np.ndarray, " samples"]]:
+    def passing(self, blocks: Iterable[Float[np.ndarray, " samples"]]) -> Iterator[Float[np.ndarray, " samples"]]:
         """The same blocks, each counted in as it passes."""
         for block in blocks:
             self.add(block)

@@ -16,7 +16,7 @@ class Spool:
 
     def __init__(self, blocks: Iterable[Float[np.ndarray, " samples"]]) -> None:
         self.samples = 0
-        self._file = tempfile.TemporaryFile()
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the block ends
         try:
             for block in blocks:
                 self._file.write(np.ascontiguousarray(block, np.float32).tobytes())

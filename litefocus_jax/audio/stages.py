@@ -132,8 +132,8 @@ def brought_to_loudness(
         seconds = meter.samples / sampling_rate
         if seconds < BLOCK_IN_S:
             raise FinishError(
-                f"{wanted}: the sound has {seconds:.3g} s, and loudness is measured in blocks of {BLOCK_IN_S:g} s; make "
-                "it longer, or ask for a peak instead (peak_in_dbfs, --peak)"
+                f"{wanted}: the sound has {seconds:.3g} s, and loudness is measured in blocks of {BLOCK_IN_S:g} s; "
+                "make it longer, or ask for a peak instead (peak_in_dbfs, --peak)"
             )
         measured = measure_loudness(spool.blocks(), sampling_rate)
         if math.isinf(measured.integrated_in_lufs):

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from litefocus_jax.cli.attention import AttentionOptions
-from litefocus_jax.cli.console import UsageError, messages, naming_options, output, quieten, reporting_errors
+from litefocus_jax.cli.console import UsageError, messages, naming_options, quieten, reporting_errors
 from litefocus_jax.cli.models import open_model
-from litefocus_jax.cli.options import attention, long_sound, sampling, sound
+from litefocus_jax.cli.options import attention, finish, long_sound, recipe, sampling, sound
 from litefocus_jax.cli.options.checkpoint import Revision
 from litefocus_jax.cli.orders import sound_orders
+from litefocus_jax.cli.origin import Origin
 from litefocus_jax.cli.prompt_files import PromptRow, read_prompts
 from litefocus_jax.cli.seeds import chosen_seeds
 from litefocus_jax.cli.start import find_devices
@@ -20,6 +21,7 @@ from litefocus_jax.system.progress import numbered_bars
 if TYPE_CHECKING:
     from litefocus_jax.cli.batches import Batch
     from litefocus_jax.cli.run_files import RunFiles
+    from litefocus_jax.cli.saving import Saving
     from litefocus_jax.diffusion.windows import WindowedDenoising
     from litefocus_jax.generation.request import Request, RequestOptions
     from litefocus_jax.pipeline import AudioLDM2Pipeline
@@ -48,6 +50,7 @@ _BUNDLED_NOTICE = (
 
 
 def generate(
+    context: typer.Context,
     prompt: sound.Prompts = None,
     *,
     model: sound.Model = None,
@@ -55,6 +58,7 @@ def generate(
     duration: sound.Duration = None,
     target: sound.Target = ".",
     prompts_file: sound.PromptsFile = None,
+    source: recipe.From = None,
     negative: sound.Negative = None,
     waveforms: sound.Waveforms = 1,
     waveform: sound.Waveform = None,
@@ -62,7 +66,8 @@ def generate(
     seeds: sound.Seeds = None,
     each: sound.Each = False,
     spectrogram: sound.Spectrogram = None,
-    subtype: sound.Subtype = "PCM_16",
+    json: recipe.Json = False,
+    subtype: sound.Subtype = None,
     overwrite: sound.Overwrite = False,
     steps: sampling.Steps = 200,
     guidance: sampling.Guidance = 3.5,
@@ -76,6 +81,11 @@ def generate(
     reach: attention.Reach = None,
     scale_scores: attention.ScaleScores = False,
     dtype: attention.NumberType = None,
+    normalize: finish.Normalize = None,
+    peak: finish.Peak = None,
+    fade: finish.Fade = None,
+    trim: finish.Trim = False,
+    sample_rate: finish.SampleRate = None,
     windows: long_sound.Windows = None,
     window_length: long_sound.WindowLength = None,
     window_overlap: long_sound.WindowOverlap = None,
@@ -99,22 +109,28 @@ def generate(
     with reporting_errors():
         if quiet:
             quieten()
-        rows = [*(PromptRow(text) for text in prompt or []), *(read_prompts(prompts_file) if prompts_file else [])]
+        origin = Origin.read(source, context)
+        texts = [*origin.prompts, *(prompt or [])]
+        rows = [*map(PromptRow, texts), *(read_prompts(prompts_file) if prompts_file else [])]
         if not rows or not all(row.prompt.strip() for row in rows):
             raise typer.BadParameter("give at least one, and none of them empty", param_hint="PROMPT")
         if not each:
             check_quoted(prompt or [])
-        seed_list = chosen_seeds(seed, seeds)
+        seed_list = origin.seeds or chosen_seeds(seed, seeds)
         drawn = [row.place for row in rows if None in (row.seeds or seed_list)]
         if drawn and resume:
             raise UsageError("--resume needs the seeds that were printed: a random seed is another one each time")
-        orders = sound_orders(rows, seed_list, waveforms, waveform)
+        orders = sound_orders(rows, seed_list, waveforms, origin.waveform or waveform)
 
         # In this order, because each part takes longer than the one before it.
         from litefocus_jax.cli.batches import grouped
         from litefocus_jax.cli.destinations import plan
         from litefocus_jax.cli.run_files import RunFiles
+        from litefocus_jax.cli.saving import Saving, finish_of
 
+        model, dtype = origin.model(model), origin.choose("dtype", dtype)
+        subtype = origin.choose_subtype(subtype, target)
+        saving = Saving(subtype, origin.choose_finish(finish_of(normalize, peak, fade, trim, sample_rate)), json)
         files = plan(orders, target=target, spectrogram=spectrogram)
         runs = RunFiles(every=save_every, resume=resume, overwrite=overwrite)
         batches = runs.remaining(grouped(orders, files, batch_size))
@@ -136,7 +152,10 @@ def generate(
         if not quiet:
             # A line and not a spinner, which would fight with the bars of a download.
             messages.print(_BUNDLED_NOTICE if model is None else f"Loading {model}", markup=False)
+            if source is not None:
+                messages.print(origin.in_words, markup=False)
         checkpoint = open_model(BUNDLED_MODEL if model is None else model, revision)
+        origin.check_model(checkpoint)
         facts = checkpoint.facts
         # What the model cannot honour is found before its weights are read.
         with naming_options(_ARGUMENTS):
@@ -153,16 +172,24 @@ def generate(
         requests = []
         for batch in batches:
             with naming_options(_ARGUMENTS | batch.own_arguments):
-                texts, own = batch.options(negative_prompt=negative, audio_length_in_s=duration)
-                requests.append(make_request(facts, texts, **(options | own)))
+                texts, own = batch.options(
+                    negative_prompt=origin.choose("negative", negative, "negative_prompt"),
+                    audio_length_in_s=origin.choose("duration", duration, "audio_length_in_s"),
+                )
+                texts, all_options = origin.request(texts, options | own)
+                requests.append(make_request(facts, texts, **all_options))
+                length = requests[-1].audio_length_in_s
+                saving.check(batch.destinations, facts.geometry.sampling_rate, length, overwrite=overwrite or resume)
         pipe = AudioLDM2Pipeline.from_checkpoint(checkpoint, dtype=dtype)
+        origin.prepare(pipe)
         if dry_run:
             from litefocus_jax.cli.dry_run import print_estimate
 
             print_estimate(pipe, requests)
             return
         work = list(zip(requests, batches, strict=True))
-        summary = _make_and_save(pipe, work, runs, subtype, check_memory=not ignore_memory, progress=not quiet)
+        how = {"check_memory": not ignore_memory, "progress": not quiet}
+        summary = _make_and_save(pipe, work, runs, saving, row=origin.row, **how)
         if not quiet:
             messages.print(f"{summary}; {time.perf_counter() - started:.1f} s with loading")
 
@@ -171,51 +198,60 @@ def _make_and_save(
     pipe: "AudioLDM2Pipeline",
     work: "list[tuple[Request, Batch]]",
     runs: "RunFiles",
-    subtype: str,
+    saving: "Saving",
     *,
+    row: int | None,
     check_memory: bool,
     progress: bool,
 ) -> str:
     """Run the requests, and write each one's files before the next; returns how long it took.
 
-    Sound goes to its file as it is decoded.
+    Sound goes to its file as it is decoded. A sound that cannot be finished keeps no other from being made.
 
     Args:
         pipe: the pipeline.
         work: each request with the destinations of its sounds.
         runs: where each request is kept while it runs.
-        subtype: sample format.
+        saving: what the files are to be.
+        row: number of the only sound that is wanted of each request; None for all.
         check_memory: find out before sampling whether a request can fit in memory.
         progress: draw bars.
-    """
-    import soundfile
 
-    from litefocus_jax.audio import save_audio_blocks, spectrogram_picture
+    Raises:
+        FinishError: at the end, naming all that could not be finished.
+    """
+    from litefocus_jax.audio.stages import FinishError
 
     seconds_made = seconds_taken = 0.0
-    total = sum(request.batch_size for request, _ in work)
+    total = sum(len(batch.destinations) for _, batch in work)
     done = 0
+    unfinished = []
     for request, batch in work:
+        count = len(batch.destinations)
         started = time.perf_counter()
-        with runs.kept(batch) as partial_run, numbered_bars(done + 1, done + request.batch_size, total):
+        with runs.kept(batch) as partial_run, numbered_bars(done + 1, done + count, total):
             result = pipe.run(
                 request, partial_run=partial_run, check_memory=check_memory, output_type="latent", progress=progress
             )
         seconds_taken += time.perf_counter() - started
-        for latents, file in zip(result.audios, batch.destinations, strict=True):
+        rows = range(count) if row is None else [row]
+        for number, file in zip(rows, batch.destinations, strict=True):
+            made_of = result.recipes[number] if result.recipes else None
             started = time.perf_counter()
             done += 1
-            with numbered_bars(done, done, total):
-                blocks = pipe.decode_blocks(latents, request.audio_length_in_s, progress=progress)
-                samples = save_audio_blocks(file.sound, blocks, result.sampling_rate, subtype=subtype)
+            try:
+                with numbered_bars(done, done, total):
+                    blocks = pipe.decode_blocks(result.audios[number], request.audio_length_in_s, progress=progress)
+                    waveform = request.waveforms[number]
+                    seconds_made += saving.write(blocks, file, result.sampling_rate, request.seed, waveform, made_of)
+            except FinishError as error:
+                unfinished.append(f"{file.sound}: {error}")
+                continue
             seconds_taken += time.perf_counter() - started
-            seconds_made += samples / result.sampling_rate
-            output.print(str(file.sound), markup=False)
-            if file.picture is not None:
-                waveform, sampling_rate = soundfile.read(file.sound, dtype="float32")
-                spectrogram_picture(file.picture, waveform, sampling_rate, title=file.prompt)
-                output.print(str(file.picture), markup=False)
+            saving.show(file, made_of)
         runs.remove(batch)
+    if unfinished:
+        raise FinishError("\n".join(unfinished))
     factor = seconds_taken / seconds_made
     return f"{seconds_made:.2f} s of sound in {seconds_taken:.1f} s, a real-time factor of {factor:.2f}"
 

@@ -1,10 +1,11 @@
 """``litefocus-jax info``: what a checkpoint holds, from its headers alone."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from litefocus_jax.cli.console import output, reporting_errors
 from litefocus_jax.cli.models import open_model
-from litefocus_jax.cli.options.checkpoint import Checkpoint, Revision
+from litefocus_jax.cli.options.checkpoint import CheckpointOrSound, Revision
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,15 +20,21 @@ _TRAINING_LENGTHS = (1, 2, 4, 8, 16)  # about the lengths of the paper's tables,
 
 
 def info(
-    model: Checkpoint,
+    model: CheckpointOrSound,
     *,
     revision: Revision = None,
 ) -> None:
-    """Show a checkpoint's sub-models, sizes and scheduler, and where LiteFocus applies.
+    """Show a checkpoint's sub-models, sizes and scheduler, and where LiteFocus applies; or what a sound was made of.
 
     Names and shapes of all weights are checked, but the weights are not loaded. A model on the hub is downloaded.
     """
     with reporting_errors():
+        if Path(model).is_file():
+            from litefocus_jax.cli.show_recipe import show_recipe
+
+            show_recipe(Path(model))
+            return
+
         from litefocus_jax.ops.litefocus.settings import PUBLISHED_TRAINING_LENGTH_IN_S, LiteFocusConfig
 
         checkpoint = open_model(model, revision)

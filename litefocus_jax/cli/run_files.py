@@ -38,7 +38,7 @@ class RunFiles:
         """The batches to run; when resuming, only those that lack a file or were left in the middle."""
         return [batch for batch in batches if not (self.resume and self._is_complete(batch))]
 
-    def check_writable(self, batch: Batch, subtype: str) -> None:
+    def check_writable(self, batch: Batch, subtype: str | None) -> None:
         """Find out whether all files of a batch can be written.
 
         Raises:

@@ -1,7 +1,7 @@
 """What a sound was made of: all that is needed to make the same bytes again, alone.
 
-A recipe holds what ran, and not what was left to choose: where a request said "auto", the recipe says what that came to,
-so that another version's choices do not change the sound. It travels with the sound as JSON.
+A recipe holds what ran, and not what was left to choose: where a request said "auto", the recipe says what that came
+to, so that another version's choices do not change the sound. It travels with the sound as JSON.
 """
 
 import dataclasses
@@ -36,23 +36,24 @@ class Neighbours:
     Attributes:
         prompts: of the batch, the sound's own among them.
         negative_prompts: as many.
+        first_waveforms: for each prompt, the number of its first waveform.
         num_waveforms_per_prompt: sounds made for each prompt.
         row: number of the sound among all of the batch.
 
     Raises:
-        ValueError: when there is no such row, or not a negative prompt for each prompt.
+        ValueError: when there is no such row, or not a negative prompt and a first waveform for each prompt.
     """
 
     prompts: tuple[str, ...]
     negative_prompts: tuple[str, ...]
+    first_waveforms: tuple[int, ...]
     num_waveforms_per_prompt: int
     row: int
 
     def __post_init__(self) -> None:
-        if len(self.prompts) != len(self.negative_prompts):
-            raise ValueError(
-                f"negative_prompts has {len(self.negative_prompts)} texts for {len(self.prompts)} prompts"
-            )
+        for name in ("negative_prompts", "first_waveforms"):
+            if (count := len(getattr(self, name))) != len(self.prompts):
+                raise ValueError(f"{name} has {count} values for {len(self.prompts)} prompts; expected as many")
         if not 0 <= self.row < len(self.prompts) * self.num_waveforms_per_prompt:
             raise ValueError(f"row = {self.row}; expected one of the sounds of the batch, counted from 0")
 
@@ -128,7 +129,7 @@ class Recipe:
         """
         if self.given:
             raise RecipeError(f"the sound cannot be made again from its recipe: {', '.join(self.given)} were arrays")
-        batch = self.neighbours or Neighbours((self.prompt,), (self.negative_prompt,), 1, 0)
+        batch = self.neighbours or Neighbours((self.prompt,), (self.negative_prompt,), (self.waveform,), 1, 0)
         return batch.prompts, {
             "negative_prompt": batch.negative_prompts,
             "audio_length_in_s": self.audio_length_in_s,
@@ -137,6 +138,7 @@ class Recipe:
             "num_waveforms_per_prompt": batch.num_waveforms_per_prompt,
             "eta": self.eta,
             "seed": self.seed,
+            "first_waveform": batch.first_waveforms,
             "scheduler": self.scheduler,
             "timestep_spacing": self.timestep_spacing,
             "litefocus": self.litefocus,
@@ -165,8 +167,8 @@ class Recipe:
         version = values.pop("format_version", None)
         if type(version) is not int or version != FORMAT_VERSION:
             raise RecipeError(
-                f"{source}: format_version = {version!r}, written by litefocus-jax {values.get('library_version')}; this "
-                f"version, {litefocus_jax.__version__}, reads {FORMAT_VERSION}"
+                f"{source}: format_version = {version!r}, written by litefocus-jax {values.get('library_version')}; "
+                f"this version, {litefocus_jax.__version__}, reads {FORMAT_VERSION}"
             )
         try:
             return from_plain(cls, values, source)
@@ -261,8 +263,8 @@ def recipes_of(
             shared,
             prompt=request.prompts[row // waveforms],
             negative_prompt=request.negative_prompts[row // waveforms],
-            waveform=row % waveforms,
-            neighbours=Neighbours(request.prompts, request.negative_prompts, waveforms, row)
+            waveform=request.waveforms[row],
+            neighbours=Neighbours(request.prompts, request.negative_prompts, request.first_waveforms, waveforms, row)
             if request.batch_size > 1
             else None,
         )

@@ -247,7 +247,7 @@ def test_what_this_model_lacks_is_found_before_its_weights_are_read(fake, monkey
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["-o", "file/rain.wav"], "file is a file, not a folder"),
-    (["-o", "rain.mp3"], "expected .wav or .flac"),
+    (["-o", "rain.aac"], "expected .wav, .flac, .mp3, .ogg or .opus"),
     (["-o", "rain.flac", "--subtype", "FLOAT"], "is not a sample format of FLAC"),
     (["-o", "old.wav"], "old.wav exists; choose another name, or overwrite it (--overwrite)"),
     (["-o", "rain.wav", "--spectrogram", "rain.jpg"], "expected .png"),

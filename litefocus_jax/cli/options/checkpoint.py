@@ -12,4 +12,12 @@ Checkpoint = Annotated[
         help="The checkpoint: a folder, or a hub id such as cvssp/audioldm2.", autocompletion=complete_model
     ),
 ]
+CheckpointOrSound = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL|SOUND",
+        help="A checkpoint: a folder, or a hub id such as cvssp/audioldm2; or a sound, or a picture of one.",
+        autocompletion=complete_model,
+    ),
+]
 Revision = Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit of a model on the hub.")]

@@ -31,8 +31,8 @@ Target = Annotated[
         "--output",
         "-o",
         metavar="FILE|FOLDER",
-        help="A .wav or .flac file; or a folder, where WAV files are named after prompt and seed. What has no suffix "
-        "is a folder.",
+        help="A .wav, .flac, .mp3, .ogg or .opus file; or a folder, where WAV files are named after prompt and seed. "
+        "What has no suffix is a folder.",
     ),
 ]
 PromptsFile = Annotated[
@@ -98,8 +98,12 @@ Spectrogram = Annotated[
     ),
 ]
 Subtype = Annotated[
-    str,
-    typer.Option("--subtype", help="Sample format: PCM_16, PCM_24, or FLOAT for .wav.", rich_help_panel=PANEL),
+    str | None,
+    typer.Option(
+        "--subtype",
+        help="Sample format: PCM_16, PCM_24, or FLOAT for .wav; PCM_16 unless given, or the codec of the file.",
+        rich_help_panel=PANEL,
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.", rich_help_panel=PANEL)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the files.")]
