@@ -164,7 +164,8 @@ def test_every_format_is_written_and_finished(fake):
         assert result.exit_code == 0, result.output
         read, rate = soundfile.read(f"a.{suffix}")
         assert rate == 48000
-        assert np.abs(read).max() == pytest.approx(0.5, abs=0.1)
+        if suffix in ("wav", "flac"):
+            assert np.abs(read).max() == pytest.approx(0.5, abs=0.01)
 
 
 def silence(fake, monkeypatch, level):

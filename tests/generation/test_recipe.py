@@ -104,7 +104,7 @@ def change(**values: Any) -> dict[str, Any]:
     ({"litefocus": {"code": "x"}}, "litefocus: 'code' is unknown"),
     ({"windowed": 3}, "windowed = 3; expected an object"),
     ({"given": "latents"}, "given = 'latents'; expected a list"),
-    ({"neighbours": {"prompts": ["a"], "negative_prompts": [""], "num_waveforms_per_prompt": 1, "row": 5}}, "row = 5"),
+    ({"neighbours": {"prompts": ["a"], "negative_prompts": [""], "first_waveforms": [0], "num_waveforms_per_prompt": 1, "row": 5}}, "row = 5"),
     ({"surprise": 1}, "'surprise' is unknown; expected prompt, "),
 ])  # fmt: skip
 def test_a_recipe_that_was_changed_is_one_clear_error(values: Any, message: str) -> None:
@@ -116,7 +116,7 @@ def test_a_recipe_that_was_changed_is_one_clear_error(values: Any, message: str)
     "text", ["", "rain", "[1]", "null", "[" * 100_000, '{"a": NaN}', '{"seed": 1' + "0" * 5000 + "}"]
 )
 def test_text_that_is_no_recipe_is_one_clear_error(text: str) -> None:
-    with pytest.raises(RecipeError, match="rain.json holds no recipe of a sound"):
+    with pytest.raises(RecipeError, match=r"rain\.json holds no recipe of a sound"):
         Recipe.from_json(text, "rain.json")
 
 
