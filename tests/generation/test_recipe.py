@@ -85,6 +85,15 @@ def test_a_file_tells_how_it_was_finished(tmp_path: Any) -> None:
     assert (read.finish, read.subtype) == (finish, "FLOAT")
 
 
+NO_SUCH_ROW = {
+    "prompts": ["a"],
+    "negative_prompts": [""],
+    "first_waveforms": [0],
+    "num_waveforms_per_prompt": 1,
+    "row": 5,
+}
+
+
 def change(**values: Any) -> dict[str, Any]:
     return {**recipes()[0].to_dict(), **values}
 
@@ -104,7 +113,7 @@ def change(**values: Any) -> dict[str, Any]:
     ({"litefocus": {"code": "x"}}, "litefocus: 'code' is unknown"),
     ({"windowed": 3}, "windowed = 3; expected an object"),
     ({"given": "latents"}, "given = 'latents'; expected a list"),
-    ({"neighbours": {"prompts": ["a"], "negative_prompts": [""], "first_waveforms": [0], "num_waveforms_per_prompt": 1, "row": 5}}, "row = 5"),
+    ({"neighbours": NO_SUCH_ROW}, "row = 5; expected one of the sounds of the batch"),
     ({"surprise": 1}, "'surprise' is unknown; expected prompt, "),
 ])  # fmt: skip
 def test_a_recipe_that_was_changed_is_one_clear_error(values: Any, message: str) -> None:
