@@ -1,5 +1,6 @@
 """Tokenizers as a checkpoint holds them, whole and damaged."""
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from litefocus_jax.models.t5 import T5Config
-from litefocus_jax.models.tokenization import load_tokenizer, tokenize
+from litefocus_jax.models.tokenization import load_tokenizer, tokenize, tokenize_for_both
 from litefocus_jax.system.extras import MissingExtraError
 from tests.support.models import tiny_checkpoint
 
@@ -86,3 +87,15 @@ def test_a_sound_is_made_without_transformers() -> None:
 def test_a_tokenizer_that_knows_more_tokens_than_the_encoder_is_refused(folder: Path) -> None:
     with pytest.raises(ValueError, match="but the text encoder knows 50; they do not belong together"):
         load_tokenizer(folder, 50)
+
+
+def test_prompts_that_both_encoders_cut_are_warned_of_once_and_briefly(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    short = dataclasses.replace(load_tokenizer(folder, VOCABULARY), model_max_length=4)
+    texts = [f"{'rain ' * 100}{number}" for number in range(5)]
+    tokenize_for_both(short, short, texts)
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 4
+    assert max(map(len, messages)) < 320
+    assert messages[-1] == "2 more prompts are too long, and cut in the same way"
