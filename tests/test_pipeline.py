@@ -19,8 +19,8 @@ from litefocus_jax.decoding import whole
 from litefocus_jax.decoding.plan import TilingConfig
 from litefocus_jax.diffusion.schedulers import initial_state
 from litefocus_jax.generation import sampling
+from litefocus_jax.generation.options import DEFAULTS, RequestOptions
 from litefocus_jax.generation.plan import steps_per_call
-from litefocus_jax.generation.request import DEFAULTS, RequestOptions
 from litefocus_jax.system.waiting import NonFiniteError
 from tests.support.compilations import compilations
 from tests.support.models import tiny_checkpoint, tiny_pipeline
