@@ -77,7 +77,7 @@ def _sub_models(checkpoint: "opened.Checkpoint") -> "Table":
     return table
 
 
-def _sampling(checkpoint: "Checkpoint") -> "Table":
+def _sampling(checkpoint: "opened.Checkpoint") -> "Table":
     """The defaults and the qualities, each as it would run."""
     from litefocus_jax.generation.request import make_request
     from litefocus_jax.models.generation_defaults import QUALITIES

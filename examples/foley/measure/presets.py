@@ -22,7 +22,7 @@ from examples.foley.judges.listening import log_mels
 from examples.foley.judges.panel import SHIPPED_JUDGES, Judges
 from examples.foley.measure.measures import share_named
 from examples.foley.world.corpus import KIND_NAMES
-from litefocus_jax.diffusion.scheduler_config import Kind, Spacing
+from litefocus_jax.models.generation_defaults import Sampling
 from litefocus_jax.pipeline import AudioLDM2Pipeline
 from litefocus_jax.system.files import write_text
 from litefocus_jax.system.progress import progress_bar
@@ -47,15 +47,6 @@ PROMPTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 _DECIBELS_PER_NEPER = 20.0 / np.log(10.0)
 _AUDIBLE_IN_NEPERS = 60.0 / _DECIBELS_PER_NEPER
-
-
-@dataclasses.dataclass(frozen=True)
-class Sampling:
-    """One way to sample."""
-
-    scheduler: Kind
-    steps: int
-    spacing: Spacing
 
 
 REFERENCE = Sampling("ddim", 250, "trailing")
@@ -107,8 +98,8 @@ def sample(pipeline: AudioLDM2Pipeline, sampling: Sampling, seed: int) -> Float3
         [*PROMPTS],
         latents=np.stack(noise).astype(np.float32),
         scheduler=sampling.scheduler,
-        num_inference_steps=sampling.steps,
-        timestep_spacing=sampling.spacing,
+        num_inference_steps=sampling.num_inference_steps,
+        timestep_spacing=sampling.timestep_spacing,
         check_memory=False,
         progress=False,
     ).audios
@@ -143,7 +134,7 @@ def table(rows: Sequence[Row]) -> str:
     for row in rows:
         way = row.sampling
         lines.append(
-            f"| {way.scheduler} | {way.steps} | {way.spacing} | {row.mean_distance:.2f} dB | "
+            f"| {way.scheduler} | {way.num_inference_steps} | {way.timestep_spacing} | {row.mean_distance:.2f} dB | "
             f"{row.largest_distance:.1f} dB | {row.named:.0%} | {row.seconds_per_sound:.1f} |"
         )
     return "\n".join(lines) + "\n"

@@ -56,8 +56,8 @@ PromptPadding = Annotated[
     Literal["batch", "alone"] | None,
     typer.Option(
         "--prompt-padding",
-        help="With batch, as in diffusers, a longer neighbour at the same time may change a sound a little; with alone, "
-        "none does. The model's own unless given.",
+        help="With batch, as in diffusers, a longer neighbour may change a sound a little; with alone, none does. The "
+        "model's own unless given.",
         rich_help_panel=PANEL,
     ),
 ]
