@@ -43,7 +43,6 @@ _ARGUMENTS = {
     "scale_scores": "--scale-scores",
     "scheduler": "--scheduler",
     "timestep_spacing": "--spacing",
-    "loop": "--loop",
     "eta": "--eta",
 }
 _BUNDLED_NOTICE = (
