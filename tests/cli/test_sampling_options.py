@@ -18,7 +18,8 @@ def fake(tmp_path, monkeypatch):
 
 
 def test_a_quality_and_what_holds_beside_it_reach_the_request(fake):
-    assert generate("rain", *"--quality fast --steps 12 --loop --prompt-padding alone".split()).exit_code == 0
+    options = "--quality fast --steps 12 --loop --prompt-padding alone"
+    assert generate("rain", *options.split()).exit_code == 0
     [request] = fake.requests
     assert request.sampling.describe() == "12 steps of dpm++, trailing spacing"
     assert request.plan.loop
