@@ -4,8 +4,6 @@ import dataclasses
 
 import pytest
 
-from litefocus_jax.cli.options import model_defaults
-from litefocus_jax.generation.options import RequestOptions
 from litefocus_jax.models.generation_defaults import GenerationDefaults
 from tests.support.command_line import FakePipeline, generate, open_tiny, run
 
@@ -28,8 +26,8 @@ def test_a_quality_and_what_holds_beside_it_reach_the_request(fake):
 
 def test_what_was_used_is_said_at_the_end(fake, monkeypatch):
     checkpoint = dataclasses.replace(open_tiny(), defaults=OWN)
-    monkeypatch.setattr("litefocus_jax.checkpoint.store.open_checkpoint", lambda model: checkpoint)
-    assert "; 25 steps of dpm++, trailing spacing, guidance 4\n" in generate("rain").stderr
+    monkeypatch.setattr("litefocus_jax.checkpoint.store.open_checkpoint", lambda *arguments, **options: checkpoint)
+    assert "; 25 steps of dpm++, trailing spacing, guidance 4;" in generate("rain").stderr
 
 
 def test_a_loop_whose_length_is_rounded_says_so(fake):
@@ -45,9 +43,3 @@ def test_info_shows_the_defaults_and_every_quality(monkeypatch, tmp_path):
     assert ["if", "not", "told", "otherwise", "dpm++", "25", "trailing", "3.5"] in lines
     assert ["--quality", "reference", "ddim", "250", "trailing", "3.5"] in lines
     assert "encoded one by one" in result.stdout
-
-
-def test_every_option_of_sampling_is_one_of_the_library():
-    names = {"Quality": "quality", "Scheduler": "scheduler", "Spacing": "timestep_spacing", "Padding": "prompt_padding"}
-    for option, name in names.items():
-        assert getattr(model_defaults, option).__origin__ == RequestOptions.__annotations__[name]
