@@ -1,13 +1,13 @@
 """From a checkpoint and prompts to sound."""
 
 import functools
+import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Unpack
 
 import numpy as np
-from jax.sharding import Mesh
 from jax.stages import Compiled
 from jaxtyping import Array, Float
 
@@ -15,25 +15,28 @@ from litefocus_jax.checkpoint.fingerprint import model_digest
 from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.checkpoint.opened import Checkpoint
 from litefocus_jax.checkpoint.store import open_checkpoint
+from litefocus_jax.decoding.loop import frames_beyond, loop_blocks
 from litefocus_jax.decoding.plan import DecodingPlan, TilingConfig, plan_decoding
 from litefocus_jax.decoding.sound import sound_blocks
 from litefocus_jax.diffusion.schedulers import initial_state
 from litefocus_jax.generation import sampling
 from litefocus_jax.generation.needs import Estimate, estimate_memory, estimate_time, require_memory
+from litefocus_jax.generation.networks import Networks
+from litefocus_jax.generation.options import RequestOptions, takes_request_options
 from litefocus_jax.generation.output import AudioPipelineOutput
 from litefocus_jax.generation.plan import DenoisingPlan
 from litefocus_jax.generation.recipe import Recipe, recipes_of
-from litefocus_jax.generation.request import Request, RequestOptions, make_request, takes_request_options
+from litefocus_jax.generation.request import Request, make_request
 from litefocus_jax.generation.resume import PartialRun, ResumableRun
 from litefocus_jax.generation.silence import warn_of_silence
 from litefocus_jax.models.components import Components
 from litefocus_jax.models.tokenization import load_tokenizer, tokenize_prompts
-from litefocus_jax.models.unet.network import UNet
-from litefocus_jax.parallel.mesh import replicate
 from litefocus_jax.system.compilation_cache import use_compilation_cache
 from litefocus_jax.system.platform import current_platform, release_unused_memory
 from litefocus_jax.system.progress import busy, progress_bar
 from litefocus_jax.system.waiting import require_finite
+
+logger = logging.getLogger(__name__)
 
 
 class Inputs(NamedTuple):
@@ -70,7 +73,7 @@ class AudioLDM2Pipeline:
         self.geometry = self.facts.geometry
         self.tokenizer = load_tokenizer(components.tokenizer, components.text_encoder.config.vocab_size)
         self.tokenizer_2 = load_tokenizer(components.tokenizer_2, components.text_encoder_2.config.vocab_size)
-        self._unet_copies: tuple[Mesh, UNet] | None = None
+        self._networks = Networks(components)
         self._checkpoint: Checkpoint | None = None
 
     @classmethod
@@ -138,8 +141,9 @@ class AudioLDM2Pipeline:
         """Make sound from text: `request`, then `run`.
 
         The same arguments give the same bytes on the same machine. A prompt's sound does not depend on its neighbours
-        in the batch, except as in diffusers through padding: a longer neighbour moves the positions of the vectors
-        GPT-2 generates, and the negative prompt is cut to the token length of the longest prompt. With several
+        in the batch, except with ``prompt_padding`` of ``"batch"``, as in diffusers: a longer neighbour moves the
+        positions of the vectors GPT-2 generates, and the negative prompt is cut to the token length of the longest
+        prompt. With several
         waveforms per prompt they come in the order made; they are not ranked.
 
         Args:
@@ -178,7 +182,10 @@ class AudioLDM2Pipeline:
             TypeError: for an argument of a wrong type.
             ValueError: for an argument that cannot be honoured.
         """
-        return make_request(self.facts, prompt, **options)
+        request = make_request(self.facts, prompt, **options)
+        if rounded := request.rounding_of_loop(options.get("audio_length_in_s")):
+            logger.warning(rounded)
+        return request
 
     def run(
         self,
@@ -221,7 +228,7 @@ class AudioLDM2Pipeline:
         if is_compiled and check_memory:
             # The decoder of a sound of usual length is not worth the wait for its compilation.
             is_long = plan.frames > (self.geometry.training_frames or 0)
-            decoding = self.plan_decoding(plan.frames) if is_long else None
+            decoding = self.plan_decoding(plan.frames, loop=plan.loop) if is_long else None
             with busy("Compiling the decoder", enabled=progress and is_long):
                 needs = estimate_memory(self.components, compiled.result(), decoding)
             require_memory(needs, request, self.components)
@@ -242,7 +249,10 @@ class AudioLDM2Pipeline:
             audios = np.asarray(latents)
         else:
             # One sound at a time: its memory does not grow with the batch, and the same programs serve any batch.
-            sounds = (self.decode_blocks(sound, request.audio_length_in_s, progress=progress) for sound in latents)
+            sounds = (
+                self.decode_blocks(sound, request.audio_length_in_s, loop=plan.loop, progress=progress)
+                for sound in latents
+            )
             audios = np.stack([np.concatenate([*blocks]) for blocks in sounds])
         if run is not None:
             run.finish()
@@ -276,7 +286,7 @@ class AudioLDM2Pipeline:
             request: from `request`.
         """
         inputs = self.inputs(request)
-        decoding = self.plan_decoding(request.plan.frames)
+        decoding = self.plan_decoding(request.plan.frames, loop=request.plan.loop)
         compiled = self.compile_ahead(request, inputs, request.plan).result()
         memory = estimate_memory(self.components, compiled, decoding)
         if not memory.suffices:
@@ -289,6 +299,7 @@ class AudioLDM2Pipeline:
         latents: Float[Array | np.ndarray, "time frequency channels"],
         audio_length_in_s: float | None = None,
         *,
+        loop: bool = False,
         progress: bool = True,
     ) -> Iterator[Float[np.ndarray, " samples"]]:
         """Decode one sound block by block; `litefocus_jax.audio.save_audio_blocks` writes them to a file.
@@ -297,7 +308,8 @@ class AudioLDM2Pipeline:
 
         Args:
             latents: of one sound, as ``output_type="latent"`` returns them.
-            audio_length_in_s: seconds of sound; all that the latents hold unless given.
+            audio_length_in_s: seconds of sound; all that the latents hold unless given, and for a loop.
+            loop: let the end of the sound run on into its beginning; for latents of a request with ``loop``.
             progress: draw a progress bar for a long sound, where there is a terminal.
 
         Returns:
@@ -312,25 +324,29 @@ class AudioLDM2Pipeline:
         if latents.ndim != 3 or latents.shape[1:] != expected or not len(latents):
             raise ValueError(f"latents has shape {latents.shape}; expected [time, {expected[0]}, {expected[1]}]")
         longest = len(latents) * geometry.samples_per_latent_frame
-        samples = longest if audio_length_in_s is None else geometry.samples(audio_length_in_s)
+        samples = longest if loop or audio_length_in_s is None else geometry.samples(audio_length_in_s)
         if not 0 < samples <= longest:
             raise ValueError(
                 f"audio_length_in_s = {audio_length_in_s}; expected at most the {longest / geometry.sampling_rate:g} s "
                 "that the latents hold, and more than none"
             )
-        return self._decode(latents, self.plan_decoding(len(latents)), samples, progress)
+        return self._decode(latents, self.plan_decoding(len(latents), loop=loop), samples, loop, progress)
 
-    def plan_decoding(self, frames: int) -> DecodingPlan:
-        """How sound of some latent frames is decoded, by ``tiling``."""
-        return plan_decoding(self.components.vae.config, self.components.vocoder.config, frames, self.tiling)
+    def plan_decoding(self, frames: int, *, loop: bool = False) -> DecodingPlan:
+        """How sound of some latent frames is decoded, by ``tiling``; of a loop with its ends, see `loop_blocks`."""
+        vae, vocoder = self.components.vae.config, self.components.vocoder.config
+        plan = plan_decoding(vae, vocoder, frames, self.tiling)
+        if plan.is_whole or not loop:
+            return plan
+        return plan_decoding(vae, vocoder, frames + 2 * frames_beyond(vae, vocoder, frames), self.tiling)
 
     def _decode(
-        self, latents: Array | np.ndarray, plan: DecodingPlan, samples: int, progress: bool
+        self, latents: Array | np.ndarray, plan: DecodingPlan, samples: int, loop: bool, progress: bool
     ) -> Iterator[Float[np.ndarray, " samples"]]:
-        models = self.components
+        decoders, decode = self._networks.decoders(loop=loop and plan.is_whole), loop_blocks if loop else sound_blocks
         note = busy("Decoding (at first, compiling VAE and vocoder)", enabled=progress and plan.is_whole)
         with note, progress_bar("Decoding", plan.steps, enabled=progress and not plan.is_whole) as on_progress:
-            for block in sound_blocks(models.vae, models.vocoder, latents, plan, on_progress):
+            for block in decode(*decoders, latents, plan, on_progress):
                 if samples > 0:
                     yield block[:samples]
                 samples -= len(block)
@@ -349,7 +365,7 @@ class AudioLDM2Pipeline:
     def compile_ahead(self, request: Request, inputs: Inputs, plan: DenoisingPlan) -> Future[Compiled]:
         """Compile the denoising loop of a request in another thread; see `sampling.compile_ahead`."""
         return sampling.compile_ahead(
-            self._unet_on(plan.mesh),
+            self._networks.unet(plan),
             inputs.tokens,
             inputs.latents,
             inputs.keys,
@@ -364,19 +380,14 @@ class AudioLDM2Pipeline:
         require_finite("text encoders", conditioning)
         context = sampling.project_context(self.components.unet, conditioning, request.num_waveforms_per_prompt)
         state = initial_state(request.schedule, inputs.latents)
-        return sampling.Arguments(self._unet_on(plan.mesh), context, state, inputs.keys)
-
-    def _unet_on(self, mesh: Mesh | None) -> UNet:
-        """The UNet on all devices of a mesh; the copies are kept until there is another mesh."""
-        if mesh is None:
-            return self.components.unet
-        if self._unet_copies is None or self._unet_copies[0] != mesh:
-            self._unet_copies = (mesh, replicate(mesh, self.components.unet))
-        return self._unet_copies[1]
+        return sampling.Arguments(self._networks.unet(plan), context, state, inputs.keys)
 
     def _encode_arguments(self, request: Request) -> tuple[Any, ...]:
         """What `sampling.encode` takes, for the negative prompts (under guidance) followed by the prompts."""
         models = self.components
         encoders = (models.text_encoder, models.text_encoder_2, models.projection_model, models.language_model)
         negative = request.negative_prompts if request.plan.guided else ()
-        return *encoders, tokenize_prompts(self.tokenizer, self.tokenizer_2, request.prompts, negative)
+        tokens = tokenize_prompts(
+            self.tokenizer, self.tokenizer_2, request.prompts, negative, padding=request.prompt_padding
+        )
+        return *encoders, tokens

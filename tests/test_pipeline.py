@@ -19,8 +19,8 @@ from litefocus_jax.decoding import whole
 from litefocus_jax.decoding.plan import TilingConfig
 from litefocus_jax.diffusion.schedulers import initial_state
 from litefocus_jax.generation import sampling
+from litefocus_jax.generation.options import DEFAULTS, RequestOptions
 from litefocus_jax.generation.plan import steps_per_call
-from litefocus_jax.generation.request import DEFAULTS, RequestOptions
 from litefocus_jax.system.waiting import NonFiniteError
 from tests.support.compilations import compilations
 from tests.support.models import tiny_checkpoint, tiny_pipeline
@@ -127,7 +127,7 @@ def test_progress_counts_every_step() -> None:
 
 def test_the_signature_shows_the_options_of_a_request() -> None:
     parameters = inspect.signature(AudioLDM2Pipeline.__call__).parameters
-    assert parameters["num_inference_steps"].default == 200
+    assert parameters["guidance_scale"].default is None  # the model's own
     assert set(DEFAULTS) < set(parameters)
     assert "guidance_scale: how closely to follow" in (AudioLDM2Pipeline.request.__doc__ or "")
 

@@ -27,7 +27,7 @@ from examples.foley.judges.classifier import train_classifier
 from examples.foley.parts.autoencoder import train_autoencoder
 from examples.foley.parts.budgets import DecoderBudget
 from examples.foley.parts.diffusion import DiffusionBudget, train_diffusion
-from examples.foley.parts.model import CONFIGS, scheduler_config
+from examples.foley.parts.model import CONFIGS, GENERATION_DEFAULTS, scheduler_config
 from examples.foley.parts.reading import train_reading
 from examples.foley.parts.redrawn import redrawn
 from examples.foley.parts.tokenizers import save_tokenizers
@@ -239,6 +239,7 @@ def _with_vocoder(
 def _save(components: Components, run: Path) -> Path:
     """Store the model in half precision, for 12 MB not to be exceeded; the parts that make sound compute in float32."""
     model = run / "model"
+    components = dataclasses.replace(components, defaults=GENERATION_DEFAULTS)
     save_native(components, model, overwrite=model.exists(), dtype="float16")
     for folder in ("vae", "vocoder"):
         weights = {name: weight.astype(np.float16) for name, weight in to_numpy(getattr(components, folder)).items()}

@@ -1,5 +1,6 @@
 """Checkpoints as diffusers saves them: ``model_index.json`` and one folder per network; read, and written again."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -16,12 +17,17 @@ from litefocus_jax.checkpoint.opened import Checkpoint, StoredNetwork, open_chec
 from litefocus_jax.checkpoint.saving import FolderLayout, save_folder
 from litefocus_jax.checkpoint.spellings import undo_spellings
 from litefocus_jax.checkpoint.tensors import Tensors
+from litefocus_jax.diffusion.scheduler_config import CLASSES, SchedulerConfig
 from litefocus_jax.models.components import NETWORKS, Components
+from litefocus_jax.models.generation_defaults import GenerationDefaults
 from litefocus_jax.models.keys import Network
 from litefocus_jax.system.json_config import JsonConfig, read_json
 
 INDEX = "model_index.json"
 PIPELINE_CLASS = "AudioLDM2Pipeline"
+DEFAULTS = "_litefocus_jax"
+"""The index's object of how the model is sampled where a request does not say; diffusers leaves such names alone."""
+
 # The feature extractor serves only diffusers' ranking of waveforms; the others are judged where they are read.
 _WITHOUT_WEIGHTS = frozenset({"scheduler", "tokenizer", "tokenizer_2", "feature_extractor"})
 # diffusers tells the two tokenizers apart by these classes, or by those of the same names without "Fast". The fast
@@ -43,9 +49,16 @@ def open_diffusers(folder: Path, read_weights: ReadWeights = safetensors_files.r
         CheckpointError: one message with everything that is missing, not supported or does not fit.
         ConfigError: when ``model_index.json`` is missing or not a JSON object.
     """
-    _check_index(folder / INDEX)
+    index = _checked_index(folder / INDEX)
     open_network = functools.partial(open_diffusers_network, read_weights=read_weights)
-    return open_checkpoint_folder(folder, format="diffusers", dtype="float32", open_network=open_network)
+    return open_checkpoint_folder(
+        folder,
+        format="diffusers",
+        dtype="float32",
+        open_network=open_network,
+        defaults=index.get(DEFAULTS, {}),
+        defaults_source=f"{folder / INDEX}: {DEFAULTS}",
+    )
 
 
 def open_diffusers_network(
@@ -66,8 +79,8 @@ def open_diffusers_network(
     return StoredNetwork(folder, network, config, tensors, network.keys)
 
 
-def _check_index(path: Path) -> None:
-    """Refuse pipelines and networks whose classes we do not run."""
+def _checked_index(path: Path) -> dict[str, Any]:
+    """Read the index; refuse pipelines and networks whose classes we do not run."""
     index = read_json(path)
     problems = []
     if index.get("_class_name") != PIPELINE_CLASS:
@@ -84,6 +97,7 @@ def _check_index(path: Path) -> None:
     problems += [f"{name} is missing; expected {' or '.join(known[name])}" for name in known if name not in index]
     if problems:
         raise CheckpointError(f"{path} describes a pipeline that is not supported:\n{listed(problems)}")
+    return index
 
 
 def save_diffusers(components: Components, folder: str | Path, *, overwrite: bool = False, dtype: Any = None) -> None:
@@ -100,7 +114,16 @@ def save_diffusers(components: Components, folder: str | Path, *, overwrite: boo
         OSError: as in `save_folder`.
     """
     _check_tokenizers(components)
+    scheduler = _own_scheduler(components.scheduler, components.defaults)
+    components = dataclasses.replace(components, scheduler=scheduler)
     save_folder(components, folder, _LAYOUT, overwrite=overwrite, dtype=dtype)
+
+
+def _own_scheduler(scheduler: SchedulerConfig, defaults: GenerationDefaults) -> SchedulerConfig:
+    """The scheduler that diffusers is to begin with: with the sampler and the spacing that the model asks for."""
+    spacing = defaults.timestep_spacing or scheduler.timestep_spacing
+    class_name = scheduler.class_name if defaults.scheduler is None else CLASSES[defaults.scheduler]
+    return dataclasses.replace(scheduler, class_name=class_name, timestep_spacing=spacing)
 
 
 def _check_tokenizers(components: Components) -> None:
@@ -125,7 +148,11 @@ def _index(components: Components, dtype: np.dtype) -> dict[str, Any]:
         "feature_extractor": ("transformers", "ClapFeatureExtractor"),
         "scheduler": ("diffusers", components.scheduler.class_name),
     }
-    return {"_class_name": PIPELINE_CLASS, **dict(sorted(parts.items()))}
+    return {
+        "_class_name": PIPELINE_CLASS,
+        DEFAULTS: components.defaults.to_dict(),
+        **dict(sorted(parts.items())),
+    }
 
 
 def _config_json(network: Network, config: JsonConfig) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from litefocus_jax.system.json_config import read_json
 MANIFEST = "model.json"
 FORMAT = "litefocus-jax"
 FORMAT_VERSION = 1
+DEFAULTS = "generation"
+"""The manifest's object of how the model is sampled where a request does not say (`GenerationDefaults`)."""
 
 _SAME_NAMES = KeyTable((Rule("{path}", "{path}"),))
 
@@ -46,7 +48,14 @@ def open_native(folder: Path) -> Checkpoint:
     if manifest.get("dtype") not in weights.FLOATING_DTYPES:
         known = ", ".join(weights.FLOATING_DTYPES)
         raise CheckpointError(f"{path}: dtype = {manifest.get('dtype')!r}; expected {known}")
-    return open_checkpoint_folder(folder, format="native", dtype=manifest["dtype"], open_network=open_native_network)
+    return open_checkpoint_folder(
+        folder,
+        format="native",
+        dtype=manifest["dtype"],
+        open_network=open_native_network,
+        defaults=manifest.get(DEFAULTS, {}),
+        defaults_source=f"{path}: {DEFAULTS}",
+    )
 
 
 def open_native_network(folder: Path, network: Network) -> StoredNetwork:
@@ -75,6 +84,7 @@ def _manifest(components: Components, dtype: np.dtype) -> dict[str, Any]:
         "library_version": litefocus_jax.__version__,
         "dtype": dtype.name,
         "sub_models": list(components.modules),
+        DEFAULTS: components.defaults.to_dict(),
     }
 
 

@@ -15,6 +15,7 @@ from litefocus_jax.checkpoint.matching import check, convert
 from litefocus_jax.checkpoint.tensors import Tensors
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
 from litefocus_jax.models.components import NETWORKS, Components, LatentGeometry, ModelFacts
+from litefocus_jax.models.generation_defaults import PUBLISHED, GenerationDefaults
 from litefocus_jax.models.keys import KeyTable, Network
 from litefocus_jax.system.json_config import ConfigError, JsonConfig
 
@@ -82,6 +83,7 @@ class Checkpoint:
         scheduler: the noise schedule.
         tokenizer: folder of CLAP's tokenizer.
         tokenizer_2: folder of T5's tokenizer.
+        defaults: how it is sampled where a request does not say.
         source: the folder or the hub id as it was asked for, or None where nobody said.
     """
 
@@ -92,6 +94,7 @@ class Checkpoint:
     scheduler: SchedulerConfig
     tokenizer: Path
     tokenizer_2: Path
+    defaults: GenerationDefaults = PUBLISHED
     source: str | None = None
 
     @property
@@ -106,7 +109,8 @@ class Checkpoint:
         Raises:
             ValueError: when the networks do not fit together.
         """
-        return ModelFacts(LatentGeometry.from_configs(**self.configs), self.scheduler, self.configs["unet"])
+        geometry = LatentGeometry.from_configs(**self.configs)
+        return ModelFacts(geometry, self.scheduler, self.configs["unet"], self.defaults)
 
     def load(self, dtype: Any = None, on_network: Callable[[str], None] = lambda name: None) -> Components:
         """Read all weights, one network after another.
@@ -130,6 +134,7 @@ class Checkpoint:
             tokenizer=self.tokenizer,
             tokenizer_2=self.tokenizer_2,
             dtype=dtype.name,
+            defaults=self.defaults,
         )
 
 
@@ -139,6 +144,8 @@ def open_checkpoint_folder(
     format: str,
     dtype: str,
     open_network: Callable[[Path, Network], StoredNetwork],
+    defaults: Any,
+    defaults_source: str,
 ) -> Checkpoint:
     """Open and check every network, scheduler and tokenizer of a folder.
 
@@ -147,6 +154,8 @@ def open_checkpoint_folder(
         format: its format's name.
         dtype: the type it is to be loaded in.
         open_network: opens the folder of one network in that format.
+        defaults: JSON of how the model is sampled where a request does not say; an empty object where it has none.
+        defaults_source: where that was found, for errors.
 
     Raises:
         CheckpointError: one message with what is wrong in any part.
@@ -163,9 +172,11 @@ def open_checkpoint_folder(
             networks[name] = stored
         except (CheckpointError, ConfigError) as error:
             problems.append(str(error))
-    scheduler = None
+    scheduler, read_defaults = None, PUBLISHED
     try:
         scheduler = SchedulerConfig.from_file(folder / "scheduler" / "scheduler_config.json")
+        read_defaults = GenerationDefaults.from_dict(defaults, defaults_source)
+        read_defaults.check(scheduler, defaults_source)
     except ConfigError as error:
         problems.append(str(error))
     tokenizers = folder / "tokenizer", folder / "tokenizer_2"
@@ -176,4 +187,4 @@ def open_checkpoint_folder(
     ]
     if problems or scheduler is None:
         raise CheckpointError("\n".join(problems))
-    return Checkpoint(folder, format, dtype, networks, scheduler, *tokenizers)
+    return Checkpoint(folder, format, dtype, networks, scheduler, *tokenizers, read_defaults)

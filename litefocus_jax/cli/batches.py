@@ -8,7 +8,7 @@ from litefocus_jax.cli.destinations import Destination
 from litefocus_jax.cli.orders import SoundOrder
 
 if TYPE_CHECKING:
-    from litefocus_jax.generation.request import RequestOptions
+    from litefocus_jax.generation.options import RequestOptions
 
 
 @dataclasses.dataclass(frozen=True)

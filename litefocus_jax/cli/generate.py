@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from litefocus_jax.cli.run_files import RunFiles
     from litefocus_jax.cli.saving import Saving
     from litefocus_jax.diffusion.windows import WindowedDenoising
-    from litefocus_jax.generation.request import Request, RequestOptions
+    from litefocus_jax.generation.options import RequestOptions
+    from litefocus_jax.generation.request import Request
     from litefocus_jax.pipeline import AudioLDM2Pipeline
 
 # What the library calls the options of this command.
@@ -65,16 +66,19 @@ def generate(
     seed: sound.Seed = None,
     seeds: sound.Seeds = None,
     each: sound.Each = False,
+    loop: sound.Loop = False,
     spectrogram: sound.Spectrogram = None,
     json: recipe.Json = False,
     subtype: sound.Subtype = None,
     overwrite: sound.Overwrite = False,
-    steps: sampling.Steps = 200,
-    guidance: sampling.Guidance = 3.5,
+    quality: sampling.Quality = None,
+    steps: sampling.Steps = None,
+    guidance: sampling.Guidance = None,
     scheduler: sampling.Scheduler = None,
     spacing: sampling.Spacing = None,
     eta: sampling.Eta = 0.0,
     batch_size: sampling.BatchSize = None,
+    prompt_padding: sampling.PromptPadding = None,
     litefocus: attention.LiteFocus = "auto",
     sparse_ratio: attention.SparseRatio = None,
     max_cross_tokens: attention.MaxCrossTokens = None,
@@ -160,6 +164,7 @@ def generate(
         # What the model cannot honour is found before its weights are read.
         with naming_options(_ARGUMENTS):
             options: RequestOptions = {
+                "quality": quality,
                 "num_inference_steps": steps,
                 "guidance_scale": guidance,
                 "eta": eta,
@@ -168,8 +173,10 @@ def generate(
                 "litefocus": chosen_attention.choose(facts.geometry.training_length_in_s),
                 "scale_scores": scale_scores,
                 "windowed": _windowed_denoising(windows, window_length, window_overlap),
+                "loop": loop,
+                "prompt_padding": prompt_padding,
             }
-        requests = []
+        requests, rounded = [], {}
         for batch in batches:
             with naming_options(_ARGUMENTS | batch.own_arguments):
                 texts, own = batch.options(
@@ -178,8 +185,12 @@ def generate(
                 )
                 texts, all_options = origin.request(texts, options | own)
                 requests.append(make_request(facts, texts, **all_options))
+                rounded[requests[-1].rounding_of_loop(all_options.get("audio_length_in_s"))] = None
                 length = requests[-1].audio_length_in_s
                 saving.check(batch.destinations, facts.geometry.sampling_rate, length, overwrite=overwrite or resume)
+        if not quiet:
+            for notice in filter(None, rounded):
+                messages.print(notice, markup=False)
         pipe = AudioLDM2Pipeline.from_checkpoint(checkpoint, dtype=dtype)
         origin.prepare(pipe)
         if dry_run:
@@ -204,7 +215,7 @@ def _make_and_save(
     check_memory: bool,
     progress: bool,
 ) -> str:
-    """Run the requests, and write each one's files before the next; returns how long it took.
+    """Run the requests, and write each one's files before the next; returns how long it took and how it was sampled.
 
     Sound goes to its file as it is decoded. A sound that cannot be finished keeps no other from being made.
 
@@ -241,7 +252,10 @@ def _make_and_save(
             done += 1
             try:
                 with numbered_bars(done, done, total):
-                    blocks = pipe.decode_blocks(result.audios[number], request.audio_length_in_s, progress=progress)
+                    loop = request.plan.loop
+                    blocks = pipe.decode_blocks(
+                        result.audios[number], request.audio_length_in_s, loop=loop, progress=progress
+                    )
                     waveform = request.waveforms[number]
                     seconds_made += saving.write(blocks, file, result.sampling_rate, request.seed, waveform, made_of)
             except FinishError as error:
@@ -253,7 +267,11 @@ def _make_and_save(
     if unfinished:
         raise FinishError("\n".join(unfinished))
     factor = seconds_taken / seconds_made
-    return f"{seconds_made:.2f} s of sound in {seconds_taken:.1f} s, a real-time factor of {factor:.2f}"
+    request = work[0][0]
+    return (
+        f"{seconds_made:.2f} s of sound in {seconds_taken:.1f} s, a real-time factor of {factor:.2f}; "
+        f"{request.sampling.describe()}, guidance {request.guidance_scale:g}"
+    )
 
 
 def _windowed_denoising(

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from litefocus_jax.models.unet.config import UNetConfig
     from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 
+_PROMPTS = {
+    "batch": "padded to the longest of a batch, as in diffusers",
+    "alone": "encoded one by one: neighbours in a batch change nothing",
+}
 _TRAINING_LENGTHS = (1, 2, 4, 8, 16)  # about the lengths of the paper's tables, and one beyond
 
 
@@ -43,7 +47,9 @@ def info(
         output.print(f"{checkpoint.folder}: {checkpoint.format} checkpoint\n", markup=False)
         output.print(_sub_models(checkpoint), "")
         output.print(f"Sound      {_describe_sound(geometry)}")
-        output.print(f"Scheduler  {_describe_scheduler(checkpoint.scheduler)}\n")
+        output.print(f"Scheduler  {_describe_scheduler(checkpoint.scheduler)}")
+        output.print(f"Prompts    {_PROMPTS[checkpoint.defaults.prompt_padding]}\n")
+        output.print(_sampling(checkpoint), "")
         output.print(_attention(checkpoint.configs["unet"], geometry), "")
         output.print("LiteFocus by duration, if left to choose:")
         training_length = geometry.training_length_in_s or PUBLISHED_TRAINING_LENGTH_IN_S
@@ -68,6 +74,21 @@ def _sub_models(checkpoint: "opened.Checkpoint") -> "Table":
         table.add_row(name, f"{numbers[0]:,}", ", ".join(types), *map(_size, numbers[1:]))
     table.add_section()
     table.add_row("all", f"{total[0]:,}", "", *map(_size, total[1:]))
+    return table
+
+
+def _sampling(checkpoint: "opened.Checkpoint") -> "Table":
+    """The defaults and the qualities, each as it would run."""
+    from litefocus_jax.generation.request import make_request
+    from litefocus_jax.models.generation_defaults import QUALITIES
+
+    table = _table("Sampling", "Scheduler", "Steps", "Spacing", "Guidance")
+    for quality in (None, *QUALITIES):
+        request = make_request(checkpoint.facts, "sound", audio_length_in_s=1.0, quality=quality)
+        sampling = request.sampling
+        steps, guidance = str(sampling.num_inference_steps), f"{request.guidance_scale:g}"
+        name = "if not told otherwise" if quality is None else f"--quality {quality}"
+        table.add_row(name, sampling.scheduler, steps, sampling.timestep_spacing, guidance)
     return table
 
 

@@ -13,22 +13,24 @@ from litefocus_jax.cli.console import logger
 if TYPE_CHECKING:
     from litefocus_jax.audio.finish import Finish
     from litefocus_jax.checkpoint.opened import Checkpoint
+    from litefocus_jax.generation.options import RequestOptions
     from litefocus_jax.generation.recipe import Recipe
-    from litefocus_jax.generation.request import RequestOptions
     from litefocus_jax.pipeline import AudioLDM2Pipeline
 
 T = TypeVar("T")
 
 # The parameters of the command that say what an option of a request is; the recipe says it where none is given.
 _PARAMETERS = {
-    "num_inference_steps": ("steps",),
+    "num_inference_steps": ("steps", "quality"),
     "guidance_scale": ("guidance",),
     "eta": ("eta",),
-    "scheduler": ("scheduler",),
-    "timestep_spacing": ("spacing",),
+    "scheduler": ("scheduler", "quality"),
+    "timestep_spacing": ("spacing", "quality"),
     "litefocus": ("litefocus", "sparse_ratio", "max_cross_tokens", "reach"),
     "scale_scores": ("scale_scores",),
     "windowed": ("windows", "window_length", "window_overlap"),
+    "loop": ("loop",),
+    "prompt_padding": ("prompt_padding",),
 }
 _FINISH = {
     "trim": ("trim",),

@@ -13,6 +13,7 @@ SPACINGS: tuple[Spacing, ...] = get_args(Spacing)
 
 # The scheduler classes of diffusers that can be run, and the name of our sampler for each.
 SAMPLERS: dict[str, Kind] = {"DDIMScheduler": "ddim", "DPMSolverMultistepScheduler": "dpm++"}
+CLASSES = {sampler: class_name for class_name, sampler in SAMPLERS.items()}
 
 CHOICES = {
     "class_name": tuple(SAMPLERS),

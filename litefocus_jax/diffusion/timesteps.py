@@ -26,14 +26,16 @@ def stored_spacing(config: SchedulerConfig, kind: Kind) -> Spacing:
     return cast(Spacing | None, config.timestep_spacing) or _UNLESS_STORED[kind]
 
 
-def choose_spacing(config: SchedulerConfig, num_inference_steps: int, kind: Kind) -> Spacing:
-    """The checkpoint's spacing where it begins at noise alone, and ``"trailing"`` where it does not.
+def choose_spacing(
+    config: SchedulerConfig, num_inference_steps: int, kind: Kind, *, preferred: Spacing | None = None
+) -> Spacing:
+    """The preferred spacing, or the checkpoint's, where it begins at noise alone, and ``"trailing"`` where not.
 
     ``leading`` counts up in strides of ``1000 // steps``, so that its last timestep, where sampling begins, lies far
     below the end for many numbers of steps: at 801 for 200 steps of DPM-Solver++. The network is then told of a signal
     that is not there. ``trailing`` counts down from the end.
     """
-    spacing = stored_spacing(config, kind)
+    spacing = preferred or stored_spacing(config, kind)
     try:
         timesteps = spaced_timesteps(config, spacing, num_inference_steps, kind)
     except ValueError:  # they cannot be kept apart

@@ -110,6 +110,7 @@ class WindowLayout:
         window: frames of each window, at most ``frames``.
         overlap: frames that a window shares with the next, fewer than ``window``; the last may share more.
         windows_per_call: most windows in one call of the network.
+        loop: whether the latent is a circle, which the windows go round: the last one shares its end with the first.
     """
 
     method: Method
@@ -117,10 +118,14 @@ class WindowLayout:
     window: int
     overlap: int
     windows_per_call: int
+    loop: bool = False
 
     @property
     def starts(self) -> tuple[int, ...]:
-        """First frame of each window; the last window ends with the latent."""
+        """First frame of each window; the last window ends with the latent, unless that is a circle."""
+        if self.loop:
+            count = -(-self.frames // (self.window - self.overlap))
+            return tuple(number * self.frames // count for number in range(count))
         last = self.frames - self.window
         return (*range(0, last, self.window - self.overlap), last)
 
@@ -140,16 +145,17 @@ class WindowLayout:
         holders = np.zeros(self.frames, np.int32)  # how many windows hold a frame
         newest = np.zeros(self.frames, np.int32)  # first frame of the last of them
         ranks = []  # how many windows before this one hold the frame
-        for start in starts:
-            ranks.append(holders[start + frames].copy())
-            holders[start + frames] += 1
-            newest[start + frames] = start
+        held = [(start + frames) % self.frames for start in starts]
+        for start, frames_held in zip(starts, held, strict=True):
+            ranks.append(holders[frames_held].copy())
+            holders[frames_held] += 1
+            newest[frames_held] = start
         if self.method == "average":
-            return np.stack([1.0 / holders[start + frames] for start in starts]).astype(np.float32)
+            return np.stack([1.0 / holders[frames_held] for frames_held in held]).astype(np.float32)
         # The newest window has the first turn in each overlap, then the one before it, back to the oldest.
         turn = holders - 1 - (np.arange(self.frames) - newest) % holders
         return np.stack(
-            [turn[start + frames] == rank for start, rank in zip(starts, ranks, strict=True)],
+            [turn[frames_held] == rank for frames_held, rank in zip(held, ranks, strict=True)],
         ).astype(np.float32)
 
 
@@ -174,6 +180,9 @@ def merge_windows(
     empty = layout.num_calls * layout.call_size - len(layout.starts)
     starts = np.pad(np.array(layout.starts, np.int32), (0, empty), mode="edge")
     weights = np.pad(layout.weights(), ((0, empty), (0, 0)))  # an empty place repeats the last window, and counts for 0
+    # Of a circle, a window may go on beyond the end.
+    beyond = layout.window if layout.loop else 0
+    latents = jnp.concatenate([latents, latents[:, :beyond]], axis=1)
 
     def cut(start: Array) -> Array:
         return jax.lax.dynamic_slice_in_dim(latents, start, layout.window, axis=1)
@@ -193,4 +202,4 @@ def merge_windows(
     merged = jnp.zeros(latents.shape, jnp.float32)
     places = (jnp.asarray(starts.reshape(calls)), jnp.asarray(weights.reshape(*calls, layout.window)))
     merged, _ = jax.lax.scan(call, merged, places)
-    return merged
+    return merged[:, : layout.frames].at[:, :beyond].add(merged[:, layout.frames :])

@@ -19,6 +19,7 @@ class DenoisingPlan:
         attention: of the network.
         windows: of the latents, or None where the network sees them whole.
         mesh: devices that share the work, or None for one.
+        loop: whether the end of the latents runs on into their beginning.
     """
 
     frames: int
@@ -27,6 +28,7 @@ class DenoisingPlan:
     attention: AttentionLayout = DENSE
     windows: WindowLayout | None = None
     mesh: Mesh | None = None
+    loop: bool = False
 
 
 def steps_per_call(num_steps: int, longest: int) -> int:

@@ -16,7 +16,9 @@ from litefocus_jax.audio.finish import NO_FINISH, Finish
 from litefocus_jax.decoding.plan import TilingConfig
 from litefocus_jax.diffusion.scheduler_config import Kind, Spacing
 from litefocus_jax.diffusion.windows import WindowedDenoising
-from litefocus_jax.generation.request import Request, RequestOptions
+from litefocus_jax.generation.options import RequestOptions
+from litefocus_jax.generation.request import Request
+from litefocus_jax.models.generation_defaults import PromptPadding
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 from litefocus_jax.system.platform import current_platform
 from litefocus_jax.system.typed_json import from_plain, parse_object, to_plain
@@ -76,6 +78,8 @@ class Recipe:
         litefocus: sparse attention, or None for dense.
         scale_scores: whether attention scores are scaled.
         windowed: windows of denoising, or None where the network sees the whole.
+        loop: whether its end runs on into its beginning.
+        prompt_padding: what the prompt's place in GPT-2 goes by.
         tiling: how a long sound is decoded.
         neighbours: its batch, or None where it was made alone.
         given: arrays that the caller gave in the place of noise or text, which no file holds.
@@ -103,6 +107,8 @@ class Recipe:
     litefocus: LiteFocusConfig | None
     scale_scores: bool
     windowed: WindowedDenoising | None
+    loop: bool
+    prompt_padding: PromptPadding
     tiling: TilingConfig
     neighbours: Neighbours | None
     given: tuple[str, ...]
@@ -144,6 +150,8 @@ class Recipe:
             "litefocus": self.litefocus,
             "scale_scores": self.scale_scores,
             "windowed": self.windowed,
+            "loop": self.loop,
+            "prompt_padding": self.prompt_padding,
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -247,6 +255,8 @@ def recipes_of(
         litefocus=litefocus,
         scale_scores=attention.scale_scores,
         windowed=windowed,
+        loop=plan.loop,
+        prompt_padding=request.prompt_padding,
         tiling=tiling,
         neighbours=None,
         given=() if request.latents is None else ("latents",),

@@ -1,122 +1,31 @@
 """What a user asks for, checked before anything runs, and what runs for it."""
 
 import dataclasses
-import inspect
 import logging
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypedDict, TypeVar, Unpack, get_type_hints
+from typing import Any, Unpack, get_args
 
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
-from litefocus_jax.diffusion.scheduler_config import Kind, Spacing
+from litefocus_jax.diffusion.scheduler_config import Spacing
 from litefocus_jax.diffusion.schedulers import Schedule, make_schedule
 from litefocus_jax.diffusion.timesteps import choose_spacing
 from litefocus_jax.diffusion.windows import WindowedDenoising, WindowLayout
+from litefocus_jax.generation.options import DEFAULTS, LiteFocusChoice, RequestOptions
 from litefocus_jax.generation.plan import DenoisingPlan, steps_per_call
 from litefocus_jax.generation.waveforms import first_waveforms
 from litefocus_jax.models.components import LatentGeometry, ModelFacts
+from litefocus_jax.models.generation_defaults import QUALITIES, PromptPadding, Sampling
 from litefocus_jax.models.unet.self_attention import check_layout, frames_at_last_level
 from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
-from litefocus_jax.parallel.mesh import check_frames, check_mesh
+from litefocus_jax.parallel.mesh import TIME_AXIS, check_frames, check_mesh
 from litefocus_jax.system.platform import current_platform
 
 logger = logging.getLogger(__name__)
-
-LiteFocusChoice = LiteFocusConfig | Literal["auto", "on", "linear", "off"] | None
-
-
-class RequestOptions(TypedDict, total=False):
-    """What can be said of a sound beside its prompt; `DEFAULTS` has what holds where nothing is said.
-
-    Attributes:
-        negative_prompt: what to steer away from: one for all prompts, or one for each.
-        audio_length_in_s: seconds of sound; the length the model was trained on unless given.
-        num_inference_steps: denoising steps.
-        guidance_scale: how closely to follow the prompt; at 1 or below, guidance is off.
-        num_waveforms_per_prompt: sounds made for each prompt.
-        eta: DDIM's share of fresh noise, from 0 to 1.
-        seed: of all randomness; the same seed starts every prompt from the same noise, so that the events of all
-            prompts of one seed tend to fall on the same instants.
-        first_waveform: number of the first waveform that is made of each prompt: ``first_waveform=2`` alone makes the
-            third of those that ``num_waveforms_per_prompt=3`` makes. One for all prompts, or one for each. Without one
-            for each, a prompt that is given several times goes on counting where it stopped, so that
-            ``["rain", "rain"]`` makes waveforms 0 and 1 of it.
-        latents: initial noise instead of the seed's, ``[prompts * waveforms, time, frequency, channel]``.
-        scheduler: ``"ddim"``, ``"dpm++"`` or None for the checkpoint's own.
-        timestep_spacing: ``"leading"``, ``"trailing"`` or ``"linspace"``, or None for the checkpoint's own; None takes
-            ``"trailing"`` for those numbers of steps that would begin below pure noise, which spoils the sound.
-        litefocus: sparse attention: a `LiteFocusConfig`, ``"on"`` for the one of the paper, ``"linear"`` for
-            `LiteFocusConfig.linear`, ``"off"`` or None for dense attention, or ``"auto"``, which goes by the length in
-            training lengths, follows the paper, and beyond its lengths takes linear cost
-            (`LiteFocusConfig.for_duration`).
-        scale_scores: scale attention scores by the logarithm of what a token sees against training
-            (arXiv 2306.08645).
-        windowed: denoise long sound in overlapping windows: a `WindowedDenoising`, or its method, ``"swap"`` or
-            ``"average"``; sound of one window's length is not changed by it.
-        mesh: devices of this process that share the denoising: the sounds along its axis ``"data"``, the frames of
-            each sound along ``"time"``; see docs/devices.md. It changes the sound by rounding alone.
-    """
-
-    negative_prompt: str | Sequence[str] | None
-    audio_length_in_s: float | None
-    num_inference_steps: int
-    guidance_scale: float
-    num_waveforms_per_prompt: int
-    eta: float
-    seed: int
-    first_waveform: int | Sequence[int]
-    latents: Float[Array | np.ndarray, "sounds time frequency channels"] | None
-    scheduler: Kind | None
-    timestep_spacing: Spacing | None
-    litefocus: LiteFocusChoice
-    scale_scores: bool
-    windowed: WindowedDenoising | Literal["swap", "average"] | None
-    mesh: Mesh | None
-
-
-DEFAULTS: RequestOptions = {
-    "negative_prompt": None,
-    "audio_length_in_s": None,
-    "num_inference_steps": 200,
-    "guidance_scale": 3.5,
-    "num_waveforms_per_prompt": 1,
-    "eta": 0.0,
-    "seed": 0,
-    "first_waveform": 0,
-    "latents": None,
-    "scheduler": None,
-    "timestep_spacing": None,
-    "litefocus": "auto",
-    "scale_scores": False,
-    "windowed": None,
-    "mesh": None,
-}
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def takes_request_options(function: Function) -> Function:
-    """Show the request options of a function as its own: in its signature, and in its docstring for ``{options}``.
-
-    They are written once, in `RequestOptions`, and `Unpack` tells them to type checkers; this tells them to `help` and
-    to editors that ask a running program.
-    """
-    signature, hints = inspect.signature(function), get_type_hints(RequestOptions)
-    options = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[name])
-        for name, default in DEFAULTS.items()
-    ]
-    own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
-    function.__signature__ = signature.replace(parameters=[*own, *options])  # pyright: ignore[reportFunctionMemberAccess]
-    described = inspect.cleandoc(RequestOptions.__doc__ or "").partition("Attributes:\n")[2]
-    lines = [" " * 8 + line if line else line for line in described.rstrip().splitlines()]
-    function.__doc__ = (function.__doc__ or "").replace("            {options}", "\n".join(lines))
-    return function
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +35,7 @@ class Request:
     Attributes:
         prompts: one text per sound.
         negative_prompts: as many texts; empty strings unless given.
-        audio_length_in_s: seconds.
+        audio_length_in_s: seconds; of a loop, those of its latent frames.
         guidance_scale: weight of classifier-free guidance; guidance runs when it is above 1.
         num_waveforms_per_prompt: sounds made for every prompt.
         seed: of all randomness.
@@ -135,6 +44,7 @@ class Request:
         schedule: the sampler and its steps.
         timestep_spacing: how those are laid out; not a part of the schedule, whose programs serve any.
         plan: how it is denoised.
+        prompt_padding: what a prompt's place in GPT-2 goes by.
         latents: initial noise instead of the seed's.
     """
 
@@ -149,6 +59,7 @@ class Request:
     schedule: Schedule = dataclasses.field(repr=False, compare=False)
     timestep_spacing: Spacing
     plan: DenoisingPlan
+    prompt_padding: PromptPadding = "batch"
     latents: Float[Array, "sounds time frequency channels"] | None = dataclasses.field(
         default=None, repr=False, compare=False
     )
@@ -163,6 +74,20 @@ class Request:
         """For each sound, the number of its waveform: with the seed, what one of several is made again by, alone."""
         count = self.num_waveforms_per_prompt
         return tuple(number for first in self.first_waveforms for number in range(first, first + count))
+
+    @property
+    def sampling(self) -> Sampling:
+        """The sampler, its steps and their spacing."""
+        return Sampling(self.schedule.kind, self.schedule.num_steps, self.timestep_spacing)
+
+    def rounding_of_loop(self, audio_length_in_s: float | None) -> str | None:
+        """What became of the length of a loop that was asked for, if anything."""
+        if not self.plan.loop or audio_length_in_s in (None, self.audio_length_in_s):
+            return None
+        return (
+            f"The loop is {self.audio_length_in_s:g} s long, {self.plan.frames} latent frames, not "
+            f"{audio_length_in_s:g} s: a loop is a whole number of them"
+        )
 
     def facts(self) -> dict[str, Any]:
         """All that decides the sound but initial latents, as plain values."""
@@ -179,6 +104,8 @@ class Request:
             "waveforms": self.waveforms,
             "scheduler": self.schedule.kind,
             "timestep_spacing": self.timestep_spacing,
+            "prompt_padding": self.prompt_padding,
+            "loop": plan.loop,
             "attention": dataclasses.asdict(plan.attention),
             "windows": plan.windows and dataclasses.asdict(plan.windows),
             "mesh": plan.mesh and dict(plan.mesh.shape),
@@ -188,9 +115,9 @@ class Request:
 def make_request(model: ModelFacts, prompt: str | Sequence[str], **options: Unpack[RequestOptions]) -> Request:
     """Check what is asked for against what is known of a model, and decide what runs.
 
-    A single negative prompt serves every prompt. Without ``audio_length_in_s`` the clip is as long as those the
-    model was trained on. What LiteFocus does if left to choose goes by the length of what the network sees, the sound
-    or a window of it, in training lengths.
+    What is not said of sampling is said by the model's own defaults. A single negative prompt serves every prompt.
+    Without ``audio_length_in_s`` the clip is as long as those the model was trained on. What LiteFocus does if left to
+    choose goes by the length of what the network sees, the sound or a window of it, in training lengths.
 
     Args:
         model: what is known of it before its weights are read.
@@ -204,36 +131,36 @@ def make_request(model: ModelFacts, prompt: str | Sequence[str], **options: Unpa
     if unknown := [name for name in options if name not in DEFAULTS]:
         raise TypeError(f"{', '.join(unknown)}: no such option of a request; expected some of {', '.join(DEFAULTS)}")
     asked: Any = {**DEFAULTS, **options}
-    geometry = model.geometry
+    geometry, defaults = model.geometry, model.defaults
     prompts = _texts("prompt", prompt)
     if any(not text.strip() for text in prompts):
         raise ValueError("prompt is empty; expected a text that says what to hear")
     negative_prompts = _negative_prompts(asked["negative_prompt"], len(prompts))
     texts = list(zip(prompts, negative_prompts, strict=True))
-    seconds = _length(asked["audio_length_in_s"], geometry)
-    frames = geometry.latent_frames(seconds)
+    loop = asked["loop"]
+    if not isinstance(loop, bool):
+        raise TypeError(f"loop = {loop!r}; expected True or False")
+    seconds = _length(asked["audio_length_in_s"], geometry, loop=loop)
+    frames = round(seconds / geometry.frame_in_s) if loop else geometry.latent_frames(seconds)
     waveforms = _count("num_waveforms_per_prompt", asked["num_waveforms_per_prompt"])
-    guidance_scale, eta = _number("guidance_scale", asked["guidance_scale"]), _number("eta", asked["eta"])
+    guidance_scale = asked["guidance_scale"]
+    guidance_scale = _number("guidance_scale", defaults.guidance_scale if guidance_scale is None else guidance_scale)
     _check_guidance(guidance_scale, negative_prompts)
-    num_steps = _count("num_inference_steps", asked["num_inference_steps"])
+    schedule, timestep_spacing = _schedule(model, asked)
+    prompt_padding = _word("prompt_padding", asked["prompt_padding"], get_args(PromptPadding))
     seed = asked["seed"]
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
         raise ValueError(f"seed = {seed!r}; expected a whole number from 0 to 2**32 - 1")
-    windows = _windows(asked["windowed"], frames, geometry)
+    windows = _windows(asked["windowed"], frames, geometry, loop=loop)
     seen_in_s = seconds if windows is None else windows.window * geometry.frame_in_s
     attention = attention_layout(asked["litefocus"], geometry, seen_in_s, scale_scores=asked["scale_scores"])
     check_layout(model.unet, attention)
     mesh = asked["mesh"]
     if mesh is not None:
         mesh = check_mesh(mesh, windowed=windows is not None)
+        if loop and mesh.shape.get(TIME_AXIS, 1) > 1:
+            raise ValueError(f"loop = True, but the mesh spreads the frames along {TIME_AXIS!r}; expected 'data' alone")
         check_frames(mesh, frames_at_last_level(model.unet, frames))
-    schedule = make_schedule(
-        model.scheduler,
-        num_steps,
-        scheduler=asked["scheduler"],
-        timestep_spacing=asked["timestep_spacing"],
-        eta=eta,
-    )
     return Request(
         prompts=prompts,
         negative_prompts=negative_prompts,
@@ -242,19 +169,39 @@ def make_request(model: ModelFacts, prompt: str | Sequence[str], **options: Unpa
         num_waveforms_per_prompt=waveforms,
         seed=int(seed),
         first_waveforms=first_waveforms(asked["first_waveform"], texts, waveforms),
-        eta=eta,
+        eta=float(asked["eta"]),
         schedule=schedule,
-        timestep_spacing=asked["timestep_spacing"] or choose_spacing(model.scheduler, num_steps, schedule.kind),
+        timestep_spacing=timestep_spacing,
         plan=DenoisingPlan(
             frames=frames,
-            steps_per_call=steps_per_call(num_steps, current_platform().longest_call_in_steps),
+            steps_per_call=steps_per_call(schedule.num_steps, current_platform().longest_call_in_steps),
             guided=guidance_scale > 1.0,
             attention=attention,
             windows=windows,
             mesh=mesh,
+            loop=loop,
         ),
+        prompt_padding=prompt_padding or defaults.prompt_padding,
         latents=_latents(asked["latents"], (len(prompts) * waveforms, frames, geometry.frequencies, geometry.channels)),
     )
+
+
+def _schedule(model: ModelFacts, asked: RequestOptions) -> tuple[Schedule, Spacing]:
+    """The sampler and its steps, with the spacing that they have.
+
+    A spacing that the caller asks for is taken as it is; a default gives way where it would begin below pure noise.
+    """
+    way = model.defaults.way(_word("quality", asked.get("quality"), QUALITIES))
+    steps, spacing = asked.get("num_inference_steps"), asked.get("timestep_spacing")
+    num_steps = _count("num_inference_steps", way.num_inference_steps if steps is None else steps)
+    scheduler = asked.get("scheduler")
+    if scheduler is None:
+        scheduler = way.scheduler or model.scheduler.sampler
+    if spacing is None and way.timestep_spacing is not None:
+        spacing = choose_spacing(model.scheduler, num_steps, scheduler, preferred=way.timestep_spacing)
+    eta = _number("eta", asked.get("eta"))
+    schedule = make_schedule(model.scheduler, num_steps, scheduler=scheduler, timestep_spacing=spacing, eta=eta)
+    return schedule, spacing or choose_spacing(model.scheduler, num_steps, schedule.kind)
 
 
 def attention_layout(
@@ -303,7 +250,7 @@ def chosen_litefocus(litefocus: LiteFocusChoice, geometry: LatentGeometry, seen_
     return words[litefocus]()
 
 
-def _windows(windowed: Any, frames: int, geometry: LatentGeometry) -> WindowLayout | None:
+def _windows(windowed: Any, frames: int, geometry: LatentGeometry, *, loop: bool) -> WindowLayout | None:
     if windowed is None:
         return None
     if isinstance(windowed, str):
@@ -312,7 +259,8 @@ def _windows(windowed: Any, frames: int, geometry: LatentGeometry) -> WindowLayo
         raise TypeError(
             f"windowed is a {type(windowed).__name__}; expected None, 'swap', 'average' or a WindowedDenoising"
         )
-    return windowed.layout(frames, frame_in_s=geometry.frame_in_s, training_frames=geometry.training_frames)
+    layout = windowed.layout(frames, frame_in_s=geometry.frame_in_s, training_frames=geometry.training_frames)
+    return layout and dataclasses.replace(layout, loop=loop)
 
 
 def _latents(latents: Any, shape: tuple[int, ...]) -> Array | None:
@@ -353,7 +301,7 @@ def _check_guidance(guidance_scale: float, negative_prompts: tuple[str, ...]) ->
         )
 
 
-def _length(audio_length_in_s: Any, geometry: LatentGeometry) -> float:
+def _length(audio_length_in_s: Any, geometry: LatentGeometry, *, loop: bool) -> float:
     if audio_length_in_s is None:
         audio_length_in_s = geometry.training_length_in_s
         if audio_length_in_s is None:
@@ -364,7 +312,10 @@ def _length(audio_length_in_s: Any, geometry: LatentGeometry) -> float:
             f"audio_length_in_s = {seconds:g} is too short; expected at least one latent frame, "
             f"{geometry.frame_in_s:g} s"
         )
-    return seconds
+    if not loop:
+        return seconds
+    # As a quotient of whole numbers, which the number of samples comes back from.
+    return round(seconds / geometry.frame_in_s) * geometry.samples_per_latent_frame / geometry.sampling_rate
 
 
 def _texts(name: str, value: Any) -> tuple[str, ...]:
@@ -380,6 +331,12 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
     if not texts:
         raise ValueError(f"{name} is an empty list; expected at least one text")
     return texts
+
+
+def _word(name: str, value: Any, known: tuple[Any, ...]) -> Any:
+    if value is not None and (not isinstance(value, str) or value not in known):
+        raise ValueError(f"{name} = {value!r}; expected {', '.join(map(repr, known))} or None")
+    return value
 
 
 def _number(name: str, value: Any) -> float:

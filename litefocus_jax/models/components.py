@@ -9,6 +9,7 @@ from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
 from litefocus_jax.models import gpt2, projection, t5, vae, vocoder
 from litefocus_jax.models.clap import text as clap_text
 from litefocus_jax.models.clap.text import ClapTextModel
+from litefocus_jax.models.generation_defaults import PUBLISHED, GenerationDefaults
 from litefocus_jax.models.gpt2 import GPT2
 from litefocus_jax.models.keys import Network
 from litefocus_jax.models.projection import ProjectionModel
@@ -48,6 +49,7 @@ class Components:
         tokenizer: folder of CLAP's tokenizer.
         tokenizer_2: folder of T5's tokenizer.
         dtype: floating-point type of the weights, such as ``"bfloat16"``; VAE and vocoder are float32 in any case.
+        defaults: how it is sampled where a request does not say.
     """
 
     unet: UNet
@@ -61,6 +63,7 @@ class Components:
     tokenizer: Path
     tokenizer_2: Path
     dtype: str
+    defaults: GenerationDefaults = PUBLISHED
 
     @property
     def modules(self) -> dict[str, Any]:
@@ -75,7 +78,7 @@ class Components:
             ValueError: when the networks do not fit together.
         """
         configs = {name: module.config for name, module in self.modules.items()}
-        return ModelFacts(LatentGeometry.from_configs(**configs), self.scheduler, self.unet.config)
+        return ModelFacts(LatentGeometry.from_configs(**configs), self.scheduler, self.unet.config, self.defaults)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,8 +157,10 @@ class ModelFacts:
         geometry: how seconds become latent frames.
         scheduler: the noise schedule.
         unet: shape of the denoiser.
+        defaults: how it is sampled where a request does not say.
     """
 
     geometry: LatentGeometry
     scheduler: SchedulerConfig
     unet: UNetConfig
+    defaults: GenerationDefaults = PUBLISHED

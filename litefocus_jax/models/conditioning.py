@@ -39,8 +39,9 @@ def encode_text(
 
     In diffusers, T5 prompts are padded to a common length, and although padding is masked, it counts where positions
     of the language model are concerned: how far it reaches changes the generated vectors. That length is ``t5_length``
-    here. The arrays may be longer, so that prompts of like length share one compiled program: columns from
-    ``t5_length`` on are masked and take no position, and change nothing.
+    here; one for each prompt encodes it as if it had no neighbours. The arrays may be longer, so that prompts of like
+    length share one compiled program: columns from ``t5_length`` on are masked and take no position, and change
+    nothing.
 
     Args:
         clap: CLAP's text tower.
@@ -55,12 +56,13 @@ def encode_text(
     clap_ids, clap_mask, t5_ids, t5_mask = (jnp.asarray(array) for array in tokens[:4])
     t5_length = jnp.asarray(tokens.t5_length)
     columns = jnp.arange(t5_ids.shape[1])
-    t5_mask = t5_mask.astype(bool) & (columns < t5_length)
+    t5_mask = t5_mask.astype(bool) & (columns < t5_length[..., None])
     clap_states = clap(clap_ids, clap_mask)[:, None, :]  # [batch, 1, projection_dim]
     prompt_embeds = t5(t5_ids, t5_mask)
     sequence, sequence_mask = projection(clap_states, jnp.ones(clap_states.shape[:2], bool), prompt_embeds, t5_mask)
     # The end vector stands after the bucket's padding, and has the position it would have without.
-    positions = jnp.arange(sequence.shape[1]).at[-1].set(_T5_START + t5_length)
+    places = jnp.broadcast_to(jnp.arange(sequence.shape[1]), (*t5_length.shape, sequence.shape[1]))
+    positions = places.at[..., -1].set(_T5_START + t5_length)
     generated = language_model.generate(
         sequence,
         sequence_mask,

@@ -177,7 +177,7 @@ class GPT2(nnx.Module):
         inputs_embeds: Float[Array, "batch prompt features"],
         attention_mask: Bool[Array, "batch prompt"],
         position_ids: Int[Array, "*batch prompt"],
-        next_position: Int[Array, ""] | int,
+        next_position: Int[Array, "*batch"] | int,
         max_new_tokens: int,
     ) -> Float[Array, "batch max_new_tokens features"]:
         """Continue a sequence by its own last hidden states, one after the other, with cached keys and values.
@@ -189,7 +189,7 @@ class GPT2(nnx.Module):
             inputs_embeds: the prompt.
             attention_mask: true (or 1) on real columns, false (or 0) on padding.
             position_ids: place of each column in the position embedding.
-            next_position: place of the first new vector.
+            next_position: place of the first new vector, of all sequences or of each.
             max_new_tokens: number of new vectors, at least one; static.
 
         Returns:
@@ -217,7 +217,7 @@ class GPT2(nnx.Module):
             vector, cache = carry
             place = prompt_length + index
             mask = is_real & (jnp.arange(num_places) <= place)[None, :]
-            hidden = self._embed(vector, jnp.reshape(next_position + index, (1,)))
+            hidden = self._embed(vector, jnp.expand_dims(next_position + index, -1))
             vector, cache = self._advance(hidden, mask[:, None, None, :], cache, place)
             return (vector, cache), vector[:, 0]
 

@@ -186,6 +186,7 @@ class Upsample(nnx.Module):
 
     def __init__(self, channels: int, *, rngs: nnx.Rngs) -> None:
         self.conv = conv_3x3(channels, channels, rngs)
+        self.convolve_doubled = convolve_doubled
 
     def __call__(
         self, x: Float[Array, "batch time frequency channels"], size: tuple[int, int] | None = None
@@ -195,7 +196,7 @@ class Upsample(nnx.Module):
         time, frequency = size or doubled
         if (time, frequency) == doubled:
             assert self.conv.bias is not None
-            return convolve_doubled(x, self.conv.kernel[...]) + self.conv.bias[...]
+            return self.convolve_doubled(x, self.conv.kernel[...]) + self.conv.bias[...]
         return self.conv(_resize_nearest(_resize_nearest(x, time, axis=1), frequency, axis=2))
 
 

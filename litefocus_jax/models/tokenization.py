@@ -13,6 +13,7 @@ import numpy as np
 import tokenizers
 from jaxtyping import Array, Bool, Int
 
+from litefocus_jax.models.generation_defaults import PromptPadding
 from litefocus_jax.system.extras import import_extra
 from litefocus_jax.system.json_config import read_json
 
@@ -320,42 +321,57 @@ class PromptTokens(NamedTuple):
         clap_mask: true (or 1) on tokens, false (or 0) on padding.
         t5_ids: Flan-T5's token ids, padded on the right.
         t5_mask: true (or 1) on tokens, false (or 0) on padding.
-        t5_length: the length that diffusers would pad this batch to, at most that of ``t5_ids``. In compiled programs
-            it is traced, so that prompts of like length share one.
+        t5_length: the length that diffusers would pad this batch to, at most that of ``t5_ids``; or, for each prompt,
+            the length that it would be padded to without the others. In compiled programs it is traced, so that prompts
+            of like length share one.
     """
 
     clap_ids: Int[Array | np.ndarray, "batch clap_tokens"]
     clap_mask: Bool[Array | np.ndarray, "batch clap_tokens"]
     t5_ids: Int[Array | np.ndarray, "batch tokens"]
     t5_mask: Bool[Array | np.ndarray, "batch tokens"]
-    t5_length: Int[Array | np.ndarray, ""] | np.integer | int
+    t5_length: Int[Array | np.ndarray, "*batch"] | np.integer | int
 
 
 def tokenize_prompts(
-    tokenizer: Tokenizer, tokenizer_2: Tokenizer, prompts: Sequence[str], negative_prompts: Sequence[str] = ()
+    tokenizer: Tokenizer,
+    tokenizer_2: Tokenizer,
+    prompts: Sequence[str],
+    negative_prompts: Sequence[str] = (),
+    *,
+    padding: PromptPadding = "batch",
 ) -> PromptTokens:
     """Tokenize the negative prompts followed by the prompts, for both text encoders.
 
-    As in diffusers, a negative prompt longer than the longest prompt is cut to its length.
+    As in diffusers, a negative prompt longer than the longest prompt is cut to its length; with padding ``"alone"``,
+    one longer than its own prompt.
 
     Args:
         tokenizer: CLAP's tokenizer.
         tokenizer_2: T5's tokenizer.
         prompts: the batch.
         negative_prompts: as many texts, or none without guidance.
+        padding: whether a prompt counts as padded to the longest of the batch, or as long as it is.
     """
     positive, cuts = _tokenize(tokenizer_2, prompts)
     input_ids, mask = positive.input_ids, positive.attention_mask
+    is_alone = padding == "alone"
+    lengths = mask.sum(axis=1, dtype=np.int32) if is_alone else np.full(len(mask), positive.length, np.int32)
     if negative_prompts:
-        negative, negative_cuts = _tokenize(
-            tokenizer_2, negative_prompts, max_length=positive.length, reason="as many as the longest prompt has"
-        )
-        cuts += negative_cuts
-        input_ids = np.concatenate([_pad_to(negative.input_ids, input_ids, tokenizer_2.pad_token_id), input_ids])
-        mask = np.concatenate([_pad_to(negative.attention_mask, mask, False), mask])
+        reason = f"as many as {'its' if is_alone else 'the longest'} prompt has"
+        negative = []
+        for text, length in zip(negative_prompts, lengths, strict=True):
+            tokens, negative_cuts = _tokenize(tokenizer_2, [text], max_length=int(length), reason=reason)
+            negative.append(tokens)
+            cuts += negative_cuts
+        padded = [_pad_to(each.input_ids, input_ids, tokenizer_2.pad_token_id) for each in negative]
+        input_ids = np.concatenate([*padded, input_ids])
+        mask = np.concatenate([*(_pad_to(each.attention_mask, mask, False) for each in negative), mask])
+        lengths = np.tile(lengths, 2)
     clap, clap_cuts = _tokenize(tokenizer, [*negative_prompts, *prompts])
     _warn_of([*cuts, *clap_cuts])
-    return PromptTokens(clap.input_ids, clap.attention_mask, input_ids, mask, np.int32(positive.length))
+    t5_length = lengths if is_alone else np.int32(positive.length)
+    return PromptTokens(clap.input_ids, clap.attention_mask, input_ids, mask, t5_length)
 
 
 def _pad_to(array: np.ndarray, like: np.ndarray, value: Any) -> np.ndarray:

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 from litefocus_jax.models import parameters
 from litefocus_jax.models.keys import KeyTable, Network, Rule, WeightNorm
+from litefocus_jax.ops.circular_time import wrap_time
 from litefocus_jax.system.json_config import ConfigError, JsonConfig
 
 
@@ -108,11 +109,15 @@ class Conv1d(nnx.Module):
     ) -> None:
         self.dilation = dilation
         self.padding = (kernel_size - 1) * dilation // 2
+        self.is_circular = False  # see `litefocus_jax.models.circular`
         self.kernel = parameters.kernel((kernel_size, in_channels, out_channels), rngs)
         self.bias = parameters.zeros((out_channels,), rngs)
 
     def __call__(self, x: Float[Array, "batch time in_channels"]) -> Float[Array, "batch time out_channels"]:
         """Convolve along time."""
+        if self.is_circular:
+            x = wrap_time(x, self.padding, self.padding)
+            return _correlate(x, self.kernel[...], 0, self.dilation) + self.bias[...]
         return _correlate(x, self.kernel[...], self.padding, self.dilation) + self.bias[...]
 
 
@@ -125,6 +130,7 @@ class TransposedConv1d(nnx.Module):
 
     def __init__(self, in_channels: int, out_channels: int, *, kernel_size: int, rate: int, rngs: nnx.Rngs) -> None:
         self.rate = rate
+        self.is_circular = False
         self.padding = (kernel_size - rate) // 2
         self.kernel = parameters.kernel((kernel_size, in_channels, out_channels), rngs)
         self.bias = parameters.zeros((out_channels,), rngs)
@@ -132,9 +138,10 @@ class TransposedConv1d(nnx.Module):
     def __call__(self, x: Float[Array, "batch time in_channels"]) -> Float[Array, "batch new_time out_channels"]:
         """Up-sample along time, to ``(time - 1) * rate - 2 * padding + kernel_size`` steps.
 
-        Instead of convolving an input spread out with zeros, the kernel is cut into one short kernel for each of the
-        ``rate`` positions (phases) between two inputs. Side by side on the output channels they make one ordinary
-        convolution, whose channels, read as time, are the up-sampled signal.
+        On a circle of time, it is ``time * rate`` steps. Instead of convolving an input spread out with zeros, the
+        kernel is cut into one short kernel for each of the ``rate`` positions (phases) between two inputs. Side by side
+        on the output channels they make one ordinary convolution, whose channels, read as time, are the up-sampled
+        signal.
         """
         kernel = self.kernel[...]
         kernel_size, in_channels, out_channels = kernel.shape
@@ -145,10 +152,13 @@ class TransposedConv1d(nnx.Module):
 
         # Padded beforehand: of a convolution that lengthens its input, XLA:CPU takes the gradient by the kernel with
         # the roles of input and kernel exchanged, several times slower.
-        padded = jnp.pad(x, ((0, 0), (taps - 1, taps - 1), (0, 0)))
+        around = taps - 1
+        padded = wrap_time(x, around, around) if self.is_circular else jnp.pad(x, ((0, 0), (around, around), (0, 0)))
         phases = _correlate(padded, kernel, padding=0)  # [B, T + W/R - 1, R*O]
         upsampled = phases.reshape(x.shape[0], -1, out_channels)  # [B, T*R + W - R, O]
-        length = (x.shape[1] - 1) * self.rate - 2 * self.padding + kernel_size
+        length = x.shape[1] * self.rate
+        if not self.is_circular:
+            length += kernel_size - self.rate - 2 * self.padding
         return upsampled[:, self.padding : self.padding + length] + self.bias[...]
 
 

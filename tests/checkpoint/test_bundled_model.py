@@ -11,7 +11,7 @@ from examples.foley.judges.classifier import hear
 from examples.foley.judges.panel import SHIPPED_JUDGES, Judges
 from examples.foley.measure.measures import all_named
 from examples.foley.parts import redrawn
-from examples.foley.parts.model import CONFIGS, scheduler_config
+from examples.foley.parts.model import CONFIGS, GENERATION_DEFAULTS, scheduler_config
 from examples.foley.world.clips import TRAINING_SECONDS
 from examples.foley.world.corpus import make_corpus
 from litefocus_jax.checkpoint.errors import CheckpointError
@@ -27,6 +27,7 @@ def test_it_is_found_by_its_name_and_has_the_shape_of_the_recipe():
     factor = configs["vae"].scaling_factor  # pyright: ignore[reportAttributeAccessIssue]
     assert configs == CONFIGS | {"vae": dataclasses.replace(CONFIGS["vae"], scaling_factor=factor)}
     assert checkpoint.scheduler == scheduler_config()
+    assert checkpoint.defaults == GENERATION_DEFAULTS
 
 
 def test_a_folder_of_its_name_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

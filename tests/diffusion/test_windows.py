@@ -253,3 +253,16 @@ def test_something_else_than_windows_is_refused() -> None:
         small_pipeline()("rain", windowed="blend", **BRIEF)  # pyright: ignore[reportArgumentType]
     with pytest.raises(TypeError, match=r"windows_per_call = 2\.0; expected a whole number"):
         WindowedDenoising(windows_per_call=2.0)  # pyright: ignore[reportArgumentType]
+
+
+@BOTH
+@pytest.mark.parametrize(("frames", "window", "overlap"), [(20, 10, 4), (21, 10, 1), (11, 10, 9), (100, 16, 3)])
+def test_on_a_circle_the_windows_go_round(method, frames, window, overlap):
+    layout = WindowLayout(method, frames, window, overlap, 3, loop=True)
+    total = np.zeros(frames)
+    for start, weights in zip(layout.starts, layout.weights(), strict=True):
+        np.add.at(total, (start + np.arange(window)) % frames, weights)
+    np.testing.assert_allclose(total, 1.0, rtol=1e-6)
+    assert all(after - before <= window - overlap for before, after in itertools.pairwise((*layout.starts, frames)))
+    latents = jax.random.normal(jax.random.key(1), (2, frames, 4, 3))
+    np.testing.assert_allclose(merge_windows(layout, lambda pieces: 2 * pieces, latents), 2 * latents, rtol=1e-6)

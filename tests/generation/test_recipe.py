@@ -19,8 +19,8 @@ from litefocus_jax import (
 )
 from litefocus_jax.checkpoint.fingerprint import model_digest
 from litefocus_jax.checkpoint.store import open_checkpoint
+from litefocus_jax.generation.options import DEFAULTS
 from litefocus_jax.generation.output import AudioPipelineOutput
-from litefocus_jax.generation.request import DEFAULTS
 from tests.support.models import small_checkpoint, small_pipeline, tiny_checkpoint, tiny_pipeline
 
 BRIEF: Any = {"audio_length_in_s": 0.4, "num_inference_steps": 2}

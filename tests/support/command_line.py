@@ -49,7 +49,7 @@ class FakePipeline:
             raise RuntimeError(request.prompts[0])
         return AudioPipelineOutput(np.zeros((request.batch_size, 3, 8, 4), np.float32), 16000)
 
-    def decode_blocks(self, latents, audio_length_in_s=None, *, progress=True):
+    def decode_blocks(self, latents, audio_length_in_s=None, *, loop=False, progress=True):
         self.decoded.append((audio_length_in_s, progress))
         yield from np.full((4, 400), 0.1, np.float32)
 

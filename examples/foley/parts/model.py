@@ -9,6 +9,7 @@ from examples.foley.world.clips import NUM_MELS, SAMPLING_RATE, TRAINING_FRAMES
 from litefocus_jax.checkpoint.random_model import published_config
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
 from litefocus_jax.models.clap.text import ClapTextConfig
+from litefocus_jax.models.generation_defaults import GenerationDefaults, Sampling
 from litefocus_jax.models.gpt2 import GPT2Config
 from litefocus_jax.models.projection import ProjectionConfig
 from litefocus_jax.models.t5 import T5Config
@@ -94,6 +95,17 @@ CONFIGS: dict[str, JsonConfig] = {
     "language_model": GPT2_CONFIG,
     "projection_model": PROJECTION_CONFIG,
 }
+# What examples/foley/measure/presets.py measured. Every prompt is encoded as if alone, as nearly all were in training,
+# whose batches are of like length.
+GENERATION_DEFAULTS = GenerationDefaults(
+    scheduler="dpm++",
+    num_inference_steps=25,
+    timestep_spacing="trailing",
+    prompt_padding="alone",
+    fast=Sampling("dpm++", 12, "trailing"),
+    good=Sampling("dpm++", 25, "trailing"),
+    reference=Sampling("ddim", 250, "trailing"),
+)
 
 
 def scheduler_config() -> SchedulerConfig:

@@ -6,20 +6,36 @@ import typer
 
 PANEL = "How to sample"
 
-Steps = Annotated[int, typer.Option("--steps", min=1, help="Denoising steps.", rich_help_panel=PANEL)]
+Quality = Annotated[
+    Literal["fast", "good", "reference"] | None,
+    typer.Option(
+        "--quality",
+        help="Scheduler, steps and spacing together, as the model recommends them (see info); the model's defaults "
+        "unless given. What is given beside it holds instead.",
+        rich_help_panel=PANEL,
+    ),
+]
+Steps = Annotated[
+    int | None,
+    typer.Option("--steps", min=1, help="Denoising steps; the model's own number unless given.", rich_help_panel=PANEL),
+]
 Guidance = Annotated[
-    float,
-    typer.Option("--guidance", help="How closely to follow the prompt; off at 1 or less.", rich_help_panel=PANEL),
+    float | None,
+    typer.Option(
+        "--guidance",
+        help="How closely to follow the prompt, off at 1 or less; the model's own unless given.",
+        rich_help_panel=PANEL,
+    ),
 ]
 Scheduler = Annotated[
     Literal["ddim", "dpm++"] | None,
-    typer.Option("--scheduler", help="Sampler; the checkpoint's own unless given.", rich_help_panel=PANEL),
+    typer.Option("--scheduler", help="Sampler; the model's own unless given.", rich_help_panel=PANEL),
 ]
 Spacing = Annotated[
     Literal["leading", "trailing", "linspace"] | None,
     typer.Option(
         "--spacing",
-        help="Spacing of the timesteps; the checkpoint's own unless given, or trailing where that begins below noise.",
+        help="Spacing of the timesteps; the model's own unless given, or trailing where that begins below noise.",
         rich_help_panel=PANEL,
     ),
 ]
@@ -32,8 +48,16 @@ BatchSize = Annotated[
     typer.Option(
         "--batch-size",
         min=1,
-        help="Sounds at a time; unless given, those of one prompt and seed. More keeps a fast GPU busy; a longer "
-        "neighbour may change a sound a little.",
+        help="Sounds at a time; unless given, those of one prompt and seed. More keeps a fast GPU busy.",
+        rich_help_panel=PANEL,
+    ),
+]
+PromptPadding = Annotated[
+    Literal["batch", "alone"] | None,
+    typer.Option(
+        "--prompt-padding",
+        help="With batch, as in diffusers, a longer neighbour may change a sound a little; with alone, none does. The "
+        "model's own unless given.",
         rich_help_panel=PANEL,
     ),
 ]

@@ -88,6 +88,12 @@ Seeds = Annotated[
         rich_help_panel=PANEL,
     ),
 ]
+Loop = Annotated[
+    bool,
+    typer.Option(
+        "--loop", help="Make a loop: the end runs on into the beginning, without a seam.", rich_help_panel=PANEL
+    ),
+]
 Spectrogram = Annotated[
     str | None,
     typer.Option(

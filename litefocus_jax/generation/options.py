@@ -1,0 +1,117 @@
+"""What can be asked for beside a prompt, and what holds where nothing is said."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypedDict, TypeVar, get_type_hints
+
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Array, Float
+
+from litefocus_jax.diffusion.scheduler_config import Kind, Spacing
+from litefocus_jax.diffusion.windows import WindowedDenoising
+from litefocus_jax.models.generation_defaults import PromptPadding, Quality
+from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
+
+LiteFocusChoice = LiteFocusConfig | Literal["auto", "on", "linear", "off"] | None
+
+
+class RequestOptions(TypedDict, total=False):
+    """What can be said of a sound beside its prompt; `DEFAULTS` has what holds where nothing is said.
+
+    Attributes:
+        negative_prompt: what to steer away from: one for all prompts, or one for each.
+        audio_length_in_s: seconds of sound; the length the model was trained on unless given.
+        quality: ``"fast"``, ``"good"`` or ``"reference"``: scheduler, steps and spacing that the model recommends for
+            it, or else this library. What is given beside it holds instead.
+        num_inference_steps: denoising steps; None for the model's own default, as in all of these.
+        guidance_scale: how closely to follow the prompt; at 1 or below, guidance is off.
+        num_waveforms_per_prompt: sounds made for each prompt.
+        eta: DDIM's share of fresh noise, from 0 to 1.
+        seed: of all randomness; the same seed starts every prompt from the same noise, so that the events of all
+            prompts of one seed tend to fall on the same instants.
+        first_waveform: number of the first waveform that is made of each prompt: ``first_waveform=2`` alone makes the
+            third of those that ``num_waveforms_per_prompt=3`` makes. One for all prompts, or one for each. Without one
+            for each, a prompt that is given several times goes on counting where it stopped, so that
+            ``["rain", "rain"]`` makes waveforms 0 and 1 of it.
+        latents: initial noise instead of the seed's, ``[prompts * waveforms, time, frequency, channel]``.
+        scheduler: ``"ddim"``, ``"dpm++"`` or None for the model's own.
+        timestep_spacing: ``"leading"``, ``"trailing"`` or ``"linspace"``, or None for the model's own; None takes
+            ``"trailing"`` for those numbers of steps that would begin below pure noise, which spoils the sound.
+        litefocus: sparse attention: a `LiteFocusConfig`, ``"on"`` for the one of the paper, ``"linear"`` for
+            `LiteFocusConfig.linear`, ``"off"`` or None for dense attention, or ``"auto"``, which goes by the length in
+            training lengths, follows the paper, and beyond its lengths takes linear cost
+            (`LiteFocusConfig.for_duration`).
+        scale_scores: scale attention scores by the logarithm of what a token sees against training
+            (arXiv 2306.08645).
+        windowed: denoise long sound in overlapping windows: a `WindowedDenoising`, or its method, ``"swap"`` or
+            ``"average"``; sound of one window's length is not changed by it.
+        loop: make sound that runs on into its own beginning: time is a circle for every network. The length is rounded
+            to latent frames. Within ``windowed``, the windows go round; a reach of LiteFocus does not.
+        prompt_padding: what a prompt's place in GPT-2 goes by: ``"batch"``, the longest prompt of the batch, as in
+            diffusers, so that neighbours change a sound; or ``"alone"``, itself; None for the model's own.
+        mesh: devices of this process that share the denoising: the sounds along its axis ``"data"``, the frames of
+            each sound along ``"time"``; see docs/devices.md. It changes the sound by rounding alone.
+    """
+
+    negative_prompt: str | Sequence[str] | None
+    audio_length_in_s: float | None
+    quality: Quality | None
+    num_inference_steps: int | None
+    guidance_scale: float | None
+    num_waveforms_per_prompt: int
+    eta: float
+    seed: int
+    first_waveform: int | Sequence[int]
+    latents: Float[Array | np.ndarray, "sounds time frequency channels"] | None
+    scheduler: Kind | None
+    timestep_spacing: Spacing | None
+    litefocus: LiteFocusChoice
+    scale_scores: bool
+    windowed: WindowedDenoising | Literal["swap", "average"] | None
+    loop: bool
+    prompt_padding: PromptPadding | None
+    mesh: Mesh | None
+
+
+DEFAULTS: RequestOptions = {
+    "negative_prompt": None,
+    "audio_length_in_s": None,
+    "quality": None,
+    "num_inference_steps": None,
+    "guidance_scale": None,
+    "num_waveforms_per_prompt": 1,
+    "eta": 0.0,
+    "seed": 0,
+    "first_waveform": 0,
+    "latents": None,
+    "scheduler": None,
+    "timestep_spacing": None,
+    "litefocus": "auto",
+    "scale_scores": False,
+    "windowed": None,
+    "loop": False,
+    "prompt_padding": None,
+    "mesh": None,
+}
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def takes_request_options(function: Function) -> Function:
+    """Show the request options of a function as its own: in its signature, and in its docstring for ``{options}``.
+
+    They are written once, in `RequestOptions`, and `Unpack` tells them to type checkers; this tells them to `help` and
+    to editors that ask a running program.
+    """
+    signature, hints = inspect.signature(function), get_type_hints(RequestOptions)
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[name])
+        for name, default in DEFAULTS.items()
+    ]
+    own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    function.__signature__ = signature.replace(parameters=[*own, *options])  # pyright: ignore[reportFunctionMemberAccess]
+    described = inspect.cleandoc(RequestOptions.__doc__ or "").partition("Attributes:\n")[2]
+    lines = [" " * 8 + line if line else line for line in described.rstrip().splitlines()]
+    function.__doc__ = (function.__doc__ or "").replace("            {options}", "\n".join(lines))
+    return function

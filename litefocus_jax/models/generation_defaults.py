@@ -1,0 +1,130 @@
+"""How a model is sampled where a request does not say: its own defaults, which travel with it in ``model.json``."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+from litefocus_jax.diffusion.scheduler_config import SAMPLERS, SPACINGS, Kind, SchedulerConfig, Spacing
+from litefocus_jax.system.json_config import ConfigError, JsonConfig
+
+Quality = Literal["fast", "good", "reference"]
+QUALITIES: tuple[Quality, ...] = get_args(Quality)
+
+PromptPadding = Literal["batch", "alone"]
+"""What a prompt's place in GPT-2 goes by: the longest prompt of its batch, as in diffusers, or itself alone."""
+
+
+def _check_word(name: str, value: Any, known: tuple[Any, ...]) -> None:
+    if not isinstance(value, str | None) or value not in known:
+        raise ConfigError(
+            f"{name} = {value!r}; expected {' or '.join('null' if each is None else repr(each) for each in known)}"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling(JsonConfig):
+    """One way to sample.
+
+    Attributes:
+        scheduler: the sampler; None for the one that the scheduler's configuration names.
+        num_inference_steps: denoising steps.
+        timestep_spacing: how they are laid out; None for what the scheduler's configuration says.
+
+    Raises:
+        ConfigError: naming the field, for a value that is none.
+    """
+
+    scheduler: Kind | None = None
+    num_inference_steps: int = 200
+    timestep_spacing: Spacing | None = None
+
+    def __post_init__(self) -> None:
+        steps = self.num_inference_steps
+        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+            raise ConfigError(f"num_inference_steps = {steps!r}; expected a whole number from 1")
+        _check_word("scheduler", self.scheduler, (*SAMPLERS.values(), None))
+        _check_word("timestep_spacing", self.timestep_spacing, (*SPACINGS, None))
+
+    def describe(self) -> str:
+        """In a few words."""
+        steps = "1 step" if self.num_inference_steps == 1 else f"{self.num_inference_steps} steps"
+        spacing = f", {self.timestep_spacing} spacing" if self.timestep_spacing else ""
+        return f"{steps} of {self.scheduler or 'its own scheduler'}{spacing}"
+
+
+@dataclasses.dataclass(frozen=True)
+class GenerationDefaults(Sampling):
+    """What holds for a model where a request says nothing, and what a quality means for it.
+
+    The defaults here are those of the published checkpoints: 200 steps of DDIM with a guidance of 3.5, as in diffusers.
+
+    Attributes:
+        guidance_scale: how closely to follow the prompt.
+        prompt_padding: see `PromptPadding`.
+        fast: the way to sample for a first impression.
+        good: the way to sample for use.
+        reference: the way to sample where time does not matter.
+
+    Raises:
+        ConfigError: naming the field, for a value that is none.
+    """
+
+    guidance_scale: float = 3.5
+    prompt_padding: PromptPadding = "batch"
+    fast: Sampling = Sampling("dpm++", 25, "trailing")
+    good: Sampling = Sampling("dpm++", 50, "trailing")
+    reference: Sampling = Sampling("ddim", 200, "trailing")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], source: str | Path = "configuration") -> Self:
+        """Read the object that `to_dict` writes; what it does not name holds as for published checkpoints.
+
+        Raises:
+            ConfigError: naming every field that is unknown, or the first that is malformed.
+        """
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"{source} is a JSON {type(values).__name__}; expected an object")
+        ways = {}
+        for quality in QUALITIES:
+            if quality in values:
+                where = f"{source}: {quality}"
+                if not isinstance(values[quality], Mapping):
+                    raise ConfigError(f"{where} = {values[quality]!r}; expected an object")
+                ways[quality] = Sampling.from_dict(values[quality], where)
+        return super().from_dict({**values, **ways}, source)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        scale = self.guidance_scale
+        if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 <= scale < math.inf:
+            raise ConfigError(f"guidance_scale = {scale!r}; expected a finite number from 0")
+        _check_word("prompt_padding", self.prompt_padding, get_args(PromptPadding))
+
+    def way(self, quality: Quality | None) -> Sampling:
+        """How to sample for a quality, or for none in particular."""
+        if quality is None:
+            return Sampling(self.scheduler, self.num_inference_steps, self.timestep_spacing)
+        return getattr(self, quality)
+
+    def check(self, scheduler: SchedulerConfig, source: str) -> None:
+        """Find out whether a noise schedule has as many timesteps as there are to be steps.
+
+        Args:
+            scheduler: of the model.
+            source: where the defaults came from, for the error.
+
+        Raises:
+            ConfigError: naming the first way to sample for which it has not.
+        """
+        for name, way in (("", self), *((f"{quality}: ", self.way(quality)) for quality in QUALITIES)):
+            if way.num_inference_steps > scheduler.num_train_timesteps:
+                raise ConfigError(
+                    f"{source}: {name}num_inference_steps = {way.num_inference_steps}; expected at most "
+                    f"{scheduler.num_train_timesteps}, the timesteps that the model was trained with"
+                )
+
+
+PUBLISHED = GenerationDefaults()
+"""What holds for the published checkpoints, and for files that say nothing."""
