@@ -34,6 +34,7 @@ from examples.foley.parts.tokenizers import save_tokenizers
 from examples.foley.parts.vocoder import train_vocoder
 from examples.foley.parts.wording import train_wording
 from examples.foley.world.corpus import Corpus, make_corpus
+from examples.foley.world.vocabulary import vocabulary
 from litefocus_jax.checkpoint import safetensors_files
 from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.checkpoint.random_model import random_model
@@ -239,7 +240,7 @@ def _with_vocoder(
 def _save(components: Components, run: Path) -> Path:
     """Store the model in half precision, for 12 MB not to be exceeded; the parts that make sound compute in float32."""
     model = run / "model"
-    components = dataclasses.replace(components, defaults=GENERATION_DEFAULTS)
+    components = dataclasses.replace(components, defaults=GENERATION_DEFAULTS, vocabulary=vocabulary())
     save_native(components, model, overwrite=model.exists(), dtype="float16")
     for folder in ("vae", "vocoder"):
         weights = {name: weight.astype(np.float16) for name, weight in to_numpy(getattr(components, folder)).items()}

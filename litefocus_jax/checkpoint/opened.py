@@ -17,6 +17,7 @@ from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
 from litefocus_jax.models.components import NETWORKS, Components, LatentGeometry, ModelFacts
 from litefocus_jax.models.generation_defaults import PUBLISHED, GenerationDefaults
 from litefocus_jax.models.keys import KeyTable, Network
+from litefocus_jax.models.vocabulary import VOCABULARY, Vocabulary
 from litefocus_jax.system.json_config import ConfigError, JsonConfig
 
 
@@ -84,6 +85,7 @@ class Checkpoint:
         tokenizer: folder of CLAP's tokenizer.
         tokenizer_2: folder of T5's tokenizer.
         defaults: how it is sampled where a request does not say.
+        vocabulary: what it knows by name, or None where it does not say.
         source: the folder or the hub id as it was asked for, or None where nobody said.
     """
 
@@ -95,6 +97,7 @@ class Checkpoint:
     tokenizer: Path
     tokenizer_2: Path
     defaults: GenerationDefaults = PUBLISHED
+    vocabulary: Vocabulary | None = None
     source: str | None = None
 
     @property
@@ -110,7 +113,7 @@ class Checkpoint:
             ValueError: when the networks do not fit together.
         """
         geometry = LatentGeometry.from_configs(**self.configs)
-        return ModelFacts(geometry, self.scheduler, self.configs["unet"], self.defaults)
+        return ModelFacts(geometry, self.scheduler, self.configs["unet"], self.defaults, self.vocabulary)
 
     def load(self, dtype: Any = None, on_network: Callable[[str], None] = lambda name: None) -> Components:
         """Read all weights, one network after another.
@@ -135,6 +138,7 @@ class Checkpoint:
             tokenizer_2=self.tokenizer_2,
             dtype=dtype.name,
             defaults=self.defaults,
+            vocabulary=self.vocabulary,
         )
 
 
@@ -172,11 +176,16 @@ def open_checkpoint_folder(
             networks[name] = stored
         except (CheckpointError, ConfigError) as error:
             problems.append(str(error))
-    scheduler, read_defaults = None, PUBLISHED
+    scheduler, read_defaults, vocabulary = None, PUBLISHED, None
     try:
         scheduler = SchedulerConfig.from_file(folder / "scheduler" / "scheduler_config.json")
         read_defaults = GenerationDefaults.from_dict(defaults, defaults_source)
         read_defaults.check(scheduler, defaults_source)
+    except ConfigError as error:
+        problems.append(str(error))
+    try:
+        if (folder / VOCABULARY).exists():
+            vocabulary = Vocabulary.from_file(folder / VOCABULARY)
     except ConfigError as error:
         problems.append(str(error))
     tokenizers = folder / "tokenizer", folder / "tokenizer_2"
@@ -187,4 +196,4 @@ def open_checkpoint_folder(
     ]
     if problems or scheduler is None:
         raise CheckpointError("\n".join(problems))
-    return Checkpoint(folder, format, dtype, networks, scheduler, *tokenizers, read_defaults)
+    return Checkpoint(folder, format, dtype, networks, scheduler, *tokenizers, read_defaults, vocabulary)

@@ -11,6 +11,7 @@ import numpy as np
 from litefocus_jax.checkpoint.weights import floating_dtype
 from litefocus_jax.models.components import NETWORKS, Components
 from litefocus_jax.models.keys import Network
+from litefocus_jax.models.vocabulary import VOCABULARY
 from litefocus_jax.system.files import replacement_folder, write_json
 
 
@@ -66,4 +67,6 @@ def save_folder(
             # Contents only: a hub cache's files are links, and may be read-only.
             shutil.copytree(source, new / name, copy_function=shutil.copyfile)
         write_json(new / "scheduler" / "scheduler_config.json", components.scheduler.to_dict())
+        if components.vocabulary is not None:
+            write_json(new / VOCABULARY, components.vocabulary.to_dict())
         write_json(new / layout.marker, layout.manifest(components, dtype))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from litefocus_jax.cli.console import output, reporting_errors
 from litefocus_jax.cli.models import open_model
-from litefocus_jax.cli.options.checkpoint import CheckpointOrSound, Revision
+from litefocus_jax.cli.options.checkpoint import CheckpointOrSound, Prompts, Revision
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,6 +27,7 @@ def info(
     model: CheckpointOrSound,
     *,
     revision: Revision = None,
+    prompts: Prompts = False,
 ) -> None:
     """Show a checkpoint's sub-models, sizes and scheduler, and where LiteFocus applies; or what a sound was made of.
 
@@ -42,6 +43,9 @@ def info(
         from litefocus_jax.ops.litefocus.settings import PUBLISHED_TRAINING_LENGTH_IN_S, LiteFocusConfig
 
         checkpoint = open_model(model, revision)
+        if prompts:
+            _print_prompts(checkpoint)
+            return
         geometry = checkpoint.facts.geometry
 
         output.print(f"{checkpoint.folder}: {checkpoint.format} checkpoint\n", markup=False)
@@ -57,6 +61,25 @@ def info(
             seconds = multiple * training_length
             chosen = LiteFocusConfig.for_duration(seconds, training_length)
             output.print(f" {seconds:g} s  {_describe_litefocus(chosen)}")
+
+
+def _print_prompts(checkpoint: "opened.Checkpoint") -> None:
+    """Print every kind of sound with prompts for it and all its names, then all other words.
+
+    Raises:
+        ValueError: when the model does not say what it knows.
+    """
+    known = checkpoint.vocabulary
+    if known is None:
+        raise ValueError(
+            f"{checkpoint.folder} has no vocabulary.json: the model takes any English text; --prompts is for small "
+            "models that know some kinds of sound only"
+        )
+    for name, kind in known.kinds.items():
+        output.print(f"{name}: {', '.join(map(repr, kind.prompts))}", markup=False)
+        output.print(f"    also {', '.join(other for other in kind.names if other not in kind.prompts)}", markup=False)
+    names = {word for kind in known.kinds.values() for text in kind.names for word in text.split()}
+    output.print(f"\nOther words: {', '.join(sorted(known.words - names))}", markup=False)
 
 
 def _sub_models(checkpoint: "opened.Checkpoint") -> "Table":

@@ -17,6 +17,7 @@ from litefocus_jax.diffusion.windows import WindowedDenoising, WindowLayout
 from litefocus_jax.generation.options import DEFAULTS, LiteFocusChoice, RequestOptions
 from litefocus_jax.generation.plan import DenoisingPlan, steps_per_call
 from litefocus_jax.generation.waveforms import first_waveforms
+from litefocus_jax.generation.words import warn_of_unknown_words
 from litefocus_jax.models.components import LatentGeometry, ModelFacts
 from litefocus_jax.models.generation_defaults import QUALITIES, PromptPadding, Sampling
 from litefocus_jax.models.unet.self_attention import check_layout, frames_at_last_level
@@ -136,6 +137,7 @@ def make_request(model: ModelFacts, prompt: str | Sequence[str], **options: Unpa
     if any(not text.strip() for text in prompts):
         raise ValueError("prompt is empty; expected a text that says what to hear")
     negative_prompts = _negative_prompts(asked["negative_prompt"], len(prompts))
+    warn_of_unknown_words(model.vocabulary, (*prompts, *negative_prompts))
     texts = list(zip(prompts, negative_prompts, strict=True))
     loop = asked["loop"]
     if not isinstance(loop, bool):

@@ -18,6 +18,7 @@ from litefocus_jax.models.unet import network as unet
 from litefocus_jax.models.unet.config import UNetConfig
 from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.models.vae import VAE, VAEConfig
+from litefocus_jax.models.vocabulary import Vocabulary
 from litefocus_jax.models.vocoder import Vocoder, VocoderConfig
 from litefocus_jax.system.json_config import JsonConfig
 
@@ -50,6 +51,7 @@ class Components:
         tokenizer_2: folder of T5's tokenizer.
         dtype: floating-point type of the weights, such as ``"bfloat16"``; VAE and vocoder are float32 in any case.
         defaults: how it is sampled where a request does not say.
+        vocabulary: what it knows by name, or None where it does not say.
     """
 
     unet: UNet
@@ -64,6 +66,7 @@ class Components:
     tokenizer_2: Path
     dtype: str
     defaults: GenerationDefaults = PUBLISHED
+    vocabulary: Vocabulary | None = None
 
     @property
     def modules(self) -> dict[str, Any]:
@@ -78,7 +81,8 @@ class Components:
             ValueError: when the networks do not fit together.
         """
         configs = {name: module.config for name, module in self.modules.items()}
-        return ModelFacts(LatentGeometry.from_configs(**configs), self.scheduler, self.unet.config, self.defaults)
+        geometry = LatentGeometry.from_configs(**configs)
+        return ModelFacts(geometry, self.scheduler, self.unet.config, self.defaults, self.vocabulary)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,9 +162,11 @@ class ModelFacts:
         scheduler: the noise schedule.
         unet: shape of the denoiser.
         defaults: how it is sampled where a request does not say.
+        vocabulary: what it knows by name, or None where it does not say.
     """
 
     geometry: LatentGeometry
     scheduler: SchedulerConfig
     unet: UNetConfig
     defaults: GenerationDefaults = PUBLISHED
+    vocabulary: Vocabulary | None = None

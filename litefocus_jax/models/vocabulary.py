@@ -10,6 +10,9 @@ from typing import Any, Self
 
 from litefocus_jax.system.json_config import ConfigError, read_json
 
+VOCABULARY = "vocabulary.json"
+"""The file in a model's folder; only small models, which do not know many words, have one."""
+
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _LEAST_LIKENESS = 0.5  # of two words that somebody may have meant the same by, by difflib's ratio
 _MOST_KINDS = 2  # that a word can name and still tell them from others

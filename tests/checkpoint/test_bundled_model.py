@@ -14,6 +14,7 @@ from examples.foley.parts import redrawn
 from examples.foley.parts.model import CONFIGS, GENERATION_DEFAULTS, scheduler_config
 from examples.foley.world.clips import TRAINING_SECONDS
 from examples.foley.world.corpus import make_corpus
+from examples.foley.world.vocabulary import vocabulary
 from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.checkpoint.store import BUNDLED_FOLDER, BUNDLED_MODEL, load_components, open_checkpoint
 from litefocus_jax.checkpoint.weights import leaves
@@ -28,6 +29,7 @@ def test_it_is_found_by_its_name_and_has_the_shape_of_the_recipe():
     assert configs == CONFIGS | {"vae": dataclasses.replace(CONFIGS["vae"], scaling_factor=factor)}
     assert checkpoint.scheduler == scheduler_config()
     assert checkpoint.defaults == GENERATION_DEFAULTS
+    assert checkpoint.vocabulary == vocabulary()
 
 
 def test_a_folder_of_its_name_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -21,3 +21,7 @@ CheckpointOrSound = Annotated[
     ),
 ]
 Revision = Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit of a model on the hub.")]
+
+Prompts = Annotated[
+    bool, typer.Option("--prompts", help="Print the kinds of sound and the words that a small model knows.")
+]
