@@ -38,7 +38,8 @@ def test_it_is_saved_and_opened_in_both_formats(tmp_path: Path, save) -> None:
 def test_a_request_with_an_unknown_word_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     facts = open_checkpoint(str(model_with_vocabulary(tmp_path / "model"))).facts
     make_request(facts, ["a loud RAIN", "a drizle"], negative_prompt="blorp")
-    assert [record.getMessage().split("taught ")[1].split(",")[0] for record in caplog.records] == [
+    named = [record.getMessage().split("taught ")[1].split(",")[0] for record in caplog.records]
+    assert named == [
         "'drizle'",
         "'blorp'",
     ]
