@@ -90,6 +90,10 @@ def check_suffix(path: Path, suffixes: Collection[str], what: str) -> None:
         ValueError: naming the suffixes that there are.
     """
     if path.suffix.lower() not in suffixes:
-        *others, last = suffixes
-        known = f"{', '.join(others)} or {last}" if others else last
-        raise ValueError(f"{path} has the suffix {path.suffix!r}; expected {known} for {what}")
+        raise ValueError(f"{path} has the suffix {path.suffix!r}; expected {in_words(suffixes)} for {what}")
+
+
+def in_words(suffixes: Collection[str]) -> str:
+    """Suffixes as a message lists them."""
+    *others, last = suffixes
+    return f"{', '.join(others)} or {last}" if others else last

@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from litefocus_jax.audio import PICTURE_FORMATS, SOUND_FORMATS
+from litefocus_jax.audio.formats import in_words
 from litefocus_jax.cli.names import checked_name, slug
 from litefocus_jax.cli.orders import SoundOrder
 from litefocus_jax.cli.prompt_files import PromptRow
@@ -124,8 +125,7 @@ def _paths(target: str, stems: list[list[Stem]], suffixes: Collection[str], opti
         return [[path / f"{stem}{suffix or first}" for stem, suffix in row] for row in stems]
     if path.suffix.lower() not in suffixes:
         raise ValueError(
-            f"{option} = {target} has the suffix {path.suffix!r}; expected {' or '.join(suffixes)}, or a folder: "
-            f"{target}/"
+            f"{option} = {target} has the suffix {path.suffix!r}; expected {in_words(suffixes)}, or a folder: {target}/"
         )
     count = sum(map(len, stems))
     if count > 1:
