@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 from jax.stages import Compiled
 from jaxtyping import Array, Float
 
+from litefocus_jax.checkpoint.lora import with_adapter
 from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.checkpoint.opened import Checkpoint
 from litefocus_jax.checkpoint.store import open_checkpoint
@@ -103,6 +104,21 @@ class AudioLDM2Pipeline:
         if dtype is None:
             dtype = current_platform().default_dtype
         return cls(checkpoint.load(dtype))
+
+    def load_lora_weights(self, pretrained_model_name_or_path: str | Path, *, scale: float = 1.0) -> None:
+        """Add a low-rank adapter to the UNet's weights, for good; several can be added one after the other.
+
+        Args:
+            pretrained_model_name_or_path: a folder as ``finetune --lora`` writes it, or a file of safetensors with the
+                keys of PEFT or diffusers.
+            scale: how much of it is added; minus the same takes it away again, but for rounding.
+
+        Raises:
+            CheckpointError: naming all that is no part of an adapter of this UNet.
+            ValueError: when ``scale`` is not finite.
+        """
+        self.components = with_adapter(self.components, pretrained_model_name_or_path, scale)
+        self._unet_copies = None
 
     def save_pretrained(self, save_directory: str | Path, *, overwrite: bool = False) -> None:
         """Write the native format: safetensors and JSON, complete or not at all.

@@ -54,6 +54,10 @@ def generate(
             help="Folder of a checkpoint, or a hub id such as cvssp/audioldm2; the small bundled model unless given.",
         ),
     ] = None,
+    lora: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|FOLDER", help="Low-rank adapter to add to the model, as finetune --lora writes it."),
+    ] = None,
     duration: Annotated[
         float | None,
         typer.Option("--duration", "-d", help="Seconds of sound; the model's training length unless given."),
@@ -253,6 +257,8 @@ def generate(
             }
             requests = [make_request(facts, _prompts(batch), **options) for batch in batches]
         pipe = AudioLDM2Pipeline.from_checkpoint(checkpoint, dtype=dtype)
+        if lora is not None:
+            pipe.load_lora_weights(lora)
         if dry_run:
             from litefocus_jax.cli.dry_run import print_estimate
 

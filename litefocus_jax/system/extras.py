@@ -23,5 +23,6 @@ def import_extra(name: str, *, extra: str = "train", purpose: str = "training") 
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            f"{purpose} needs the package {error.name}, which is not installed: pip install 'litefocus-jax[{extra}]'"
+            f"{purpose} needs the package {error.name}, which is not installed; in your clone of litefocus-jax: "
+            f"pip install -e '.[{extra}]'"
         ) from None
