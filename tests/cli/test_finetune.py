@@ -1,6 +1,8 @@
 """``litefocus-jax finetune``, on a small model."""
 
 import json
+import re
+import shlex
 import signal
 from pathlib import Path
 
@@ -238,3 +240,16 @@ def test_memory_that_runs_out_is_met_with_advice(trained, data, tmp_path, monkey
     result = finetune(data, tmp_path / "run", "-d", "0.4")
     assert result.exit_code == 1
     assert "try --remat" in result.stderr
+
+
+def test_the_page_on_training_makes_its_sounds_and_its_commands_are_taken(trained, tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    [make, _] = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    exec(make, {})
+    commands = re.findall(r"^litefocus-jax (finetune jingles .+)$", page, re.MULTILINE)
+    for command in commands:
+        result = run(*shlex.split(command))
+        assert result.exit_code == 0, result.output
+        assert " rows are skipped" not in result.stderr
+    assert len(trained) == len(commands) == 4
