@@ -7,9 +7,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from litefocus_jax.cli import training_run
 from litefocus_jax.cli.attention import AttentionChoice, AttentionOptions
 from litefocus_jax.cli.console import INTERRUPTED, messages, naming_options, output, reporting_errors
+from litefocus_jax.cli.training_run import (
+    DataOptions,
+    devices_mesh,
+    load,
+    print_plan,
+    print_skipped,
+    sample_maker,
+    validation_batches,
+)
 
 # What the library calls the options of this command.
 _ARGUMENTS = {
@@ -37,7 +45,8 @@ _DATA, _OPTIMISER, _COMPUTATION, _RUN = "Sounds", "Optimiser", "Attention, numbe
 _ADAPTER, _MEANWHILE = "A small adapter instead of the whole model", "What to look at meanwhile"
 
 _OUT_OF_MEMORY = (
-    "out of memory; try --lora 8, --remat, a larger --gradient-accumulation, --dtype bfloat16 or shorter sounds (-d)"
+    "out of memory; try --remat, a larger --gradient-accumulation, --dtype bfloat16, shorter sounds (-d), or to train "
+    "an adapter alone (--lora 8)"
 )
 _DEFAULT_WARMUP_STEPS = 100
 
@@ -287,21 +296,21 @@ def finetune(
         check_run_folder(out, resume=resume)
 
         columns = tuple(dict.fromkeys(text_column or ("text",)))
-        options = training_run.DataOptions(audio_column, columns, duration, peak, short, validation, hold_out)
+        options = DataOptions(audio_column, columns, duration, peak, short, validation, hold_out)
         dataset, validation_dataset = options.open(data, seed=seed, progress=not quiet)
         if not quiet:
-            training_run.print_skipped(dataset)
+            print_skipped(dataset)
             messages.print(f"Loading {model}", markup=False)
-        batches, components, config = training_run.load(model, dataset, config, attention, options)
-        mesh = training_run.devices_mesh()
+        batches, components, config = load(model, dataset, config, attention, options)
+        mesh = devices_mesh()
         if not quiet:
-            training_run.print_plan(batches, components, config, mesh, validation_dataset)
+            print_plan(batches, components, config, mesh, validation_dataset)
         monitoring = Monitoring(
             validation=()
             if validation_dataset is None
-            else training_run.validation_batches(validation_dataset, components, config, options),
+            else validation_batches(validation_dataset, components, config, options),
             validate_every=validate_every,
-            make_samples=training_run.sample_maker(sample_prompts, out / "samples", config) if sample_prompts else None,
+            make_samples=sample_maker(sample_prompts, out / "samples", config) if sample_prompts else None,
             samples_every=samples_every,
             tensorboard=log_to == "tensorboard",
         )

@@ -83,7 +83,7 @@ def test_files_of_diffusers_and_of_others_with_alphas_are_read(tmp_path, prefix)
     tensors = {
         f"{prefix}{TORCH_LAYER}.lora_A.weight": np.ones((4, 16), np.float32),
         f"{prefix}{TORCH_LAYER}.lora_B.weight": np.ones((16, 4), np.float32),
-        f"{prefix}{TORCH_LAYER}.alpha": np.float32(2.0).reshape(()),
+        f"{prefix}{TORCH_LAYER}.alpha": np.array(2.0, np.float32),
     }
     save_file(tensors, tmp_path / "lora.safetensors")
     adapter = read_adapter(tmp_path / "lora.safetensors", small_components().unet)
