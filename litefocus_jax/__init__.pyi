@@ -9,6 +9,7 @@ from litefocus_jax.audio import save_audio_blocks as save_audio_blocks
 from litefocus_jax.audio import spectrogram_picture as spectrogram_picture
 from litefocus_jax.checkpoint.diffusers import save_diffusers as save_diffusers
 from litefocus_jax.checkpoint.errors import CheckpointError as CheckpointError
+from litefocus_jax.checkpoint.lora import LoraConfig as LoraConfig
 from litefocus_jax.checkpoint.native import save_native as save_native
 from litefocus_jax.checkpoint.store import load_components as load_components
 from litefocus_jax.decoding.plan import TilingConfig as TilingConfig
@@ -35,6 +36,7 @@ from litefocus_jax.training.config import TrainingConfig as TrainingConfig
 from litefocus_jax.training.data import open_dataset as open_dataset
 from litefocus_jax.training.loop import NonFiniteLossError as NonFiniteLossError
 from litefocus_jax.training.loop import train as train
+from litefocus_jax.training.monitoring import Monitoring as Monitoring
 from litefocus_jax.training.updates import TrainingInterrupted as TrainingInterrupted
 
 __version__: str

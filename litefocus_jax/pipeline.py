@@ -12,6 +12,7 @@ from jax.stages import Compiled
 from jaxtyping import Array, Float
 
 from litefocus_jax.checkpoint.fingerprint import model_digest
+from litefocus_jax.checkpoint.lora import with_adapter
 from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.checkpoint.opened import Checkpoint
 from litefocus_jax.checkpoint.store import open_checkpoint
@@ -113,6 +114,23 @@ class AudioLDM2Pipeline:
         pipe = cls(checkpoint.load(dtype))
         pipe._checkpoint = checkpoint
         return pipe
+
+    def load_lora_weights(self, pretrained_model_name_or_path: str | Path, *, scale: float = 1.0) -> None:
+        """Add a low-rank adapter to the UNet's weights, for good; several can be added one after the other.
+
+        Args:
+            pretrained_model_name_or_path: a folder as ``finetune --lora`` writes it, or a file of safetensors with the
+                keys of PEFT or diffusers.
+            scale: how much of it is added; minus the same takes it away again, but for rounding.
+
+        Raises:
+            CheckpointError: naming all that is no part of an adapter of this UNet.
+            ValueError: when ``scale`` is not finite.
+        """
+        self.components = with_adapter(self.components, pretrained_model_name_or_path, scale)
+        self._networks = Networks(self.components)
+        self._checkpoint = None  # sounds are no longer those of its model
+        self.__dict__.pop("model_digest", None)
 
     def save_pretrained(self, save_directory: str | Path, *, overwrite: bool = False) -> None:
         """Write the native format: safetensors and JSON, complete or not at all.

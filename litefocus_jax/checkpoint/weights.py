@@ -1,7 +1,7 @@
 """Turn nnx modules into flat dictionaries of arrays by dotted path, and back."""
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any, TypeVar
 
 import jax
@@ -61,6 +61,17 @@ def fill(module: Module, arrays: dict[str, np.ndarray], dtype: Any) -> Module:
         name = ".".join(map(str, path))
         filled.append((path, variable.replace(jax.device_put(_cast(arrays.pop(name), dtype, name)))))
     return nnx.merge(graph, nnx.from_flat_state(filled))
+
+
+def with_weights(module: Module, arrays: Mapping[str, Any]) -> Module:
+    """A module like the given one, with other arrays: one for each of its dotted paths.
+
+    Raises:
+        KeyError: when an array is missing.
+    """
+    graph, state = nnx.split(module)
+    flat = [(path, leaf.replace(arrays[".".join(map(str, path))])) for path, leaf in nnx.to_flat_state(state)]
+    return nnx.merge(graph, nnx.from_flat_state(flat))
 
 
 def to_numpy(module: nnx.Module, dtype: Any = None) -> dict[str, np.ndarray]:

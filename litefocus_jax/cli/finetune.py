@@ -1,34 +1,57 @@
 """``litefocus-jax finetune``: a folder of captioned sounds in, a model out."""
 
-import dataclasses
 import enum
-import logging
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from litefocus_jax.cli.attention import AttentionChoice, AttentionOptions
 from litefocus_jax.cli.completions import complete_model
-from litefocus_jax.cli.console import INTERRUPTED, logger, messages, output, quieten, reporting_errors
-from litefocus_jax.cli.models import open_model
+from litefocus_jax.cli.console import INTERRUPTED, messages, naming_options, output, quieten, reporting_errors
 from litefocus_jax.cli.options.checkpoint import Revision
 from litefocus_jax.cli.start import find_devices
+from litefocus_jax.cli.training_run import (
+    DataOptions,
+    devices_mesh,
+    load,
+    print_plan,
+    print_skipped,
+    sample_maker,
+    validation_batches,
+)
 
-if TYPE_CHECKING:
-    from jax.sharding import Mesh
-
-    from litefocus_jax.models.components import Components
-    from litefocus_jax.training.batches import AudioBatches
-    from litefocus_jax.training.config import TrainingConfig
-    from litefocus_jax.training.data import Dataset
-
+# What the library calls the options of this command.
+_ARGUMENTS = {
+    "audio_column": "--audio-column",
+    "audio_length_in_s": "--duration",
+    "batch_size": "--batch-size",
+    "caption_dropout": "--caption-dropout",
+    "clip_norm": "--clip-norm",
+    "ema_decay": "--ema-decay",
+    "gradient_accumulation": "--gradient-accumulation",
+    "hold_out": "--hold-out",
+    "learning_rate": "--learning-rate",
+    "LiteFocusConfig.levels": "--litefocus",
+    "lora_alpha": "--lora-alpha",
+    "lora_rank": "--lora",
+    "save_every": "--save-every",
+    "steps": "--steps",
+    "text_column": "--text-column",
+    "timestep_shift": "--timestep-shift",
+    "trainable": "--train",
+    "warmup_steps": "--warmup-steps",
+    "weight_decay": "--weight-decay",
+}
 _DATA, _OPTIMISER, _COMPUTATION, _RUN = "Sounds", "Optimiser", "Attention, numbers and memory", "The run"
+_ADAPTER, _MEANWHILE = "A small adapter instead of the whole model", "What to look at meanwhile"
 
-_OUT_OF_MEMORY = "out of memory; try --remat, a larger --gradient-accumulation, --dtype bfloat16 or shorter sounds (-d)"
+_OUT_OF_MEMORY = (
+    "out of memory; try --remat, a larger --gradient-accumulation, --dtype bfloat16, shorter sounds (-d), or to train "
+    "an adapter alone (--lora 8)"
+)
 _DEFAULT_WARMUP_STEPS = 100
-_SKIPPED_SHOWN = 20
 
 
 class TrainablePart(enum.StrEnum):
@@ -62,7 +85,9 @@ def finetune(
         list[TrainablePart] | None,
         typer.Option("--train", help="What is trained, the UNet unless given; may come more than once."),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Updates in all.")] = 1000,
+    steps: Annotated[
+        int, typer.Option(min=1, help="Updates in all; more of them with --resume extend a run that has ended.")
+    ] = 1000,
     batch_size: Annotated[int, typer.Option(min=1, help="Clips in an update, over all devices and parts.")] = 8,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in OUT; all else as it was begun with.")
@@ -73,6 +98,24 @@ def finetune(
             "--duration",
             "-d",
             help="Seconds of each clip; the model's training length unless given.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    short: Annotated[
+        Literal["repeat", "pad"],
+        typer.Option(
+            help="What becomes of sounds shorter than a clip: they are repeated until it is full, or followed by "
+            "silence, which is then what their captions teach.",
+            rich_help_panel=_DATA,
+        ),
+    ] = "repeat",
+    audio_column: Annotated[
+        str, typer.Option(help="Column of the table with the names of the sound files.", rich_help_panel=_DATA)
+    ] = "file_name",
+    text_column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column with the captions, text unless given; of several, one caption is drawn for each clip.",
             rich_help_panel=_DATA,
         ),
     ] = None,
@@ -121,6 +164,27 @@ def finetune(
             rich_help_panel=_OPTIMISER,
         ),
     ] = 1.0,
+    lora: Annotated[
+        int | None,
+        typer.Option(
+            metavar="RANK",
+            min=1,
+            help="Train a low-rank adapter (LoRA) of this rank, such as 8, beside a UNet that stays as it is.",
+            rich_help_panel=_ADAPTER,
+        ),
+    ] = None,
+    lora_alpha: Annotated[
+        float | None,
+        typer.Option(
+            help="Strength of the adapter, as PEFT counts it; its rank unless given.", rich_help_panel=_ADAPTER
+        ),
+    ] = None,
+    lora_target: Annotated[
+        Literal["attention", "linear"],
+        typer.Option(
+            help="Layers that are adapted: the projections of attention, or all linear ones.", rich_help_panel=_ADAPTER
+        ),
+    ] = "attention",
     litefocus: Annotated[
         AttentionChoice,
         typer.Option(
@@ -152,6 +216,40 @@ def finetune(
             "--remat", help="Compute activations twice: less memory, more time.", rich_help_panel=_COMPUTATION
         ),
     ] = False,
+    validation: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DATA",
+            help="Folder like DATA, whose loss is logged with the same noise each time.",
+            rich_help_panel=_MEANWHILE,
+        ),
+    ] = None,
+    hold_out: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Share of DATA, such as 0.1, that is not trained on but validated with.",
+            rich_help_panel=_MEANWHILE,
+        ),
+    ] = None,
+    validate_every: Annotated[
+        int, typer.Option(min=1, help="Updates between two validations.", rich_help_panel=_MEANWHILE)
+    ] = 100,
+    sample_prompts: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PROMPT",
+            help="Text to make a sound of while training, in OUT/samples; may come more than once.",
+            rich_help_panel=_MEANWHILE,
+        ),
+    ] = None,
+    samples_every: Annotated[
+        int, typer.Option(min=1, help="Updates between two makings of these sounds.", rich_help_panel=_MEANWHILE)
+    ] = 500,
+    log_to: Annotated[
+        Literal["tensorboard"] | None,
+        typer.Option(help="Where to log beside OUT/log.jsonl.", rich_help_panel=_MEANWHILE),
+    ] = None,
     seed: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, help="Seed of all that is drawn.", rich_help_panel=_RUN)
     ] = 0,
@@ -169,14 +267,22 @@ def finetune(
     folder of the model is printed to standard output, all else to standard error.
     """
     attention = AttentionOptions(litefocus, sparse_ratio)
+    if validation is not None and hold_out is not None:
+        raise typer.BadParameter("is instead of --validation; give one of them", param_hint="--hold-out")
+    if lora is None and (lora_alpha is not None or lora_target != "attention"):
+        option = "--lora-target" if lora_alpha is None else "--lora-alpha"
+        raise typer.BadParameter("needs --lora RANK", param_hint=option)
+    if not all(prompt.strip() for prompt in sample_prompts or ()):
+        raise typer.BadParameter("is empty; expected a text", param_hint="--sample-prompts")
 
-    with reporting_errors(_OUT_OF_MEMORY):
+    with reporting_errors(_OUT_OF_MEMORY), naming_options(_ARGUMENTS):
         if quiet:
             quieten()
         # In this order, because each part takes longer than the one before it.
         from litefocus_jax.system.extras import import_extra
-        from litefocus_jax.training.config import TrainingConfig
+        from litefocus_jax.training.config import LoraConfig, TrainingConfig
         from litefocus_jax.training.loop import MODEL, check_run_folder, train
+        from litefocus_jax.training.monitoring import Monitoring, import_tensorboard
         from litefocus_jax.training.updates import TrainingInterrupted
 
         config = TrainingConfig(
@@ -191,6 +297,7 @@ def finetune(
             caption_dropout=caption_dropout,
             timestep_shift=timestep_shift,
             trainable=tuple(dict.fromkeys(part.value for part in trainable or (TrainablePart.UNET,))),
+            lora=None if lora is None else LoraConfig(lora, lora_alpha, lora_target),
             dtype=dtype,
             rematerialise=remat,
             seed=seed,
@@ -198,96 +305,49 @@ def finetune(
         )
         for package in ("optax", "orbax.checkpoint"):
             import_extra(package)
+        if log_to is not None:
+            import_tensorboard()
         check_run_folder(out, resume=resume)
 
-        from litefocus_jax.training.data import open_dataset
-
-        dataset = open_dataset(data, progress=not quiet)
+        columns = tuple(dict.fromkeys(text_column or ("text",)))
+        options = DataOptions(audio_column, columns, duration, peak, short, validation, hold_out)
+        dataset, validation_dataset = options.open(data, seed=seed, progress=not quiet)
         if not quiet:
-            _print_skipped(dataset)
+            print_skipped(dataset)
         find_devices(quiet=quiet)
         if not quiet:
             messages.print(f"Loading {model}", markup=False)
-        batches, components, config = _load(model, revision, dataset, config, attention, duration, peak)
-        mesh = _mesh()
+        batches, components, config = load(model, revision, dataset, config, attention, options)
+        mesh = devices_mesh()
         if not quiet:
-            _print_plan(batches, components, config, mesh)
+            print_plan(batches, components, config, mesh, validation_dataset)
+        monitoring = Monitoring(
+            validation=()
+            if validation_dataset is None
+            else validation_batches(validation_dataset, components, config, options),
+            validate_every=validate_every,
+            make_samples=sample_maker(sample_prompts, out / "samples", config) if sample_prompts else None,
+            samples_every=samples_every,
+            tensorboard=log_to == "tensorboard",
+        )
         try:
-            train(components, batches, config, out, resume=resume, mesh=mesh, progress=not quiet)
+            train(
+                components,
+                batches,
+                config,
+                out,
+                resume=resume,
+                mesh=mesh,
+                progress=not quiet,
+                monitoring=monitoring,
+            )
         except TrainingInterrupted as interruption:
             messages.print(f"Stopped: {interruption}, by the same command with --resume", markup=False)
             raise typer.Exit(INTERRUPTED) from None
         output.print(str(out / MODEL), markup=False)
         if not quiet:
-            options = [] if duration is None else ["-d", f"{duration:g}"]
-            options += [] if litefocus == "off" else ["--litefocus", litefocus]
-            options += [] if sparse_ratio is None else ["--sparse-ratio", f"{sparse_ratio:g}"]
-            command = ["litefocus-jax", "generate", dataset.sounds[0].caption, "-m", str(out / MODEL), *options]
+            given = [] if duration is None else ["-d", f"{duration:g}"]
+            given += [] if litefocus == "off" else ["--litefocus", litefocus]
+            given += [] if sparse_ratio is None else ["--sparse-ratio", f"{sparse_ratio:g}"]
+            command = ["litefocus-jax", "generate", dataset.sounds[0].caption, "-m", str(out / MODEL), *given]
             messages.print(f"Try: {shlex.join(command)}", markup=False)
-
-
-def _load(
-    model: str,
-    revision: str | None,
-    dataset: "Dataset",
-    config: "TrainingConfig",
-    attention: AttentionOptions,
-    audio_length_in_s: float | None,
-    peak: float | None,
-) -> "tuple[AudioBatches, Components, TrainingConfig]":
-    """Open the model and the batches; what does not fit is found before weights are read."""
-    from litefocus_jax.generation.request import chosen_litefocus
-    from litefocus_jax.models.unet.self_attention import check_layout
-    from litefocus_jax.system.compilation_cache import use_compilation_cache
-    from litefocus_jax.training.batches import AudioBatches, clip_samples
-
-    use_compilation_cache()
-    checkpoint = open_model(model, revision)
-    geometry = checkpoint.facts.geometry
-    seconds = clip_samples(geometry, audio_length_in_s) / geometry.sampling_rate
-    litefocus = chosen_litefocus(attention.choose(geometry.training_length_in_s), geometry, seconds)
-    if litefocus is not None:
-        check_layout(checkpoint.facts.unet, litefocus.layout(geometry.frame_in_s))
-    components = checkpoint.load("float32")
-    batches = AudioBatches(
-        dataset,
-        components,
-        batch_size=config.batch_size,
-        audio_length_in_s=audio_length_in_s,
-        caption_dropout=config.caption_dropout,
-        seed=config.seed,
-        peak=peak,
-    )
-    return batches, components, dataclasses.replace(config, litefocus=litefocus, data=batches.description)
-
-
-def _mesh() -> "Mesh":
-    """All devices, for the clips of a batch to spread over."""
-    import jax
-    import numpy as np
-    from jax.sharding import Mesh
-
-    from litefocus_jax.training.step import DATA_AXIS
-
-    return Mesh(np.array(jax.devices()), (DATA_AXIS,))
-
-
-def _print_skipped(dataset: "Dataset") -> None:
-    if dataset.skipped:
-        total = len(dataset.skipped) + len(dataset.sounds)
-        messages.print(f"{len(dataset.skipped)} of {total} rows are skipped:")
-        most = None if logger.isEnabledFor(logging.DEBUG) else _SKIPPED_SHOWN
-        messages.print(dataset.describe_skipped(most), markup=False)
-
-
-def _print_plan(batches: "AudioBatches", components: "Components", config: "TrainingConfig", mesh: "Mesh") -> None:
-    from litefocus_jax.checkpoint.weights import parameter_count
-
-    parameters = sum(parameter_count(components.modules[name]) for name in config.trainable)
-    devices = f"{mesh.size} devices" if mesh.size > 1 else "one device"
-    attention = "dense attention" if config.litefocus is None else "LiteFocus"
-    messages.print(
-        f"Training {', '.join(config.trainable)}: {parameters:,} parameters, {attention}, {config.dtype}, on "
-        f"{devices}\n{batches.description}; {config.steps:,} updates of {config.batch_size} clips",
-        markup=False,
-    )

@@ -9,7 +9,7 @@ from litefocus_jax.cli.attention import AttentionOptions
 from litefocus_jax.cli.console import UsageError, messages, naming_options, quieten, reporting_errors
 from litefocus_jax.cli.models import open_model
 from litefocus_jax.cli.options import attention, finish, long_sound, recipe, sampling, sound
-from litefocus_jax.cli.options.checkpoint import Revision
+from litefocus_jax.cli.options.checkpoint import Lora, Revision
 from litefocus_jax.cli.orders import sound_orders
 from litefocus_jax.cli.origin import Origin
 from litefocus_jax.cli.prompt_files import PromptRow, read_prompts
@@ -56,6 +56,7 @@ def generate(
     *,
     model: sound.Model = None,
     revision: Revision = None,
+    lora: Lora = None,
     duration: sound.Duration = None,
     target: sound.Target = ".",
     prompts_file: sound.PromptsFile = None,
@@ -192,6 +193,8 @@ def generate(
             for notice in filter(None, rounded):
                 messages.print(notice, markup=False)
         pipe = AudioLDM2Pipeline.from_checkpoint(checkpoint, dtype=dtype)
+        if lora is not None:
+            pipe.load_lora_weights(lora)
         origin.prepare(pipe)
         if dry_run:
             from litefocus_jax.cli.dry_run import print_estimate

@@ -2,7 +2,9 @@
 
 import dataclasses
 import functools
+import logging
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -14,14 +16,18 @@ from litefocus_jax.models.components import Components, LatentGeometry
 from litefocus_jax.models.tokenization import load_tokenizer, tokenize_for_both
 from litefocus_jax.models.vae import VAE, LatentDistribution
 from litefocus_jax.system.extras import import_extra
-from litefocus_jax.training.data import Dataset, Sound, read_clip
+from litefocus_jax.training.data import Dataset, Short, Sound, audible_share, read_clip
 from litefocus_jax.training.losses import Batch
 from litefocus_jax.training.updates import NamedBatch
+
+logger = logging.getLogger(__name__)
 
 # First numbers of the two families of random draws, so that they have nothing to do with each other.
 _ORDER, _CLIPS = range(2)
 # Clips that the VAE encodes at a time: its first layers are wide, and a large batch need not fit beside the UNet.
 _ENCODED_TOGETHER = 4
+_NAMED = 3  # sounds in a message
+_MOSTLY = 0.5  # share of a clip
 _HIGHEST_MEL_IN_HZ = 8000.0  # what AudioLDM2's spectrograms reach to
 
 
@@ -33,11 +39,13 @@ class DrawnClip:
         sound: its number in the data set.
         place: where in the sound it begins, as `read_clip` counts.
         has_caption: whether the caption is kept.
+        caption: its number among those of the sound.
     """
 
     sound: int
     place: float
     has_caption: bool
+    caption: int = 0
 
 
 class AudioBatches:
@@ -55,10 +63,14 @@ class AudioBatches:
         seed: of all that is drawn.
         peak: what the greatest sample of every clip becomes, as `read_clip` does it. AudioLDM2 was trained at 0.5
             (``normalize_wav`` of its authors' code). None leaves levels alone, for captions that speak of them.
+        short: what becomes of sounds that are shorter than a clip, and of silence around them; see `read_clip`.
+
+    Attributes:
+        mostly_silent: the sounds of whose clips, on average, less than half can be heard.
 
     Raises:
-        ValueError: when the length is missing or shorter than a latent frame, the peak is not between 0 and 1, or
-            models or tokenizers do not belong together.
+        ValueError: when the length is missing or shorter than a latent frame, the peak is not between 0 and 1, what
+            becomes of short sounds is unknown, or models or tokenizers do not belong together.
         MissingExtraError: when sounds have to be resampled, and soxr is not installed.
     """
 
@@ -72,6 +84,7 @@ class AudioBatches:
         caption_dropout: float = 0.1,
         seed: int = 0,
         peak: float | None = None,
+        short: Short = "repeat",
     ) -> None:
         if peak is not None and not 0.0 < peak <= 1.0:
             raise ValueError(f"peak = {peak}; expected more than 0 and at most 1, which is full scale, or None")
@@ -87,10 +100,30 @@ class AudioBatches:
         self.caption_dropout = caption_dropout
         self.seed = seed
         self.peak = peak
+        self.short: Short = short
+        shares = [
+            audible_share(sound, samples=self.samples, sampling_rate=self.sampling_rate, short=short)
+            for sound in dataset.sounds
+        ]
+        self.mostly_silent = tuple(
+            sound for sound, share in zip(dataset.sounds, shares, strict=True) if share < _MOSTLY
+        )
+        if self.mostly_silent:
+            logger.warning(
+                "%d of %d sounds are mostly silence in clips of %g s, which their captions will teach (%s). %s",
+                len(self.mostly_silent),
+                len(dataset.sounds),
+                self.audio_length_in_s,
+                named(self.mostly_silent),
+                "Repeat short ones (--short repeat), or make shorter clips (-d)"
+                if short == "pad"
+                else "Make shorter clips (-d), or cut the pauses out of these sounds",
+            )
         self._vae = components.vae
         self._vocoder_config = components.vocoder.config
         # The last row is the dropped caption's. All are padded to one length, so that one program serves all batches.
-        texts = [*(sound.caption for sound in dataset.sounds), ""]
+        texts = [*(caption for sound in dataset.sounds for caption in sound.captions), ""]
+        self._first_rows = np.cumsum([0, *(len(sound.captions) for sound in dataset.sounds)])
         clap = load_tokenizer(components.tokenizer, components.text_encoder.config.vocab_size)
         t5 = load_tokenizer(components.tokenizer_2, components.text_encoder_2.config.vocab_size)
         self._clap, self._t5 = tokenize_for_both(clap, t5, texts)
@@ -105,8 +138,21 @@ class AudioBatches:
     def description(self) -> str:
         """What decides the batches besides their size, the dropout and the seed, in a few words."""
         level = "" if self.peak is None else f" with a peak of {self.peak:g}"
-        clips = f"clips of {self.audio_length_in_s:g} s{level}"
+        silence = "" if self.short == "repeat" else ", followed by silence where they are shorter"
+        clips = f"clips of {self.audio_length_in_s:g} s{level}{silence}"
         return f"{len(self.dataset.sounds)} sounds ({self.dataset.digest}) in {clips}"
+
+    @property
+    def repeated(self) -> tuple[Sound, ...]:
+        """The sounds of which a clip holds more than two, one after the other."""
+        if self.short != "repeat":
+            return ()
+        half = self.audio_length_in_s / 2
+        return tuple(
+            sound
+            for sound in self.dataset.sounds
+            if (sound.audible[-1][1] - sound.audible[0][0]) / sound.sampling_rate < half
+        )
 
     def draw(self, index: int) -> list[DrawnClip]:
         """What chance decides about a batch, counted from 0."""
@@ -122,7 +168,7 @@ class AudioBatches:
         drawn = self.draw(index)
         sounds = [self.dataset.sounds[clip.sound] for clip in drawn]
         mels = np.stack([self.mel(sound, clip.place) for sound, clip in zip(sounds, drawn, strict=True)])
-        rows = [clip.sound if clip.has_caption else len(self.dataset.sounds) for clip in drawn]
+        rows = [self._first_rows[clip.sound] + clip.caption if clip.has_caption else -1 for clip in drawn]
         batch = Batch(
             encode_mels(self._vae, mels),
             self._clap.input_ids[rows],
@@ -135,7 +181,14 @@ class AudioBatches:
     def mel(self, sound: Sound, place: float) -> Float[np.ndarray, "frames mel_bins"]:
         """The log-mel spectrogram of a clip, as many frames as the VAE makes latents from."""
         vocoder = self._vocoder_config
-        waveform = read_clip(sound, place, samples=self.samples, sampling_rate=self.sampling_rate, peak=self.peak)
+        waveform = read_clip(
+            sound,
+            place,
+            samples=self.samples,
+            sampling_rate=self.sampling_rate,
+            peak=self.peak,
+            short=self.short,
+        )
         mel = log_mel_spectrogram(
             waveform,
             self.sampling_rate,
@@ -150,8 +203,16 @@ class AudioBatches:
 
     def _draw_clip(self, number: int) -> DrawnClip:
         epoch, place_in_epoch = divmod(number, len(self.dataset.sounds))
-        place, chance = np.random.default_rng([self.seed, _CLIPS, number]).random(2)
-        return DrawnClip(int(self._order(epoch)[place_in_epoch]), float(place), bool(chance >= self.caption_dropout))
+        place, chance, caption = np.random.default_rng([self.seed, _CLIPS, number]).random(3)
+        sound = int(self._order(epoch)[place_in_epoch])
+        has_caption = bool(chance >= self.caption_dropout)
+        return DrawnClip(sound, float(place), has_caption, int(caption * len(self.dataset.sounds[sound].captions)))
+
+
+def named(sounds: Sequence[Sound]) -> str:
+    """The names of the first few, for a message."""
+    names = list(dict.fromkeys(sound.file_name for sound in sounds))
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def encode_mels(

@@ -111,12 +111,18 @@ class Checkpoints(Generic[State]):
             writer.save(folder, state)
             writer.wait_until_finished()
 
-    def restore(self, like: State, sharding: Sharding) -> State:
+    def stored_config(self) -> dict[str, Any]:
+        """The configuration that the newest checkpoint was written under; empty where there is none."""
+        steps = self.steps()
+        return read_json(self.path(steps[-1]) / _MANIFEST).get("config", {}) if steps else {}
+
+    def restore(self, like: State, sharding: Sharding, *, free: Collection[str] = ()) -> State:
         """Read the newest checkpoint.
 
         Args:
             like: a state of the same shapes and types; its values do not matter.
             sharding: where all arrays are put.
+            free: more names in the configuration that may have changed.
 
         Raises:
             CheckpointError: when it belongs to another model, to a training that was configured differently, or to
@@ -129,7 +135,7 @@ class Checkpoints(Generic[State]):
                 f"{self.folder} holds no checkpoint; expected a folder such as {self.path(500).name}"
             )
         folder = self.path(steps[-1])
-        self._check(folder / _MANIFEST)
+        self._check(folder / _MANIFEST, free)
         target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like)
         try:
             with _errors_told_once(), self._orbax.StandardCheckpointer() as reader:
@@ -141,7 +147,7 @@ class Checkpoints(Generic[State]):
         logger.info("Resuming from %s", folder)
         return restored
 
-    def _check(self, path: Path) -> None:
+    def _check(self, path: Path, free: Collection[str]) -> None:
         manifest = read_json(path)
         if manifest.get("format_version") != FORMAT_VERSION:
             raise CheckpointError(
@@ -152,7 +158,7 @@ class Checkpoints(Generic[State]):
                 f"{path} belongs to another model: {', '.join(differing)} differ in configuration or weights. Resume "
                 "with the model that the training began with, loaded in the same type, or train into another folder"
             )
-        if changes := differences(manifest.get("config", {}), self._config, free=self._free):
+        if changes := differences(manifest.get("config", {}), self._config, free={*self._free, *free}):
             raise CheckpointError(
                 f"{path} was written under another configuration: {'; '.join(changes)}. Resume with the same one, or "
                 "train into another folder"

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from litefocus_jax.checkpoint.lora import LoraConfig
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 
 Dtype = Literal["float32", "bfloat16"]
@@ -54,6 +55,7 @@ class TrainingConfig:
         trainable: the sub-models that are trained, out of `LOSS_MODELS`.
         timestep_shift: how many times as often as evenly the noisiest timesteps are drawn, and the cleanest as many
             times less often; see `litefocus_jax.training.losses.shifted_timesteps`.
+        lora: train a low-rank adapter of the UNet, whose own weights stay as they are; None trains them all.
         litefocus: sparse self-attention in training, or None for dense. Every update draws its tokens anew.
         dtype: floating-point type of the computation.
         rematerialise: keep only the ends of the UNet's blocks for the gradient, and compute what lies between a second
@@ -82,6 +84,7 @@ class TrainingConfig:
     caption_dropout: float = 0.1
     trainable: tuple[str, ...] = ("unet",)
     timestep_shift: float = 1.0
+    lora: LoraConfig | None = None
     litefocus: LiteFocusConfig | None = None
     dtype: Dtype = "float32"
     rematerialise: bool = False
@@ -120,6 +123,8 @@ class TrainingConfig:
         for name in self.trainable:
             if name not in LOSS_MODELS or self.trainable.count(name) > 1:
                 raise ValueError(f"trainable names {name!r}; expected each once, out of {', '.join(LOSS_MODELS)}")
+        if self.lora is not None and self.trainable != ("unet",):
+            raise ValueError(f"trainable = {self.trainable!r}; expected ('unet',) with lora, which adapts nothing else")
         if self.dtype not in get_args(Dtype):
             raise ValueError(f"dtype = {self.dtype!r}; expected {' or '.join(get_args(Dtype))}")
 

@@ -1,5 +1,8 @@
 """The training loop: batches in, checkpoints, a log and a trained model out."""
 
+import contextlib
+import dataclasses
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -9,28 +12,37 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
 from litefocus_jax.checkpoint.fingerprint import fingerprint
+from litefocus_jax.checkpoint.lora import save_adapter
 from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.models.components import Components
 from litefocus_jax.models.unet.self_attention import check_layout
 from litefocus_jax.training.checkpoints import Checkpoints
-from litefocus_jax.training.config import TrainingConfig
+from litefocus_jax.training.config import TrainingConfig, learning_rate_at
 from litefocus_jax.training.losses import Batch
+from litefocus_jax.training.monitoring import Monitoring, tensorboard_lines, validation_loss
 from litefocus_jax.training.state import (
     Architecture,
     TrainingState,
+    Weights,
     frozen_weights,
     initial_state,
     trained_components,
 )
 from litefocus_jax.training.step import DATA_AXIS, EVERYWHERE, PER_CLIP, update
-from litefocus_jax.training.updates import Figures, NamedBatch, NonFiniteFigureError, Updates
+from litefocus_jax.training.updates import Figures, NamedBatch, NonFiniteFigureError, Observation, Updates
+
+logger = logging.getLogger(__name__)
 
 LOG = "log.jsonl"
 CHECKPOINTS = "checkpoints"
 MODEL = "model"
+ADAPTER = "lora"
+TENSORBOARD = "tensorboard"
 
 # What may change from one part of a training to the next: it decides what is on disk, and not the weights.
 _FREE_FIELDS = frozenset({"save_every", "keep"})
+# What may change beside where a run is to go on for longer than was meant: the warm-up's length follows the steps'.
+_FREE_WHERE_STEPS_CHANGE = frozenset({"steps", "warmup_steps"})
 
 
 class NonFiniteLossError(ValueError):
@@ -57,11 +69,16 @@ def train(
     resume: bool = False,
     mesh: Mesh | None = None,
     progress: bool = True,
+    monitoring: Monitoring = Monitoring(),  # noqa: B008, frozen
 ) -> Components:
     """Train a model. A run that is interrupted and resumed ends with the weights of one that was not.
 
     The folder gets the log (``log.jsonl``, a line for each update), the newest checkpoints (``checkpoints/``) and at
-    the end the trained model in the native format (``model/``). The given components are left as they are.
+    the end the trained model in the native format (``model/``), whose ``sample_size`` is the length of the clips, and
+    of an adapter also its own few weights (``lora/``), as PEFT has them. The given components are left as they are.
+
+    A run that is resumed with more steps goes on from its end. The learning rate is then that of half a cosine over
+    all steps, which is higher than the one that the run ended with.
 
     Args:
         components: the model to begin with; also when resuming.
@@ -71,13 +88,14 @@ def train(
         resume: go on from the newest checkpoint, or from the start if the run ended before its first one.
         mesh: devices to spread each batch over, along one axis called ``"data"``; the first device unless given.
         progress: draw a bar, where there is a terminal.
+        monitoring: what is looked at meanwhile.
 
     Returns:
         The model with the moving average of the trained weights, in float32.
 
     Raises:
-        ValueError: when batch, accumulation and devices do not fit each other, LiteFocus does not fit the UNet, or a
-            batch has another number of clips than the configuration says.
+        ValueError: when batch, accumulation and devices do not fit each other, LiteFocus does not fit the UNet, a
+            batch has another number of clips than the configuration says, or more updates are done than are to be.
         MissingExtraError: when a package that training needs is missing.
         FileExistsError: when the folder is not empty and ``resume`` is false.
         FileNotFoundError: when ``resume`` is true and the folder holds no run.
@@ -100,26 +118,58 @@ def train(
         keep=config.keep,
         free=_FREE_FIELDS,
     )
-    state = initial_state(components, config)
+    free = _fields_free_in(checkpoints, config, folder)
+    # Before any work: which clips there are is what the model is to say of itself.
+    frames = source.batch(0).batch.latents.mean.shape[1]
     everywhere = NamedSharding(mesh, EVERYWHERE)
-    state = checkpoints.restore(state, everywhere) if checkpoints.steps() else jax.device_put(state, everywhere)
-    updates = Updates(
-        title="Training",
-        steps=config.steps,
-        load=_loader(source, config, mesh),
-        update=_updater(components, architecture, config, mesh),
-        checkpoints=checkpoints,
-        save_every=config.save_every,
-        log=folder / LOG,
-        progress=progress,
+    state = initial_state(components, config)
+    state = (
+        checkpoints.restore(state, everywhere, free=free) if checkpoints.steps() else jax.device_put(state, everywhere)
     )
-    try:
-        state = updates.to_the_end(state, int(state.updates))
-    except NonFiniteFigureError as error:
-        raise _non_finite_loss(error, checkpoints) from None
-    trained = trained_components(components, jax.device_get(state.average))
-    save_native(trained, folder / MODEL, overwrite=True)
-    return trained
+    frozen = jax.device_put(frozen_weights(components, config), everywhere)
+
+    def trained(state: TrainingState) -> Components:
+        return trained_components(components, jax.device_get(state.average), config, training_frames=frames)
+
+    def validate(state: TrainingState, step: int) -> dict[str, float]:
+        del step
+        loss = validation_loss(validation, state.average, frozen, architecture=architecture, config=config)
+        return {"validation_loss": loss}
+
+    def make_samples(state: TrainingState, step: int) -> dict[str, float]:
+        assert monitoring.make_samples is not None
+        monitoring.make_samples(trained(state), step)
+        return {}
+
+    validation = jax.device_put(monitoring.validation, everywhere)
+    observations = [Observation(monitoring.validate_every, validate)] if validation else []
+    if monitoring.make_samples is not None:
+        observations.append(Observation(monitoring.samples_every, make_samples))
+    done = int(state.updates)
+    with contextlib.ExitStack() as stack:
+        updates = Updates(
+            title="Training",
+            steps=config.steps,
+            load=_loader(source, config, mesh),
+            update=_updater(frozen, architecture, config, mesh),
+            checkpoints=checkpoints,
+            save_every=config.save_every,
+            log=folder / LOG,
+            progress=progress,
+            observations=observations,
+        )
+        if monitoring.tensorboard:
+            on_line = stack.enter_context(tensorboard_lines(folder / TENSORBOARD, after=done))
+            updates = dataclasses.replace(updates, on_line=on_line)
+        try:
+            state = updates.to_the_end(state, done)
+        except NonFiniteFigureError as error:
+            raise _non_finite_loss(error, checkpoints) from None
+    result = trained(state)
+    save_native(result, folder / MODEL, overwrite=True)
+    if config.lora is not None:
+        save_adapter(folder / ADAPTER, jax.device_get(state.average)["unet"], config.lora, overwrite=True)
+    return result
 
 
 def check_run_folder(folder: Path, *, resume: bool) -> None:
@@ -153,12 +203,10 @@ def _loader(source: Source, config: TrainingConfig, mesh: Mesh) -> Callable[[int
 
 
 def _updater(
-    components: Components, architecture: Architecture, config: TrainingConfig, mesh: Mesh
+    frozen: Weights, architecture: Architecture, config: TrainingConfig, mesh: Mesh
 ) -> Callable[[TrainingState, Batch, int], tuple[TrainingState, Figures]]:
     """Gives the state after an update; the state itself knows its number."""
-    frozen, key = jax.device_put(
-        (frozen_weights(components, config), jax.random.key(config.seed)), NamedSharding(mesh, EVERYWHERE)
-    )
+    key = jax.device_put(jax.random.key(config.seed), NamedSharding(mesh, EVERYWHERE))
 
     def updated(state: TrainingState, batch: Batch, number: int) -> tuple[TrainingState, Figures]:
         del number
@@ -166,6 +214,32 @@ def _updater(
         return state, figures._asdict()
 
     return updated
+
+
+def _fields_free_in(checkpoints: Checkpoints[TrainingState], config: TrainingConfig, folder: Path) -> frozenset[str]:
+    """The fields of the configuration that need not be as they were, beside those that never need to.
+
+    Raises:
+        ValueError: when more updates are done than are to be.
+    """
+    before = checkpoints.stored_config().get("steps", config.steps)
+    done = max(checkpoints.steps(), default=0)
+    if before == config.steps:
+        return frozenset()
+    if config.steps < done:
+        raise ValueError(
+            f"steps = {config.steps} is less than the {done} updates that are done in {folder}; expected no fewer"
+        )
+    logger.warning(
+        "%s was to have %d updates and is to have %d: from update %d on the learning rate is that of half a cosine "
+        "over all of them, %.3g now",
+        folder,
+        before,
+        config.steps,
+        done + 1,
+        float(learning_rate_at(config, done)),
+    )
+    return _FREE_WHERE_STEPS_CHANGE
 
 
 def _non_finite_loss(error: NonFiniteFigureError, checkpoints: Checkpoints[TrainingState]) -> NonFiniteLossError:

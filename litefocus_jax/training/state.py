@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from litefocus_jax.checkpoint.weights import abstract, leaves
+from litefocus_jax.checkpoint import lora
+from litefocus_jax.checkpoint.weights import abstract, leaves, with_weights
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
 from litefocus_jax.models.components import NETWORKS, Components
 from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
@@ -19,7 +20,8 @@ from litefocus_jax.system.json_config import JsonConfig
 from litefocus_jax.training.config import LOSS_MODELS, TrainingConfig, average_decay_at, learning_rate_at
 
 Weights = Mapping[str, Mapping[str, Array]]
-"""Arrays by sub-model, then by dotted path, as `litefocus_jax.checkpoint.weights.leaves` names them."""
+"""Arrays by sub-model, then by dotted path, as `litefocus_jax.checkpoint.weights.leaves` names them; of an adapter, as
+`litefocus_jax.checkpoint.lora.Adapter` does."""
 
 
 class TrainingState(NamedTuple):
@@ -71,23 +73,30 @@ class Architecture:
         }
 
 
-def with_weights(module: Any, weights: Mapping[str, Array]) -> Any:
-    """A module like the given one, with other arrays: one for each of its dotted paths.
-
-    Raises:
-        KeyError: when an array is missing.
-    """
-    graph, state = nnx.split(module)
-    flat = [(path, leaf.replace(weights[".".join(map(str, path))])) for path, leaf in nnx.to_flat_state(state)]
-    return nnx.merge(graph, nnx.from_flat_state(flat))
-
-
 def trained_weights(components: Components, config: TrainingConfig) -> Weights:
-    """Float32 copies of the weights that are trained."""
-    return {
-        name: {path: jnp.array(leaf, jnp.float32, copy=True) for path, leaf in leaves(components.modules[name]).items()}
-        for name in config.trainable
-    }
+    """Float32 copies of the weights that are trained; or an adapter that adds nothing yet.
+
+    As PEFT begins: ``lora_A`` is uniform, of a variance of a third over the number of inputs, and ``lora_B`` zero.
+    """
+    if config.lora is None:
+        return {
+            name: {
+                path: jnp.array(leaf, jnp.float32, copy=True) for path, leaf in leaves(components.modules[name]).items()
+            }
+            for name in config.trainable
+        }
+    adapters: dict[str, dict[str, Array]] = {}
+    for name in config.trainable:
+        kernels = lora.adapted_kernels(leaves(components.modules[name]), config.lora.target)
+        keys = jax.random.split(jax.random.key(config.seed), max(1, len(kernels)))
+        adapters[name] = {}
+        for key, (path, (inputs, outputs)) in zip(keys, kernels.items(), strict=True):
+            layer, bound = path.removesuffix(".kernel"), inputs**-0.5
+            adapters[name][f"{layer}.lora_A"] = jax.random.uniform(
+                key, (inputs, config.lora.rank), jnp.float32, -bound, bound
+            )
+            adapters[name][f"{layer}.lora_B"] = jnp.zeros((config.lora.rank, outputs), jnp.float32)
+    return adapters
 
 
 def frozen_weights(components: Components, config: TrainingConfig) -> Weights:
@@ -95,8 +104,15 @@ def frozen_weights(components: Components, config: TrainingConfig) -> Weights:
     return {
         name: {path: jnp.asarray(leaf, config.dtype) for path, leaf in leaves(components.modules[name]).items()}
         for name in LOSS_MODELS
-        if name not in config.trainable
+        if config.lora is not None or name not in config.trainable
     }
+
+
+def weights_in_loss(weights: Weights, frozen: Weights, config: TrainingConfig) -> Weights:
+    """All that the loss runs through, in the type of the computation: an adapter is added to what it adapts."""
+    if config.lora is None:
+        return {**frozen, **jax.tree.map(lambda leaf: leaf.astype(config.dtype), weights)}
+    return {**frozen, **{name: lora.added(frozen[name], weights[name], config.lora.scale) for name in weights}}
 
 
 def initial_state(components: Components, config: TrainingConfig) -> TrainingState:
@@ -137,14 +153,28 @@ def apply_gradient(
     return TrainingState(state.updates + 1, weights, average, moments), norm
 
 
-def trained_components(components: Components, average: Weights) -> Components:
-    """A float32 model with the averaged weights in the place of those that were trained."""
+def trained_components(
+    components: Components, average: Weights, config: TrainingConfig, *, training_frames: int | None = None
+) -> Components:
+    """A float32 model with the averaged weights in the place of those that were trained.
+
+    Args:
+        components: the model that training began with.
+        average: of its weights, or of an adapter.
+        config: of the training.
+        training_frames: latent frames of the clips that it was trained on, which the UNet's ``sample_size`` is to say;
+            what the model says unless given.
+    """
     replaced: dict[str, Any] = {}
     for name, module in components.modules.items():
-        if name in average:
-            replaced[name] = with_weights(module, {path: jnp.asarray(leaf) for path, leaf in average[name].items()})
-        else:
-            replaced[name] = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), module)
+        arrays = {path: jnp.asarray(leaf, jnp.float32) for path, leaf in leaves(module).items()}
+        if name in average and config.lora is not None:
+            arrays = lora.added(arrays, average[name], config.lora.scale)
+        elif name in average:
+            arrays = {path: jnp.asarray(leaf) for path, leaf in average[name].items()}
+        if name == "unet" and training_frames is not None:
+            module = abstract(type(module), dataclasses.replace(module.config, sample_size=training_frames))
+        replaced[name] = with_weights(module, arrays)
     return dataclasses.replace(components, **replaced, dtype="float32")
 
 

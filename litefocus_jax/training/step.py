@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, Key
 from litefocus_jax.parallel.mesh import DATA_AXIS, EVERYWHERE
 from litefocus_jax.training.config import TrainingConfig, learning_rate_at
 from litefocus_jax.training.losses import Batch, diffusion_loss
-from litefocus_jax.training.state import Architecture, TrainingState, Weights, apply_gradient
+from litefocus_jax.training.state import Architecture, TrainingState, Weights, apply_gradient, weights_in_loss
 
 PER_CLIP = PartitionSpec(DATA_AXIS)
 
@@ -51,7 +51,7 @@ def update(
 
     Args:
         state: before the update; its memory is taken over by the new state.
-        frozen: weights in the loss that are not trained.
+        frozen: weights in the loss that are not trained, those that an adapter is added to among them.
         batch: ``config.batch_size`` clips, a multiple of the mesh's devices times ``config.gradient_accumulation``.
         key: of the whole training.
         architecture: of the models.
@@ -88,9 +88,8 @@ def _update_on_one_device(
     t5_length = jax.lax.pmax(jnp.max(jnp.sum(batch.t5_mask.astype(jnp.int32), axis=1)), DATA_AXIS)
 
     def loss(weights: Weights, batch: Batch, clips: Array) -> Array:
-        weights = jax.tree.map(lambda leaf: leaf.astype(config.dtype), weights)
         return diffusion_loss(
-            architecture.assemble({**weights, **frozen}),
+            architecture.assemble(weights_in_loss(weights, frozen, config)),
             architecture.scheduler,
             architecture.scaling_factor,
             batch,

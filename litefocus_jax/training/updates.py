@@ -4,10 +4,10 @@ import collections
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import jax
 
@@ -53,6 +53,19 @@ class NamedBatch(NamedTuple, Generic[Batch]):
     names: tuple[str, ...] = ()
 
 
+@dataclasses.dataclass(frozen=True)
+class Observation(Generic[State]):
+    """Something that is looked at now and then while a model is trained, and changes nothing.
+
+    Attributes:
+        every: updates from one time to the next; it is done before the first update and after the last one too.
+        observe: takes the state and the number of updates before it; what it returns is part of the log.
+    """
+
+    every: int
+    observe: Callable[[State, int], Mapping[str, float]]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Updates(Generic[State, Batch]):
     """The loop with all that stays the same in it.
@@ -71,6 +84,8 @@ class Updates(Generic[State, Batch]):
         log_time: what a line says of time: ``steps_per_second`` of late, or ``seconds`` of the whole run, all its parts
             together.
         progress: draw a bar, where there is a terminal.
+        observations: what is looked at between updates.
+        on_line: told every line of the log, as a dictionary.
     """
 
     title: str
@@ -83,6 +98,8 @@ class Updates(Generic[State, Batch]):
     log_every: int = 1
     log_time: Literal["steps_per_second", "seconds"] = "steps_per_second"
     progress: bool = True
+    observations: Sequence[Observation[State]] = ()
+    on_line: Callable[[Mapping[str, Any]], None] = lambda line: None
 
     def to_the_end(self, state: State, done: int) -> State:
         """Update until all is done. A run that is interrupted and resumed ends with the state of one that was not.
@@ -106,9 +123,13 @@ class Updates(Generic[State, Batch]):
             deferred_interruption() as interrupted,
             figures_progress_bar(self.title, self.steps, done=done, enabled=self.progress) as show,
         ):
-            clock = _Clock(done, seconds_before=journal.last.get("seconds", 0.0))
+            clock = _Clock(seconds_before=journal.last.get("seconds", 0.0))
+            report = _Report(self, journal, show, clock)
             pending: _Pending | None = None
             coming = ahead.submit(self.load, done) if done < self.steps else None
+            if done == 0 and (observed := self.observe(state, done)):
+                report.line(done, observed)
+            show(done, "compiling")
             while coming is not None and not interrupted():
                 batch, names = coming.result()
                 coming = ahead.submit(self.load, done + 1) if done + 1 < self.steps else None
@@ -116,15 +137,21 @@ class Updates(Generic[State, Batch]):
                 done += 1
                 # Figures are read while the next update runs, so that the device never waits for the host.
                 if pending is not None and pending.step % self.log_every == 0:
-                    self._report(pending, journal, show, clock)
+                    report(pending)
                 pending = _Pending(done, figures, names)
-                if done % self.save_every == 0 or done == self.steps:
+                if not clock.runs:  # the first update is mostly compilation, and none of the rate
+                    jax.block_until_ready(figures)
+                    clock.restart(done)
+                is_saved = done % self.save_every == 0 or done == self.steps
+                if is_saved or any(done % one.every == 0 for one in self.observations):
                     # Before saving: what is saved must be known to be finite.
-                    self._report(pending, journal, show, clock)
+                    report(pending, state)
                     pending = None
-                    self.checkpoints.save(done, state)
+                    if is_saved:
+                        self.checkpoints.save(done, state)
+                    clock.restart(done)
             if pending is not None:
-                self._report(pending, journal, show, clock)
+                report(pending)
             if done < self.steps:
                 self.checkpoints.save(done, state)
                 raise TrainingInterrupted(
@@ -133,19 +160,13 @@ class Updates(Generic[State, Batch]):
                 )
         return state
 
-    def _report(self, pending: "_Pending", journal: Journal, show: Callable[[int, str], None], clock: "_Clock") -> None:
-        """Wait for an update, and log it.
-
-        Raises:
-            NonFiniteFigureError: when one of its figures is not finite.
-        """
-        step, figures = pending.step, {name: float(figure) for name, figure in pending.figures.items()}
-        rate = clock.steps_per_second(step)
-        if not all(math.isfinite(figure) for figure in figures.values()):
-            raise NonFiniteFigureError(self.title, step, figures, pending.names)
-        took = {"seconds": round(clock.seconds, 1)} if self.log_time == "seconds" else {self.log_time: round(rate, 4)}
-        journal.write(step=step, **figures, **took)
-        show(step, f"loss {figures['loss']:.4f}, {rate:.2f} steps/s")
+    def observe(self, state: State, done: int) -> dict[str, float]:
+        """All observations that are due after so many updates, one after the other."""
+        observed: dict[str, float] = {}
+        for one in self.observations:
+            if done % one.every == 0 or done == self.steps:
+                observed |= one.observe(state, done)
+        return observed
 
 
 class _Pending(NamedTuple):
@@ -159,20 +180,64 @@ class _Pending(NamedTuple):
 class _Clock:
     """Measures how long updates take and how fast they follow one another.
 
-    The rate is that of the last twenty reports: single updates are reported unevenly.
+    The rate is that of the last twenty reports, since single updates are reported unevenly. What lies between two
+    updates, such as compilation or the writing of a checkpoint, is no part of it.
     """
 
-    def __init__(self, done: int, *, seconds_before: float) -> None:
+    def __init__(self, *, seconds_before: float) -> None:
         self._started = time.perf_counter() - seconds_before
-        self._reports = collections.deque([(time.perf_counter(), done)], maxlen=20)
+        self._reports = collections.deque[tuple[float, int]](maxlen=20)
 
     @property
     def seconds(self) -> float:
         """Of all parts of the run."""
         return time.perf_counter() - self._started
 
-    def steps_per_second(self, done: int) -> float:
-        """The rate, now that so many updates are done."""
+    @property
+    def runs(self) -> bool:
+        """Whether the rate is being measured."""
+        return bool(self._reports)
+
+    def restart(self, done: int) -> None:
+        """Measure the rate from now on, when so many updates are done."""
+        self._reports.clear()
         self._reports.append((time.perf_counter(), done))
-        (first, before), (last, _) = self._reports[0], self._reports[-1]
-        return (done - before) / max(last - first, 1e-9)
+
+    def steps_per_second(self, done: int) -> float | None:
+        """The rate, now that so many updates are done; None before the second one is."""
+        (first, before) = self._reports[0]
+        if done == before:
+            return None
+        self._reports.append((time.perf_counter(), done))
+        return (done - before) / max(time.perf_counter() - first, 1e-9)
+
+
+@dataclasses.dataclass
+class _Report:
+    """Tells of updates: to the log, the bar and whoever wants every line."""
+
+    updates: Updates[Any, Any]
+    journal: Journal
+    show: Callable[[int, str], None]
+    clock: _Clock
+
+    def __call__(self, pending: _Pending, state: Any = None) -> None:
+        """Wait for an update, look at what is due after it where the state is given, and tell of both.
+
+        Raises:
+            NonFiniteFigureError: when one of its figures is not finite; nothing is looked at then.
+        """
+        step, figures = pending.step, {name: float(figure) for name, figure in pending.figures.items()}
+        rate = self.clock.steps_per_second(step)
+        if not all(math.isfinite(figure) for figure in figures.values()):
+            raise NonFiniteFigureError(self.updates.title, step, figures, pending.names)
+        measured = round(self.clock.seconds, 1) if self.updates.log_time == "seconds" else rate and round(rate, 4)
+        observed = {} if state is None else self.updates.observe(state, step)
+        self.line(step, {**figures, self.updates.log_time: measured, **observed})
+        seen = f"loss {figures['loss']:.4f}"
+        self.show(step, seen if rate is None else f"{seen}, {rate:.2f} steps/s")
+
+    def line(self, step: int, figures: Mapping[str, float | None]) -> None:
+        """Write one."""
+        self.journal.write(step=step, **figures)
+        self.updates.on_line({"step": step, **figures})

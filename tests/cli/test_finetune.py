@@ -1,19 +1,22 @@
 """``litefocus-jax finetune``, on a small model."""
 
 import json
+import re
+import shlex
 import signal
 from pathlib import Path
 
 import pytest
 
 import litefocus_jax.training.loop
-from litefocus_jax.checkpoint.store import load_components
+from litefocus_jax.checkpoint.lora import LoraConfig
+from litefocus_jax.checkpoint.store import load_components, open_checkpoint
 from litefocus_jax.cli.finetune import TrainablePart
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 from litefocus_jax.system.extras import import_extra
 from litefocus_jax.training.batches import AudioBatches
 from litefocus_jax.training.config import LOSS_MODELS
-from tests.support.command_line import run
+from tests.support.command_line import run, written
 from tests.support.models import small_checkpoint
 from tests.support.sounds import sound_folder, tone, write_metadata, write_sound
 from tests.support.stored_models import assert_same_model
@@ -77,6 +80,34 @@ def test_other_sounds_or_lengths_are_not_resumed_with(finished, data, tmp_path):
         assert "data was '3 sounds (" in result.stderr
 
 
+def test_sounds_replaced_by_others_of_the_same_length_are_not_resumed_with(finished, tmp_path):
+    changed = sound_folder(tmp_path / "changed")
+    write_sound(changed / "middle.wav", tone(1.0, hertz=881.0))
+    result = finetune(changed, finished[0], *OPTIONS.split(), "--resume")
+    assert result.exit_code == 1
+    assert "data was '3 sounds (" in result.stderr
+
+
+def test_a_run_is_watched_and_extended(data, tmp_path):
+    out = tmp_path / "run"
+    options = "--steps 2 --batch-size 2 -d 0.16 --learning-rate 0.01 --hold-out 0.3 --validate-every 1"
+    options += " --samples-every 2 --log-to tensorboard --lora 2 --short pad"
+    first = finetune(data, out, *options.split(), "--sample-prompts", "a tone", "--sample-prompts", "A tone!")
+    assert first.exit_code == 0, first.output
+    assert "Training an adapter of rank 2 for the unet: " in first.stderr
+    assert "validation on 1 sounds; 2 updates" in first.stderr
+    assert written(out / "samples") == [
+        f"step-0000000{step}/a-tone{number}.wav" for step in (0, 2) for number in ("-2", "")
+    ]
+    assert written(out / "lora") == ["adapter_config.json", "adapter_model.safetensors"]
+    log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert ["validation_loss" in entry for entry in log] == [True, True, True]
+    assert open_checkpoint(out / "model").facts.geometry.training_length_in_s == pytest.approx(0.16)
+    more = finetune(data, out, *options.replace("--steps 2", "--steps 3").split(), "--resume")
+    assert more.exit_code == 0, more.output
+    assert len((out / "log.jsonl").read_text().splitlines()) == 4
+
+
 def test_a_run_is_neither_overwritten_nor_made_up(finished, data, tmp_path):
     again = finetune(data, finished[0], *OPTIONS.split())
     assert again.exit_code == 1
@@ -119,6 +150,7 @@ def test_options_reach_the_training(trained, data, tmp_path):
         "save_every": 9,
         "seed": 5,
         "litefocus": LiteFocusConfig(sparse_ratio=0.2),
+        "lora": None,
     }
     assert {name: getattr(config, name) for name in expected} == expected
     assert config.data.endswith("in clips of 0.4 s with a peak of 0.5")
@@ -144,6 +176,19 @@ def test_every_part_that_the_loss_runs_through_can_be_trained():
     assert tuple(TrainablePart) == LOSS_MODELS
 
 
+def test_an_adapter_is_configured_by_its_options(trained, data, tmp_path):
+    result = finetune(
+        data, tmp_path / "run", "--lora", "3", "--lora-alpha", "6", "--lora-target", "linear", "-d", "0.4"
+    )
+    assert result.exit_code == 0, result.output
+    assert trained[0].lora == LoraConfig(3, 6.0, "linear")
+
+
+def test_sounds_that_are_repeated_are_counted(trained, data, tmp_path):
+    result = finetune(data, tmp_path / "run", "-d", "1.2")
+    assert "1 of 3 sounds are shorter than half of a clip and repeated until it is full (short.wav)" in result.stderr
+
+
 def test_what_is_skipped_is_named_and_counted_unless_quiet(trained, tmp_path):
     write_sound(tmp_path / "good.wav", tone(0.5))
     write_metadata(tmp_path, good="a tone", missing="a dog", empty="")
@@ -157,12 +202,18 @@ def test_what_is_skipped_is_named_and_counted_unless_quiet(trained, tmp_path):
 @pytest.mark.parametrize(("arguments", "code", "message"), [
     (["--sparse-ratio", "0.2"], 2, "needs --litefocus on or linear"),
     (["--steps", "0"], 2, "--steps"),
-    (["--learning-rate", "nan"], 1, "learning_rate = nan"),
-    (["--warmup-steps", "7", "--steps", "5"], 1, "warmup_steps = 7 is more than steps = 5"),
-    (["--gradient-accumulation", "3"], 1, "not a multiple of gradient_accumulation = 3"),
+    (["--learning-rate", "nan"], 1, "--learning-rate = nan"),
+    (["--warmup-steps", "7", "--steps", "5"], 1, "--warmup-steps = 7 is more than --steps = 5"),
+    (["--gradient-accumulation", "3"], 1, "not a multiple of --gradient-accumulation = 3"),
     (["--train", "vae"], 2, "is not one of 'unet', 'text_encoder'"),
     (["--peak", "2"], 2, "--peak"),
-    (["-d", "0.01"], 1, "at least one latent frame, 0.04 s"),
+    (["-d", "0.01"], 1, "--duration = 0.01; expected at least one latent frame, 0.04 s"),
+    (["--audio-column", "audio"], 1, "To read other columns: --audio-column 'file_name'"),
+    (["--hold-out", "0.1", "--validation", "x"], 2, "is instead of --validation"),
+    (["--hold-out", "1.5"], 1, "--hold-out = 1.5; expected a share"),
+    (["--lora-alpha", "2"], 2, "needs --lora RANK"),
+    (["--lora", "4", "--train", "text_encoder"], 1, "expected ('unet',) with lora"),
+    (["--sample-prompts", " "], 2, "is empty"),
 ])  # fmt: skip
 def test_bad_options_are_named(trained, data, tmp_path, arguments, code, message):
     result = finetune(data, tmp_path / "run", *arguments)
@@ -190,3 +241,16 @@ def test_memory_that_runs_out_is_met_with_advice(trained, data, tmp_path, monkey
     result = finetune(data, tmp_path / "run", "-d", "0.4")
     assert result.exit_code == 1
     assert "try --remat" in result.stderr
+
+
+def test_the_page_on_training_makes_its_sounds_and_its_commands_are_taken(trained, tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    [make, _] = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    exec(make, {})
+    commands = re.findall(r"^litefocus-jax (finetune jingles .+)$", page, re.MULTILINE)
+    for command in commands:
+        result = run(*shlex.split(command))
+        assert result.exit_code == 0, result.output
+        assert " rows are skipped" not in result.stderr
+    assert len(trained) == len(commands) == 4

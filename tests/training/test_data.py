@@ -99,6 +99,9 @@ def test_sounds_that_cannot_be_used_are_skipped_with_a_reason(tmp_path):
         "text": "cannot be read: ",
         "silent": "is silent: its peak is below -60 dB of full scale",
         "nan": "holds NaN or infinity",
+        "ten": "is too short: 10 samples, 0.00063 s; expected 0.04 s or more",
+        "offset": "is silent: it holds a constant offset of 0.3 of full scale and no sound",
+        "against": "mixes to silence: its channels cancel each other out",
         "cut": "cannot be read: ",
         "unsaid": "has no caption",
     }
@@ -110,6 +113,10 @@ def test_sounds_that_cannot_be_used_are_skipped_with_a_reason(tmp_path):
     write_sound(tmp_path / "silent.wav", 0.0019 * tone(0.1))
     write_sound(tmp_path / "quiet.wav", np.concatenate([np.zeros(100_000, np.float32), 0.0021 * tone(0.1)]))
     write_sound(tmp_path / "nan.wav", np.full(100, np.nan, np.float32))
+    write_sound(tmp_path / "ten.wav", tone(0.1)[:10])
+    write_sound(tmp_path / "offset.wav", np.full(4000, 0.3, np.float32))
+    against = np.stack([tone(0.1), -0.9999 * tone(0.1)], axis=1)
+    write_sound(tmp_path / "against.wav", against, subtype="PCM_16")
     for name in ("good", "unsaid"):
         write_sound(tmp_path / f"{name}.wav", tone(0.1))
     # FLAC by its contents: its header promises more samples than follow.
@@ -122,7 +129,7 @@ def test_sounds_that_cannot_be_used_are_skipped_with_a_reason(tmp_path):
         assert row.reason.startswith(reason) or row.reason.startswith("is cut short"), row
     lines = found.describe_skipped(2).splitlines()
     assert lines[0] == f"{tmp_path}/metadata.jsonl, line 3: missing.wav does not exist"
-    assert lines[2] == "and 7 more"
+    assert lines[2] == "and 10 more"
 
 
 def test_a_folder_with_nothing_to_use_is_an_error_with_the_reasons(tmp_path):
@@ -142,18 +149,12 @@ def test_a_clip_is_the_mean_of_the_channels_from_the_asked_place_on(tmp_path):
     np.testing.assert_allclose(read(0.99999), ramp[900:] / 2, atol=1e-7)
 
 
-def test_a_short_sound_is_followed_by_silence(dataset):
-    clip = read_clip(dataset.sounds[0], 0.7, samples=8000, sampling_rate=RATE)
-    np.testing.assert_array_equal(clip[:6400], tone(0.4))
-    assert not clip[6400:].any()
-
-
 def test_a_clip_is_brought_to_a_peak_without_its_mean_unless_it_is_silent(tmp_path):
     waveform = np.concatenate([0.2 + 0.1 * np.sign(tone(0.1)), np.full(1600, 1e-4)]).astype(np.float32)
     write_sound(tmp_path / "square.wav", waveform)
     write_metadata(tmp_path, square="a square wave")
     [sound] = open_dataset(tmp_path).sounds
-    read = functools.partial(read_clip, sound, samples=1600, sampling_rate=RATE, peak=0.5)
+    read = functools.partial(read_clip, sound, samples=1600, sampling_rate=RATE, peak=0.5, short="pad")
     loud, soft = read(0.0), read(0.9999)
     assert np.abs(loud).max() == pytest.approx(0.5)
     assert loud.mean() == pytest.approx(0.0, abs=1e-6)
@@ -248,6 +249,31 @@ def test_the_description_changes_with_captions_and_length(dataset):
     descriptions = [batches_of(dataset), batches_of(other), batches_of(dataset, audio_length_in_s=1.0)]
     assert len({batches.description for batches in descriptions}) == 3
     assert descriptions[0].description.startswith("3 sounds (")
+
+
+def test_the_digest_changes_with_a_single_sample(tmp_path):
+    digests = []
+    for sample in (0.1, 0.1001):
+        write_sound(tmp_path / "a.wav", np.append(tone(0.1), np.float32(sample)))
+        write_metadata(tmp_path, a="a tone")
+        digests.append(open_dataset(tmp_path).digest)
+    assert digests[0] != digests[1]
+
+
+def test_held_out_sounds_are_whole_files_that_are_not_trained_on(tmp_path):
+    rows = [f"{number}.wav,{text}" for number in range(10) for text in ("a tone", "a sine")]
+    for number in range(10):
+        write_sound(tmp_path / f"{number}.wav", tone(0.1, hertz=300 + number))
+    (tmp_path / "metadata.csv").write_text("\n".join(["file_name,text", *rows]))
+    dataset = open_dataset(tmp_path)
+    kept, held_out = dataset.hold_out(0.2)
+    assert (len(kept.sounds), len(held_out.sounds)) == (16, 4)
+    assert not {sound.path for sound in kept.sounds} & {sound.path for sound in held_out.sounds}
+    assert dataset.hold_out(0.2)[1] == held_out
+    assert dataset.hold_out(0.2, seed=1)[1] != held_out
+    for share, message in ((0.0, "hold_out = 0; expected a share"), (0.99, "leaves nothing to train on")):
+        with pytest.raises(ValueError, match=message):
+            dataset.hold_out(share)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no pipes with names")

@@ -1,6 +1,7 @@
 """Whole trainings of a small model: what they leave behind, how they resume, and how they fail."""
 
 import dataclasses
+import logging
 import shutil
 import signal
 from pathlib import Path
@@ -19,6 +20,7 @@ from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 from litefocus_jax.training import loop
 from litefocus_jax.training.checkpoints import Checkpoints, SavingError
+from litefocus_jax.training.config import learning_rate_at
 from litefocus_jax.training.journal import Journal, read_journal
 from litefocus_jax.training.loop import NonFiniteLossError
 from litefocus_jax.training.losses import Batch
@@ -130,6 +132,29 @@ def test_a_changed_configuration_is_refused_and_named(finished):
     with pytest.raises(CheckpointError, match=r"learning_rate was 0\.005 and is 0\.001; litefocus was None") as raised:
         train_small(finished[0], config=changed, resume=True)
     assert "keep" not in str(raised.value)
+
+
+def test_a_finished_run_is_extended_by_more_steps(finished, tmp_path, caplog):
+    run = tmp_path / "run"
+    shutil.copytree(finished[0], run)
+    longer = dataclasses.replace(CONFIG, steps=26, warmup_steps=3)
+    logging.getLogger("litefocus_jax").propagate = True
+    train_small(run, config=longer, resume=True)
+    log = read_journal(run / "log.jsonl")
+    assert [entry["step"] for entry in log] == list(range(1, 27))
+    rates = [entry["learning_rate"] for entry in log[-3:]]
+    assert rates == pytest.approx([float(learning_rate_at(longer, update)) if update > 23 else rates[0]
+                                   for update in (23, 24, 25)])  # fmt: skip
+    assert "was to have 24 updates and is to have 26: from update 25 on the learning rate" in caplog.text
+    with pytest.raises(ValueError, match=r"steps = 10 is less than the 26 updates that are done"):
+        train_small(run, config=dataclasses.replace(CONFIG, steps=10), resume=True)
+
+
+def test_the_model_says_the_length_that_it_was_trained_on(finished):
+    folder, trained = finished
+    assert small_components().unet.config.sample_size == 16
+    assert trained.unet.config.sample_size == 8
+    assert load_components(folder / "model").facts.geometry.training_frames == 8
 
 
 def test_a_damaged_checkpoint_is_named(finished, tmp_path):

@@ -176,5 +176,5 @@ def test_a_bad_setting_is_named(changes, message):
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it():
-    with pytest.raises(MissingExtraError, match=r"no_such_package.*pip install 'litefocus-jax\[train\]'"):
+    with pytest.raises(MissingExtraError, match=r"no_such_package.*pip install -e '\.\[train\]'"):
         import_extra("no_such_package")

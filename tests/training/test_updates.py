@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from jax.sharding import SingleDeviceSharding
 
 from litefocus_jax.training.checkpoints import Checkpoints
 from litefocus_jax.training.journal import read_journal
-from litefocus_jax.training.updates import NamedBatch, NonFiniteFigureError, Updates
+from litefocus_jax.training.updates import NamedBatch, NonFiniteFigureError, Observation, Updates
 
 State = dict[str, jax.Array]
 
@@ -89,3 +90,27 @@ def test_nothing_is_saved_once_a_figure_is_not_finite(tmp_path):
         run.to_the_end(zero(), 0)
     assert (raised.value.step, raised.value.names) == (2, ("number 1",))
     assert run.checkpoints.steps() == []
+
+
+def test_compilation_and_observations_are_no_part_of_the_rate(tmp_path):
+    def slow_at_first(state: State, batch: float, number: int) -> tuple[State, State]:
+        time.sleep(0.02 if number else 0.5)
+        return add(state, batch, number)
+
+    def observe(state: State, step: int) -> dict[str, float]:
+        time.sleep(0.5)
+        return {"seen": float(state["total"]) + step}
+
+    run = counting(tmp_path, update=slow_at_first, observations=[Observation(4, observe)], save_every=100)
+    run.to_the_end(zero(), 0)
+    log = read_journal(tmp_path / "log.jsonl")
+    assert {entry["step"]: entry["seen"] for entry in log if "seen" in entry} == {0: 0.0, 4: 6.0 + 4, 7: 21.0 + 7}
+    rates = [entry["steps_per_second"] for entry in log[1:]]
+    assert rates[0] is None  # nothing to measure it by yet
+    assert min(rate for rate in rates if rate) > 3.0
+
+
+def test_whoever_wants_every_line_gets_it(tmp_path):
+    lines: list[Any] = []
+    counting(tmp_path, on_line=lines.append).to_the_end(zero(), 0)
+    assert lines == read_journal(tmp_path / "log.jsonl")

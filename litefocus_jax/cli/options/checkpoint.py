@@ -25,3 +25,7 @@ Revision = Annotated[str | None, typer.Option("--revision", help="Branch, tag or
 Prompts = Annotated[
     bool, typer.Option("--prompts", help="Print the kinds of sound and the words that a small model knows.")
 ]
+Lora = Annotated[
+    str | None,
+    typer.Option(metavar="FILE|FOLDER", help="Low-rank adapter to add to the model, as finetune --lora writes it."),
+]
