@@ -1,32 +1,101 @@
 """What the pipeline returns, and how it becomes files."""
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 
 from litefocus_jax.audio import check_writable, save_audio
+from litefocus_jax.generation.players import player, players_html
+from litefocus_jax.generation.request import Request
+
+_SHOWN_PROMPTS = 3
+_SHOWN_CHARACTERS = 60
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class AudioPipelineOutput:
-    """Sounds made by the pipeline.
+    """Sounds made by the pipeline: a sequence of waveforms, which a notebook shows as players.
+
+    ``len(result)`` is the number of sounds, ``result[0]`` the first one as an array, ``result[:2]`` a result of two.
 
     Attributes:
         audios: float32 ``[prompts * waveforms, samples]`` in [-1, 1]; the waveforms of one prompt are neighbours. With
             ``output_type="latent"`` the latents instead, ``[prompts * waveforms, time, frequency, channel]``.
         sampling_rate: samples per second.
+        request: what was asked for, or None where it is not known.
+        steps_done: denoising steps that were done: fewer than asked for where a callback ended it.
+        numbers: of the sounds, counted over all that were made; without it they are these.
     """
 
     audios: np.ndarray
     sampling_rate: int
+    request: Request | None = None
+    steps_done: int | None = None
+    numbers: tuple[int, ...] | None = None
 
-    def save(self, path: str | Path, *, subtype: str = "PCM_16") -> list[Path]:
+    def __len__(self) -> int:
+        return len(self.audios)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return iter(self.audios)
+
+    @overload
+    def __getitem__(self, index: int) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, index: slice) -> "AudioPipelineOutput": ...
+    def __getitem__(self, index: int | slice) -> "np.ndarray | AudioPipelineOutput":
+        if isinstance(index, slice):
+            return dataclasses.replace(self, audios=self.audios[index], numbers=self._numbers[index])
+        if isinstance(index, bool) or not isinstance(index, int | np.integer):
+            raise TypeError(f"result[{index!r}]: expected the number of a sound or a slice; all are in result.audios")
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"result[{index}]: the sounds are numbered 0 to {len(self) - 1}")
+        return self.audios[index]
+
+    def __repr__(self) -> str:
+        lines = [f"  {label}" for label in self._labels()[:_SHOWN_PROMPTS]]
+        more = len(self) - len(lines)
+        lines += [f"  and {more} more"] if more > 0 else []
+        body = "\n".join(lines)
+        return f"<{self._heading()}>" if self.request is None else f"<{self._heading()}:\n{body}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a player for each sound, with its prompt, seed and length."""
+        if self._holds_latents:
+            return players_html(self._heading(), (), self.sampling_rate, ())
+        return players_html(self._heading(), self.audios, self.sampling_rate, self._labels())  # pyright: ignore[reportArgumentType]
+
+    def play(self, index: int = 0) -> Any:
+        """A player of one sound for a notebook, at the level that it has.
+
+        As the last line of a cell it is shown; elsewhere ``display(result.play())`` shows it. The result itself, as the
+        last line, shows all sounds.
+
+        Args:
+            index: number of the sound.
+
+        Returns:
+            An ``IPython.display.Audio``.
+
+        Raises:
+            IndexError: when there is no such sound.
+            RuntimeError: when Python does not run in a notebook.
+            ValueError: when the result holds latents.
+        """
+        if self._holds_latents:
+            raise ValueError("the result holds latents; pipe.decode_blocks(result[0]) makes sound of them")
+        return player(self[index], self.sampling_rate)
+
+    def save(self, path: str | Path, *, subtype: str = "PCM_16", overwrite: bool = False) -> list[Path]:
         """Write one file per sound, WAV or FLAC by suffix.
 
         Args:
             path: the file. For several sounds it holds ``{index}`` (as ``rain-{index}.wav``), counted from 0.
             subtype: sample format as soundfile names it.
+            overwrite: replace files that exist.
 
         Returns:
             The files written.
@@ -34,6 +103,7 @@ class AudioPipelineOutput:
         Raises:
             ValueError: when there are several sounds and the path has no ``{index}``, or the suffix or the subtype is
                 unknown.
+            FileExistsError: when a file exists and ``overwrite`` is false; none is written then.
             OSError: when a file cannot be written.
         """
         pattern = str(path)
@@ -44,7 +114,46 @@ class AudioPipelineOutput:
             )
         paths = [Path(pattern.replace("{index}", str(index))) for index in range(len(self.audios))]
         for file in paths:
-            check_writable(file, subtype=subtype)
+            check_writable(file, subtype=subtype, overwrite=overwrite)
         for file, waveform in zip(paths, self.audios, strict=True):
             save_audio(file, waveform, self.sampling_rate, subtype=subtype)
         return paths
+
+    @property
+    def _holds_latents(self) -> bool:
+        return self.audios.ndim != 2
+
+    @property
+    def _numbers(self) -> tuple[int, ...]:
+        return tuple(range(len(self))) if self.numbers is None else self.numbers
+
+    def _heading(self) -> str:
+        count = f"{len(self)} sound{'' if len(self) == 1 else 's'}"
+        if self._holds_latents:
+            text = f"Latents of {count}, {self.audios.shape}"
+        else:
+            text = f"{count[0].upper() + count[1:]} of {self.audios.shape[1] / self.sampling_rate:g} s at "
+            text += f"{self.sampling_rate} Hz"
+        steps = self.request and self.request.schedule.num_steps
+        if steps and self.steps_done is not None and self.steps_done < steps:
+            text += f", ended after {self.steps_done} of {steps} steps"
+        return text
+
+    def _labels(self) -> list[str]:
+        """Prompt, number and seed of each sound."""
+        request = self.request
+        if request is None:
+            return [f"{number}" for number in self._numbers]
+        labels = []
+        for number in self._numbers:
+            prompt_number, waveform = divmod(number, request.num_waveforms_per_prompt)
+            is_text = request.given is None or request.given.positive is None
+            prompt = repr(_shortened(request.prompts[prompt_number])) if is_text else "(prompt_embeds)"
+            several = f", waveform {waveform}" if request.num_waveforms_per_prompt > 1 else ""
+            seed = "given latents" if request.latents is not None else f"seed {request.seed}"
+            labels.append(f"{prompt}{several}, {seed}")
+        return labels
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"

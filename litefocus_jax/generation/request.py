@@ -9,12 +9,14 @@ from typing import Any, Literal, TypedDict, TypeVar, Unpack, get_type_hints
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 from litefocus_jax.diffusion.scheduler_config import Kind, Spacing
 from litefocus_jax.diffusion.schedulers import Schedule, make_schedule
 from litefocus_jax.diffusion.timesteps import choose_spacing
 from litefocus_jax.diffusion.windows import WindowedDenoising, WindowLayout
+from litefocus_jax.generation.embeddings import GivenPrompts, given_prompts
+from litefocus_jax.generation.habits import unknown_names
 from litefocus_jax.generation.plan import DenoisingPlan, steps_per_call
 from litefocus_jax.models.components import LatentGeometry, ModelFacts
 from litefocus_jax.models.unet.self_attention import check_layout, frames_at_last_level
@@ -51,6 +53,13 @@ class RequestOptions(TypedDict, total=False):
             ``"average"``; sound of one window's length is not changed by it.
         mesh: devices of this process that share the denoising: the sounds along its axis ``"data"``, the frames of
             each sound along ``"time"``; see docs/devices.md. It changes the sound by rounding alone.
+        prompt_embeds: prompts as vectors of Flan-T5, from `AudioLDM2Pipeline.encode_prompt`, ``[prompts, tokens,
+            features]``; with ``generated_prompt_embeds``, and in the place of ``prompt``.
+        attention_mask: true, or not 0, on those vectors that are no padding, ``[prompts, tokens]``; all unless given.
+        generated_prompt_embeds: the same prompts as vectors of GPT-2, ``[prompts, vectors, features]``.
+        negative_prompt_embeds: in the place of ``negative_prompt``; and so the other two.
+        negative_attention_mask: as ``attention_mask``.
+        negative_generated_prompt_embeds: as ``generated_prompt_embeds``.
     """
 
     negative_prompt: str | Sequence[str] | None
@@ -67,6 +76,12 @@ class RequestOptions(TypedDict, total=False):
     scale_scores: bool
     windowed: WindowedDenoising | Literal["swap", "average"] | None
     mesh: Mesh | None
+    prompt_embeds: Float[Array | np.ndarray, "prompts tokens features"] | None
+    attention_mask: Shaped[Array | np.ndarray, "prompts tokens"] | None
+    generated_prompt_embeds: Float[Array | np.ndarray, "prompts vectors features"] | None
+    negative_prompt_embeds: Float[Array | np.ndarray, "prompts tokens features"] | None
+    negative_attention_mask: Shaped[Array | np.ndarray, "prompts tokens"] | None
+    negative_generated_prompt_embeds: Float[Array | np.ndarray, "prompts vectors features"] | None
 
 
 DEFAULTS: RequestOptions = {
@@ -84,6 +99,12 @@ DEFAULTS: RequestOptions = {
     "scale_scores": False,
     "windowed": None,
     "mesh": None,
+    "prompt_embeds": None,
+    "attention_mask": None,
+    "generated_prompt_embeds": None,
+    "negative_prompt_embeds": None,
+    "negative_attention_mask": None,
+    "negative_generated_prompt_embeds": None,
 }
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -124,6 +145,7 @@ class Request:
         timestep_spacing: how those are laid out; not a part of the schedule, whose programs serve any.
         plan: how it is denoised.
         latents: initial noise instead of the seed's.
+        given: prompts that are given as vectors; the texts in their place are empty.
     """
 
     prompts: tuple[str, ...]
@@ -139,6 +161,7 @@ class Request:
     latents: Float[Array, "sounds time frequency channels"] | None = dataclasses.field(
         default=None, repr=False, compare=False
     )
+    given: GivenPrompts | None = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
     def batch_size(self) -> int:
@@ -148,7 +171,9 @@ class Request:
     def facts(self) -> dict[str, Any]:
         """All that decides the sound but initial latents, as plain values."""
         plan = self.plan
+        given = {} if self.given is None else {"digest of the given prompts": self.given.digest}
         return {
+            **given,
             "prompt": self.prompts,
             "negative_prompt": self.negative_prompts,
             "audio_length_in_s": self.audio_length_in_s,
@@ -165,7 +190,9 @@ class Request:
         }
 
 
-def make_request(model: ModelFacts, prompt: str | Sequence[str], **options: Unpack[RequestOptions]) -> Request:
+def make_request(
+    model: ModelFacts, prompt: str | Sequence[str] | None = None, **options: Unpack[RequestOptions]
+) -> Request:
     """Check what is asked for against what is known of a model, and decide what runs.
 
     A single negative prompt serves every prompt. Without ``audio_length_in_s`` the clip is as long as those the
@@ -174,7 +201,7 @@ def make_request(model: ModelFacts, prompt: str | Sequence[str], **options: Unpa
 
     Args:
         model: what is known of it before its weights are read.
-        prompt: one text, or one for each sound.
+        prompt: one text, or one for each sound; None where it is given as vectors.
         options: see `RequestOptions`.
 
     Raises:
@@ -182,10 +209,11 @@ def make_request(model: ModelFacts, prompt: str | Sequence[str], **options: Unpa
         ValueError: for a value that cannot be honoured; the message names it and what is expected.
     """
     if unknown := [name for name in options if name not in DEFAULTS]:
-        raise TypeError(f"{', '.join(unknown)}: no such option of a request; expected some of {', '.join(DEFAULTS)}")
+        raise TypeError(unknown_names(unknown, DEFAULTS, "option of a request"))
     asked: Any = {**DEFAULTS, **options}
     geometry = model.geometry
-    prompts = _texts("prompt", prompt)
+    given = given_prompts(asked, model.unet, None if prompt is None else len(_texts("prompt", prompt)))
+    prompts = ("",) * len(given.positive[0]) if given and given.positive else _texts("prompt", prompt)
     negative_prompts = _negative_prompts(asked["negative_prompt"], len(prompts))
     seconds = _length(asked["audio_length_in_s"], geometry)
     frames = geometry.latent_frames(seconds)
@@ -229,6 +257,7 @@ def make_request(model: ModelFacts, prompt: str | Sequence[str], **options: Unpa
             mesh=mesh,
         ),
         latents=_latents(asked["latents"], (len(prompts) * waveforms, frames, geometry.frequencies, geometry.channels)),
+        given=given,
     )
 
 
