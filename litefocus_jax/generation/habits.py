@@ -235,8 +235,8 @@ def unknown_names(names: Iterable[str], known: Iterable[str], what: str) -> str:
     for name in names:
         near = [name] if name in _OTHER_NAMES else difflib.get_close_matches(name, spellings, n=1)
         hints += [_OTHER_NAMES.get(spelling, spelling) for spelling in near]
-    meant = f"; did you mean {', '.join(dict.fromkeys(hints))}?" if hints else ""
-    return f"{', '.join(names)}: no such {what}{meant or ';'} expected some of {', '.join(known)}"
+    meant = f"did you mean {', '.join(dict.fromkeys(hints))}?" if hints else f"expected some of {', '.join(known)}"
+    return f"{', '.join(names)}: no such {what}; {meant}"
 
 
 def _without_habits(options: Mapping[str, Any], habits: Mapping[str, tuple[tuple[Any, ...], str]]) -> dict[str, Any]:

@@ -213,7 +213,7 @@ def make_request(
     asked: Any = {**DEFAULTS, **options}
     geometry = model.geometry
     given = given_prompts(asked, model.unet, None if prompt is None else len(_texts("prompt", prompt)))
-    prompts = ("",) * len(given.positive[0]) if given and given.positive else _texts("prompt", prompt)
+    prompts = ("",) * len(given.positive[0]) if given and given.positive else _said("prompt", prompt)
     negative_prompts = _negative_prompts(asked["negative_prompt"], len(prompts))
     seconds = _length(asked["audio_length_in_s"], geometry)
     frames = geometry.latent_frames(seconds)
@@ -372,6 +372,13 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
             raise ValueError(f"{name} {text!r} holds half of a surrogate pair; expected Unicode text")
     if not texts:
         raise ValueError(f"{name} is an empty list; expected at least one text")
+    return texts
+
+
+def _said(name: str, value: Any) -> tuple[str, ...]:
+    texts = _texts(name, value)
+    if not all(text.strip() for text in texts):
+        raise ValueError(f"{name} is empty; expected what is to be heard, in words")
     return texts
 
 
