@@ -155,14 +155,13 @@ def test_an_unknown_option_is_named_with_the_known_ones() -> None:
         ({"seed": -1}, "seed = -1"),
         ({"litefocus": "sparse"}, "litefocus = 'sparse'"),
         ({"output_type": "pt"}, "output_type = 'pt'; expected 'audio'"),
-        ({"prompt": ""}, "prompt is empty"),
         ({"litefocus": LiteFocusConfig(levels=(0,))}, "levels names level 0; this UNet has attention at"),
         ({"latents": np.zeros((1, 2, 3, 4))}, r"latents has shape \(1, 2, 3, 4\); expected \(1, 10, 8, 4\)"),
     ],
 )
 def test_bad_arguments_are_named_with_what_is_expected(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        tiny_pipeline()(**({"prompt": "rain"} | BRIEF | arguments))
+        tiny_pipeline()("rain", **(BRIEF | arguments))
 
 
 @pytest.mark.parametrize(
@@ -175,6 +174,12 @@ def test_bad_arguments_are_named_with_what_is_expected(arguments: dict[str, Any]
 )
 def test_prompts_that_are_no_text_are_refused(prompt: Any, message: str) -> None:
     with pytest.raises(TypeError, match=message):
+        tiny_pipeline()(prompt, **BRIEF)
+
+
+@pytest.mark.parametrize("prompt", ["", " ", ["rain", ""]])
+def test_a_prompt_that_says_nothing_is_refused(prompt: Any) -> None:
+    with pytest.raises(ValueError, match="prompt is empty"):
         tiny_pipeline()(prompt, **BRIEF)
 
 

@@ -33,7 +33,8 @@ def test_a_callback_is_called_at_every_nth_step() -> None:
 
 def test_calls_end_where_a_callback_is_due() -> None:
     pipe = small_pipeline()
-    request = pipe.request("rain", **(BRIEF | {"num_inference_steps": 6}))
+    asked: dict[str, Any] = BRIEF | {"num_inference_steps": 6}
+    request = pipe.request("rain", **asked)
     in_calls_of_six = dataclasses.replace(request, plan=dataclasses.replace(request.plan, steps_per_call=6))
     seen: list[int] = []
     pipe.run(in_calls_of_six, callback=lambda step, steps, latents: seen.append(step), callback_steps=3)
