@@ -14,6 +14,8 @@ from litefocus_jax.checkpoint.native import save_native as save_native
 from litefocus_jax.checkpoint.store import load_components as load_components
 from litefocus_jax.decoding.plan import TilingConfig as TilingConfig
 from litefocus_jax.diffusion.windows import WindowedDenoising as WindowedDenoising
+from litefocus_jax.generation.callbacks import StopGeneration as StopGeneration
+from litefocus_jax.generation.embeddings import PromptEmbeddings as PromptEmbeddings
 from litefocus_jax.generation.needs import InsufficientMemoryError as InsufficientMemoryError
 from litefocus_jax.generation.output import AudioPipelineOutput as AudioPipelineOutput
 from litefocus_jax.generation.recipe import Recipe as Recipe

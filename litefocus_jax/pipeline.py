@@ -1,12 +1,14 @@
 """From a checkpoint and prompts to sound."""
 
 import functools
+import inspect
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Unpack
+from typing import Any, Literal, Unpack
 
+import jax
 import numpy as np
 from jax.stages import Compiled
 from jaxtyping import Array, Float
@@ -15,43 +17,36 @@ from litefocus_jax.checkpoint.fingerprint import model_digest
 from litefocus_jax.checkpoint.lora import with_adapter
 from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.checkpoint.opened import Checkpoint
-from litefocus_jax.checkpoint.store import open_checkpoint
+from litefocus_jax.checkpoint.store import HubOptions, open_checkpoint
 from litefocus_jax.decoding.loop import frames_beyond, loop_blocks
 from litefocus_jax.decoding.plan import DecodingPlan, TilingConfig, plan_decoding
 from litefocus_jax.decoding.sound import sound_blocks
-from litefocus_jax.diffusion.schedulers import initial_state
-from litefocus_jax.generation import sampling
-from litefocus_jax.generation.needs import Estimate, estimate_memory, estimate_time, require_memory
+from litefocus_jax.generation import habits
+from litefocus_jax.generation.callbacks import CALLBACK_TENSORS, Callback, StepEndCallback, step_callbacks
+from litefocus_jax.generation.denoising import Denoiser
+from litefocus_jax.generation.embeddings import PromptEmbeddings
+from litefocus_jax.generation.inputs import Inputs, encode_prompts
+from litefocus_jax.generation.needs import Estimate
 from litefocus_jax.generation.networks import Networks
 from litefocus_jax.generation.options import RequestOptions, takes_request_options
 from litefocus_jax.generation.output import AudioPipelineOutput
 from litefocus_jax.generation.plan import DenoisingPlan
 from litefocus_jax.generation.recipe import Recipe, recipes_of
 from litefocus_jax.generation.request import Request, make_request
-from litefocus_jax.generation.resume import PartialRun, ResumableRun
+from litefocus_jax.generation.resume import PartialRun
 from litefocus_jax.generation.silence import warn_of_silence
-from litefocus_jax.models.components import Components
-from litefocus_jax.models.tokenization import load_tokenizer, tokenize_prompts
+from litefocus_jax.models.components import NETWORKS, Components
+from litefocus_jax.models.description import describe
+from litefocus_jax.models.tokenization import load_tokenizer
 from litefocus_jax.system.compilation_cache import use_compilation_cache
-from litefocus_jax.system.platform import current_platform, release_unused_memory
+from litefocus_jax.system.platform import current_platform
 from litefocus_jax.system.progress import busy, progress_bar
 from litefocus_jax.system.waiting import require_finite
 
 logger = logging.getLogger(__name__)
 
-
-class Inputs(NamedTuple):
-    """What the programs of a generation take beside models, schedule and guidance.
-
-    Attributes:
-        keys: all randomness.
-        latents: the noise to begin with.
-        tokens: arguments of `sampling.encode`.
-    """
-
-    keys: sampling.RandomKeys
-    latents: Float[Array, "sounds time frequency channels"]
-    tokens: tuple[Any, ...]
+OutputType = Literal["audio", "np", "latent"]
+"""Sound, as NumPy arrays; the same; or latents."""
 
 
 class AudioLDM2Pipeline:
@@ -63,9 +58,14 @@ class AudioLDM2Pipeline:
     Attributes:
         tiling: how long sounds are decoded; may be set to another one.
 
+    Each network is an attribute by its name in `Components`, such as ``pipe.unet``. What else diffusers' pipeline has
+    is answered by what there is in its place.
+
     Raises:
         ValueError: when the networks or the tokenizers do not belong together.
     """
+
+    _interrupt = False  # set by a callback, ends the call that is running; diffusers' name
 
     def __init__(self, components: Components) -> None:
         self.components = components
@@ -74,12 +74,51 @@ class AudioLDM2Pipeline:
         self.geometry = self.facts.geometry
         self.tokenizer = load_tokenizer(components.tokenizer, components.text_encoder.config.vocab_size)
         self.tokenizer_2 = load_tokenizer(components.tokenizer_2, components.text_encoder_2.config.vocab_size)
-        self._networks = Networks(components)
         self._checkpoint: Checkpoint | None = None
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self._networks = Networks(self.components)
+        self._denoiser = Denoiser(self.components, self._networks, self.tokenizer, self.tokenizer_2)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {describe(self.components)}>"
+
+    def __getattr__(self, name: str) -> Any:
+        if name in NETWORKS and "components" in self.__dict__:
+            return getattr(self.components, name)
+        raise AttributeError(habits.answer(name, dir(type(self))), name=name, obj=self)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if (answer := habits.answer_to_setting(name)) is not None:
+            raise AttributeError(answer)
+        super().__setattr__(name, value)
+
+    @property
+    def device(self) -> jax.Device:
+        """Where the weights lie; JAX chooses it as Python starts."""
+        return next(iter(self.components.unet.conv_in.kernel.get_value().devices()))
+
+    @property
+    def dtype(self) -> str:
+        """Floating-point type of the UNet and the text encoders."""
+        return self.components.dtype
 
     @classmethod
     def from_pretrained(
-        cls, pretrained_model_name_or_path: str | Path, *, dtype: Any = None, revision: str | None = None
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *,
+        dtype: Any = None,
+        torch_dtype: Any = None,
+        subfolder: str | None = None,
+        variant: str | None = None,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
+        force_download: bool = False,
+        **others: Any,
     ) -> "AudioLDM2Pipeline":
         """Load a checkpoint.
 
@@ -89,18 +128,41 @@ class AudioLDM2Pipeline:
             pretrained_model_name_or_path: a native folder, a diffusers folder with safetensors weights, a
                 Hugging Face hub id such as ``"cvssp/audioldm2"``, which is downloaded, or ``"foley"``, the small model
                 that comes with the package.
-            dtype: of the UNet and the text encoders, ``"float32"``, ``"bfloat16"`` or ``"float16"``; without it
-                bfloat16 on GPUs and TPUs and float32 on CPUs. The VAE and the vocoder always compute in float32:
-                they are a small part of the time, and eight bits of mantissa are audible.
+            dtype: of the UNet and the text encoders, ``"float32"``, ``"bfloat16"`` or ``"float16"``, PyTorch's objects
+                of these names included; without it bfloat16 on GPUs and TPUs and float32 on CPUs. The VAE and the
+                vocoder always compute in float32: they are a small part of the time, and eight bits of mantissa are
+                audible. A half-precision type makes another take of the same prompt: on the bundled model bfloat16 is
+                20 dB from float32, and float16 38 dB.
+            torch_dtype: diffusers' name for ``dtype``.
+            subfolder: where in the folder, or on the hub, the checkpoint lies.
+            variant: of the weight files of a diffusers folder, such as ``"fp16"``.
             revision: branch, tag or commit on the hub.
+            cache_dir: folder that downloads are kept in; the one of the hub's client unless given.
+            token: of an account on the hub; True for the one that is logged in.
+            local_files_only: ask nothing of the hub.
+            force_download: download what is in the cache already.
+            others: arguments of diffusers that are not taken here; the error says what to use.
 
         Raises:
             CheckpointError: naming every tensor that is missing, unknown, misshapen, damaged or not finite.
             ConfigError: when ``model_index.json`` or ``model.json`` is malformed.
-            ValueError: when ``dtype`` is not supported, the tokenizers cannot be read, or the parts do not belong
-                together.
+            TypeError: for an unknown argument.
+            ValueError: when ``dtype`` is not supported, the tokenizers cannot be read, the parts do not belong
+                together, or an argument cannot be honoured.
         """
-        return cls.from_checkpoint(open_checkpoint(pretrained_model_name_or_path, revision=revision), dtype=dtype)
+        habits.check_loading_habits(others, inspect.signature(cls.from_pretrained).parameters)
+        asked = [name for name in map(habits.dtype_name, (dtype, torch_dtype)) if name is not None]
+        if len(asked) == 2 and asked[0] != asked[1]:
+            raise ValueError(f"dtype = {dtype!r} and torch_dtype = {torch_dtype!r}; expected one of them")
+        hub: HubOptions = {
+            "revision": revision,
+            "cache_dir": cache_dir,
+            "token": token,
+            "local_files_only": bool(local_files_only),
+            "force_download": bool(force_download),
+        }
+        checkpoint = open_checkpoint(pretrained_model_name_or_path, subfolder=subfolder, variant=variant, **hub)
+        return cls.from_checkpoint(checkpoint, dtype=asked[0] if asked else None)
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint, *, dtype: Any = None) -> "AudioLDM2Pipeline":
@@ -109,6 +171,7 @@ class AudioLDM2Pipeline:
         Takes and raises what `from_pretrained` does.
         """
         use_compilation_cache()
+        dtype = habits.dtype_name(dtype)
         if dtype is None:
             dtype = current_platform().default_dtype
         pipe = cls(checkpoint.load(dtype))
@@ -128,7 +191,7 @@ class AudioLDM2Pipeline:
             ValueError: when ``scale`` is not finite.
         """
         self.components = with_adapter(self.components, pretrained_model_name_or_path, scale)
-        self._networks = Networks(self.components)
+        self._prepare()
         self._checkpoint = None  # sounds are no longer those of its model
         self.__dict__.pop("model_digest", None)
 
@@ -148,12 +211,17 @@ class AudioLDM2Pipeline:
     @takes_request_options
     def __call__(
         self,
-        prompt: str | Sequence[str],
+        prompt: str | Sequence[str] | None = None,
         *,
         partial_run: PartialRun | None = None,
         check_memory: bool = True,
-        output_type: Literal["audio", "latent"] = "audio",
+        output_type: OutputType = "audio",
         progress: bool = True,
+        callback: Callback | None = None,
+        callback_steps: int = 1,
+        callback_on_step_end: StepEndCallback | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = CALLBACK_TENSORS,
+        return_dict: bool = True,
         **options: Unpack[RequestOptions],
     ) -> AudioPipelineOutput:
         """Make sound from text: `request`, then `run`.
@@ -170,26 +238,39 @@ class AudioLDM2Pipeline:
             check_memory: as for `run`.
             output_type: as for `run`.
             progress: as for `run`.
+            callback: as for `run`.
+            callback_steps: as for `run`.
+            callback_on_step_end: as for `run`.
+            callback_on_step_end_tensor_inputs: as for `run`.
+            return_dict: False for the tuple ``(audios,)``, as in diffusers.
             {options}
 
+        Returns:
+            An `AudioPipelineOutput`, or a tuple where ``return_dict`` is false.
+
         Raises:
-            TypeError: for an argument of a wrong type.
+            TypeError: for an argument of a wrong type, or an unknown one.
             ValueError: for an argument that cannot be honoured.
             InsufficientMemoryError: as `run`; and so the others.
             ResumeError: when ``partial_run`` is of another request or model.
             FileExistsError: when ``partial_run`` exists and is not to be resumed.
             NonFiniteError: when a stage returns NaN or infinity; the message names the stage.
         """
-        return self.run(
+        result = self.run(
             self.request(prompt, **options),
             partial_run=partial_run,
             check_memory=check_memory,
             output_type=output_type,
             progress=progress,
+            callback=callback,
+            callback_steps=callback_steps,
+            callback_on_step_end=callback_on_step_end,
+            callback_on_step_end_tensor_inputs=callback_on_step_end_tensor_inputs,
         )
+        return result if return_dict else (result.audios,)  # pyright: ignore[reportReturnType]
 
     @takes_request_options
-    def request(self, prompt: str | Sequence[str], **options: Unpack[RequestOptions]) -> Request:
+    def request(self, prompt: str | Sequence[str] | None = None, **options: Unpack[RequestOptions]) -> Request:
         """Check what is asked for, and decide what runs; nothing is computed.
 
         Args:
@@ -197,11 +278,12 @@ class AudioLDM2Pipeline:
             {options}
 
         Raises:
-            TypeError: for an argument of a wrong type.
+            TypeError: for an argument of a wrong type, or an unknown one.
             ValueError: for an argument that cannot be honoured.
         """
-        request = make_request(self.facts, prompt, **options)
-        if rounded := request.rounding_of_loop(options.get("audio_length_in_s")):
+        adopted: Any = habits.adopt_call_habits(options)
+        request = make_request(self.facts, prompt, **adopted)
+        if rounded := request.rounding_of_loop(adopted.get("audio_length_in_s")):
             logger.warning(rounded)
         return request
 
@@ -211,58 +293,66 @@ class AudioLDM2Pipeline:
         *,
         partial_run: PartialRun | None = None,
         check_memory: bool = True,
-        output_type: Literal["audio", "latent"] = "audio",
+        output_type: OutputType = "audio",
         progress: bool = True,
+        callback: Callback | None = None,
+        callback_steps: int = 1,
+        callback_on_step_end: StepEndCallback | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = CALLBACK_TENSORS,
     ) -> AudioPipelineOutput:
         """Make the sound of a request.
+
+        A callback ends denoising by raising `StopGeneration`, by returning False (``callback``), or by
+        ``pipe._interrupt = True``. The latents of that step are decoded, so that the sound is as far as it has come:
+        noisy, early on. The partial run is kept. With a callback, the device stands still between two calls of it.
 
         Args:
             request: from `request`.
             partial_run: keep the run on disk, and go on with one that was ended.
             check_memory: find out before sampling whether it can fit in memory.
-            output_type: ``"latent"`` returns the latents, for `decode_blocks` to make sound of.
-            progress: draw progress bars, where there is a terminal.
+            output_type: ``"audio"``, or diffusers' ``"np"`` for the same; ``"latent"`` returns the latents, for
+                `decode_blocks` to make sound of.
+            progress: draw progress bars, where there is a terminal or a notebook.
+            callback: ``callback(step, steps, latents)`` is called after every ``callback_steps`` steps, with the number
+                of steps that are done. Where its second parameter is called ``timestep`` or ``t``, it is called as by
+                diffusers: ``callback(step, timestep, latents)``, with steps counted from 0.
+            callback_steps: steps between two calls of ``callback``.
+            callback_on_step_end: ``callback(pipe, step, timestep, callback_kwargs)`` is called after every step, as by
+                diffusers, with steps counted from 0; ``callback_kwargs`` holds the latents, and where it returns a
+                dictionary with others, these are gone on with.
+            callback_on_step_end_tensor_inputs: what ``callback_kwargs`` holds; ``["latents"]`` is all there is.
 
         A sound that is next to silent as a whole, below -60 dBFS, is warned of (`SilenceWarning`).
 
         Raises:
-            ValueError: when ``output_type`` is unknown.
+            TypeError: when a callback cannot be called.
+            ValueError: when ``output_type`` is unknown, or callbacks ask for what there is not.
             InsufficientMemoryError: when it cannot fit in the device's memory; the message says what to change.
             ResumeError: when ``partial_run`` is of another request or model.
             FileExistsError: when ``partial_run`` exists and is not to be resumed.
             NonFiniteError: when a stage returns NaN or infinity; the message names the stage.
         """
-        if output_type not in ("audio", "latent"):
-            raise ValueError(f"output_type = {output_type!r}; expected 'audio' or 'latent'")
-        inputs = self.inputs(request)
-        run = None if partial_run is None else ResumableRun(partial_run, request, self.components, inputs.latents)
-        plan = request.plan if run is None else run.plan
-
-        with busy("Encoding the prompts, compiling the UNet", enabled=progress):
-            compiled = self.compile_ahead(request, inputs, plan)
-            arguments = self._arguments(request, inputs, plan)
-        with busy("Compiling the UNet", enabled=progress):
-            is_compiled = compiled.exception() is None  # else it goes wrong again below, where it is raised
-        if is_compiled and check_memory:
-            # The decoder of a sound of usual length is not worth the wait for its compilation.
-            is_long = plan.frames > (self.geometry.training_frames or 0)
-            decoding = self.plan_decoding(plan.frames, loop=plan.loop) if is_long else None
-            with busy("Compiling the decoder", enabled=progress and is_long):
-                needs = estimate_memory(self.components, compiled.result(), decoding)
-            require_memory(needs, request, self.components)
-        release_unused_memory()
-        earlier = run and run.earlier
-        with progress_bar("Denoising", request.schedule.num_steps, enabled=progress) as on_progress:
-            latents = sampling.sample(
-                arguments if earlier is None else arguments._replace(state=earlier.state),
-                request.schedule,
-                request.guidance_scale,
-                plan,
-                first_step=0 if earlier is None else earlier.steps_done,
-                on_progress=on_progress,
-                on_call=run and run.after_call,
+        if output_type not in ("audio", "np", "latent"):
+            raise ValueError(
+                f"output_type = {output_type!r}; expected 'audio' (or 'np', NumPy arrays both) or 'latent'; "
+                "torch.from_numpy(result.audios) makes tensors of them"
             )
-        require_finite("UNet", latents)
+        on_step_end = callback_on_step_end and functools.partial(callback_on_step_end, self)
+        callbacks = step_callbacks(
+            callback, callback_steps, on_step_end, callback_on_step_end_tensor_inputs, lambda: self._interrupt
+        )
+        self._interrupt = False
+        # The decoder of a sound of usual length is not worth the wait for its compilation.
+        plan, num_steps = request.plan, request.schedule.num_steps
+        is_long = plan.frames > (self.geometry.training_frames or 0)
+        latents, steps_done, run = self._denoiser.denoise(
+            request,
+            callbacks,
+            self.plan_decoding(plan.frames, loop=plan.loop) if is_long else None,
+            partial_run=partial_run,
+            check_memory=check_memory,
+            progress=progress,
+        )
         if output_type == "latent":
             audios = np.asarray(latents)
         else:
@@ -272,12 +362,13 @@ class AudioLDM2Pipeline:
                 for sound in latents
             )
             audios = np.stack([np.concatenate([*blocks]) for blocks in sounds])
-        if run is not None:
+        if run is not None and steps_done == num_steps:
             run.finish()
-        recipes = self.recipes(request)
+        # What a callback ended or changed is not made again by its request.
+        recipes = self.recipes(request) if steps_done == num_steps and not callbacks.block else ()
         if output_type == "audio":
             warn_of_silence(recipes, audios)
-        return AudioPipelineOutput(audios, self.geometry.sampling_rate, recipes)
+        return AudioPipelineOutput(audios, self.geometry.sampling_rate, recipes, request, steps_done)
 
     def recipes(self, request: Request) -> tuple[Recipe, ...]:
         """What each sound of a request is made of: all that is needed to make the same bytes again, alone."""
@@ -303,14 +394,46 @@ class AudioLDM2Pipeline:
         Args:
             request: from `request`.
         """
-        inputs = self.inputs(request)
-        decoding = self.plan_decoding(request.plan.frames, loop=request.plan.loop)
-        compiled = self.compile_ahead(request, inputs, request.plan).result()
-        memory = estimate_memory(self.components, compiled, decoding)
-        if not memory.suffices:
-            return Estimate(memory, None)
-        arguments = self._arguments(request, inputs, request.plan)
-        return Estimate(memory, estimate_time(arguments, request, self.components, decoding))
+        return self._denoiser.estimate(request, self.plan_decoding(request.plan.frames, loop=request.plan.loop))
+
+    def encode_prompt(
+        self,
+        prompt: str | Sequence[str],
+        device: None = None,
+        num_waveforms_per_prompt: int = 1,
+        do_classifier_free_guidance: bool = False,
+        negative_prompt: str | Sequence[str] | None = None,
+        **others: Any,
+    ) -> PromptEmbeddings:
+        """Prompts as the network reads them, to look at, to weigh, and to give to a call in the place of ``prompt``.
+
+        ``pipe(**pipe.encode_prompt("rain")._asdict())`` is ``pipe("rain")``, but for rounding. A call pads negative
+        prompts to the length of the prompts, so that what is encoded in one call belongs together.
+
+        Args:
+            prompt: one text, or one for each sound.
+            device: diffusers' argument, which is not taken: arrays lie where JAX runs.
+            num_waveforms_per_prompt: how often each is repeated.
+            do_classifier_free_guidance: put the negative prompts before the prompts, in one batch of twice the size, as
+                diffusers does.
+            negative_prompt: one for all prompts, or one for each; ``""`` unless given.
+            others: arguments of diffusers that are not taken here; the error says what to use.
+
+        Raises:
+            TypeError: for an argument of a wrong type, or an unknown one.
+            ValueError: for an argument that cannot be honoured.
+        """
+        request = self.request(
+            prompt,
+            negative_prompt=negative_prompt,
+            audio_length_in_s=self.geometry.frame_in_s,
+            num_waveforms_per_prompt=num_waveforms_per_prompt,
+            guidance_scale=2.0 if do_classifier_free_guidance else 1.0,
+            **({"device": device} | others),  # pyright: ignore[reportArgumentType]
+        )
+        embeddings = encode_prompts(self.components, self.tokenizer, self.tokenizer_2, request)
+        require_finite("text encoders", embeddings)
+        return embeddings
 
     def decode_blocks(
         self,
@@ -371,41 +494,8 @@ class AudioLDM2Pipeline:
 
     def inputs(self, request: Request) -> Inputs:
         """What the programs take for a request."""
-        keys = sampling.random_keys(request.seed, request.waveforms)
-        latents = request.latents
-        if latents is None:
-            geometry = self.geometry
-            latents = sampling.initial_latents(
-                keys.latents, (request.plan.frames, geometry.frequencies, geometry.channels)
-            )
-        return Inputs(keys, latents, self._encode_arguments(request))
+        return self._denoiser.inputs(request)
 
     def compile_ahead(self, request: Request, inputs: Inputs, plan: DenoisingPlan) -> Future[Compiled]:
         """Compile the denoising loop of a request in another thread; see `sampling.compile_ahead`."""
-        return sampling.compile_ahead(
-            self._networks.unet(plan),
-            inputs.tokens,
-            inputs.latents,
-            inputs.keys,
-            request.num_waveforms_per_prompt,
-            request.schedule,
-            plan,
-        )
-
-    def _arguments(self, request: Request, inputs: Inputs, plan: DenoisingPlan) -> sampling.Arguments:
-        """What denoising takes before its first step: the prompts are encoded."""
-        conditioning = sampling.encode(*inputs.tokens)
-        require_finite("text encoders", conditioning)
-        context = sampling.project_context(self.components.unet, conditioning, request.num_waveforms_per_prompt)
-        state = initial_state(request.schedule, inputs.latents)
-        return sampling.Arguments(self._networks.unet(plan), context, state, inputs.keys)
-
-    def _encode_arguments(self, request: Request) -> tuple[Any, ...]:
-        """What `sampling.encode` takes, for the negative prompts (under guidance) followed by the prompts."""
-        models = self.components
-        encoders = (models.text_encoder, models.text_encoder_2, models.projection_model, models.language_model)
-        negative = request.negative_prompts if request.plan.guided else ()
-        tokens = tokenize_prompts(
-            self.tokenizer, self.tokenizer_2, request.prompts, negative, padding=request.prompt_padding
-        )
-        return *encoders, tokens
+        return self._denoiser.compile_ahead(request, inputs, plan)

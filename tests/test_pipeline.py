@@ -133,7 +133,7 @@ def test_the_signature_shows_the_options_of_a_request() -> None:
 
 
 def test_an_unknown_option_is_named_with_the_known_ones() -> None:
-    with pytest.raises(TypeError, match="num_steps: no such option of a request; expected some of negative_prompt"):
+    with pytest.raises(TypeError, match="num_steps: no such option of a request; did you mean num_inference_steps"):
         tiny_pipeline().request("rain", num_steps=3)  # pyright: ignore[reportCallIssue]
 
 
@@ -154,7 +154,7 @@ def test_an_unknown_option_is_named_with_the_known_ones() -> None:
         ({"scheduler": "euler"}, "scheduler = 'euler'"),
         ({"seed": -1}, "seed = -1"),
         ({"litefocus": "sparse"}, "litefocus = 'sparse'"),
-        ({"output_type": "np"}, "output_type = 'np'; expected 'audio' or 'latent'"),
+        ({"output_type": "pt"}, "output_type = 'pt'; expected 'audio'"),
         ({"litefocus": LiteFocusConfig(levels=(0,))}, "levels names level 0; this UNet has attention at"),
         ({"latents": np.zeros((1, 2, 3, 4))}, r"latents has shape \(1, 2, 3, 4\); expected \(1, 10, 8, 4\)"),
     ],
@@ -174,6 +174,12 @@ def test_bad_arguments_are_named_with_what_is_expected(arguments: dict[str, Any]
 )
 def test_prompts_that_are_no_text_are_refused(prompt: Any, message: str) -> None:
     with pytest.raises(TypeError, match=message):
+        tiny_pipeline()(prompt, **BRIEF)
+
+
+@pytest.mark.parametrize("prompt", ["", " ", ["rain", ""]])
+def test_a_prompt_that_says_nothing_is_refused(prompt: Any) -> None:
+    with pytest.raises(ValueError, match="prompt is empty"):
         tiny_pipeline()(prompt, **BRIEF)
 
 

@@ -104,15 +104,20 @@ def write_file(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
             stream.write(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data)
 
 
-def read_folder(folder: Path, stem: str) -> Tensors:
+def read_folder(folder: Path, stem: str, *, variant: str | None = None) -> Tensors:
     """The tensors of a sub-model: ``stem.safetensors``, its shards, or else the ``fp16`` variant of either.
+
+    Args:
+        folder: of the sub-model.
+        stem: the name of its weight files.
+        variant: what is looked for before these, as diffusers names it.
 
     Raises:
         CheckpointError: when there are no weights, or a file or index is broken.
     """
-    for variant in ("", ".fp16"):
-        single = folder / f"{stem}{variant}.safetensors"
-        index = folder / f"{stem}.safetensors.index{variant}.json"
+    for infix in (*([] if variant is None else [f".{variant}"]), "", ".fp16"):
+        single = folder / f"{stem}{infix}.safetensors"
+        index = folder / f"{stem}.safetensors.index{infix}.json"
         if single.exists():
             return read_file(single)
         if index.exists():

@@ -117,6 +117,8 @@ def make_schedule(
             the schedule can space apart; when `eta` is outside 0 to 1, or not 0 for a sampler that adds no noise.
     """
     asked = config.sampler if scheduler is None else scheduler
+    if not isinstance(asked, str):
+        raise ValueError(f"scheduler is a {type(asked).__name__}; expected 'ddim' or 'dpm++'")
     if asked not in SAMPLERS.values():
         raise ValueError(f"scheduler = {asked!r} is not supported; expected 'ddim' or 'dpm++'")
     kind = cast(Kind, asked)

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypedDict, TypeVar, get_type_hints
 
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 from litefocus_jax.diffusion.scheduler_config import Kind, Spacing
 from litefocus_jax.diffusion.windows import WindowedDenoising
@@ -52,6 +52,13 @@ class RequestOptions(TypedDict, total=False):
             diffusers, so that neighbours change a sound; or ``"alone"``, itself; None for the model's own.
         mesh: devices of this process that share the denoising: the sounds along its axis ``"data"``, the frames of
             each sound along ``"time"``; see docs/devices.md. It changes the sound by rounding alone.
+        prompt_embeds: prompts as vectors of Flan-T5, from `AudioLDM2Pipeline.encode_prompt`, ``[prompts, tokens,
+            features]``; with ``generated_prompt_embeds``, and in the place of ``prompt``.
+        attention_mask: true, or not 0, on those vectors that are no padding, ``[prompts, tokens]``; all unless given.
+        generated_prompt_embeds: the same prompts as vectors of GPT-2, ``[prompts, vectors, features]``.
+        negative_prompt_embeds: in the place of ``negative_prompt``; and so the other two.
+        negative_attention_mask: as ``attention_mask``.
+        negative_generated_prompt_embeds: as ``generated_prompt_embeds``.
     """
 
     negative_prompt: str | Sequence[str] | None
@@ -72,6 +79,12 @@ class RequestOptions(TypedDict, total=False):
     loop: bool
     prompt_padding: PromptPadding | None
     mesh: Mesh | None
+    prompt_embeds: Float[Array | np.ndarray, "prompts tokens features"] | None
+    attention_mask: Shaped[Array | np.ndarray, "prompts tokens"] | None
+    generated_prompt_embeds: Float[Array | np.ndarray, "prompts vectors features"] | None
+    negative_prompt_embeds: Float[Array | np.ndarray, "prompts tokens features"] | None
+    negative_attention_mask: Shaped[Array | np.ndarray, "prompts tokens"] | None
+    negative_generated_prompt_embeds: Float[Array | np.ndarray, "prompts vectors features"] | None
 
 
 DEFAULTS: RequestOptions = {
@@ -93,6 +106,12 @@ DEFAULTS: RequestOptions = {
     "loop": False,
     "prompt_padding": None,
     "mesh": None,
+    "prompt_embeds": None,
+    "attention_mask": None,
+    "generated_prompt_embeds": None,
+    "negative_prompt_embeds": None,
+    "negative_attention_mask": None,
+    "negative_generated_prompt_embeds": None,
 }
 
 Function = TypeVar("Function", bound=Callable[..., Any])

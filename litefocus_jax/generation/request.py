@@ -14,6 +14,8 @@ from litefocus_jax.diffusion.scheduler_config import Spacing
 from litefocus_jax.diffusion.schedulers import Schedule, make_schedule
 from litefocus_jax.diffusion.timesteps import choose_spacing
 from litefocus_jax.diffusion.windows import WindowedDenoising, WindowLayout
+from litefocus_jax.generation.embeddings import GivenPrompts, given_prompts
+from litefocus_jax.generation.habits import unknown_names
 from litefocus_jax.generation.options import DEFAULTS, LiteFocusChoice, RequestOptions
 from litefocus_jax.generation.plan import DenoisingPlan, steps_per_call
 from litefocus_jax.generation.waveforms import first_waveforms
@@ -47,6 +49,7 @@ class Request:
         plan: how it is denoised.
         prompt_padding: what a prompt's place in GPT-2 goes by.
         latents: initial noise instead of the seed's.
+        given: prompts that are given as vectors; the texts in their place are empty.
     """
 
     prompts: tuple[str, ...]
@@ -64,6 +67,7 @@ class Request:
     latents: Float[Array, "sounds time frequency channels"] | None = dataclasses.field(
         default=None, repr=False, compare=False
     )
+    given: GivenPrompts | None = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
     def batch_size(self) -> int:
@@ -93,7 +97,9 @@ class Request:
     def facts(self) -> dict[str, Any]:
         """All that decides the sound but initial latents, as plain values."""
         plan = self.plan
+        given = {} if self.given is None else {"digest of the given prompts": self.given.digest}
         return {
+            **given,
             "prompt": self.prompts,
             "negative_prompt": self.negative_prompts,
             "audio_length_in_s": self.audio_length_in_s,
@@ -113,7 +119,9 @@ class Request:
         }
 
 
-def make_request(model: ModelFacts, prompt: str | Sequence[str], **options: Unpack[RequestOptions]) -> Request:
+def make_request(
+    model: ModelFacts, prompt: str | Sequence[str] | None = None, **options: Unpack[RequestOptions]
+) -> Request:
     """Check what is asked for against what is known of a model, and decide what runs.
 
     What is not said of sampling is said by the model's own defaults. A single negative prompt serves every prompt.
@@ -122,7 +130,7 @@ def make_request(model: ModelFacts, prompt: str | Sequence[str], **options: Unpa
 
     Args:
         model: what is known of it before its weights are read.
-        prompt: one text, or one for each sound.
+        prompt: one text, or one for each sound; None where it is given as vectors.
         options: see `RequestOptions`.
 
     Raises:
@@ -130,12 +138,11 @@ def make_request(model: ModelFacts, prompt: str | Sequence[str], **options: Unpa
         ValueError: for a value that cannot be honoured; the message names it and what is expected.
     """
     if unknown := [name for name in options if name not in DEFAULTS]:
-        raise TypeError(f"{', '.join(unknown)}: no such option of a request; expected some of {', '.join(DEFAULTS)}")
+        raise TypeError(unknown_names(unknown, DEFAULTS, "option of a request"))
     asked: Any = {**DEFAULTS, **options}
     geometry, defaults = model.geometry, model.defaults
-    prompts = _texts("prompt", prompt)
-    if any(not text.strip() for text in prompts):
-        raise ValueError("prompt is empty; expected a text that says what to hear")
+    given = given_prompts(asked, model.unet, None if prompt is None else len(_texts("prompt", prompt)))
+    prompts = ("",) * len(given.positive[0]) if given and given.positive else _said("prompt", prompt)
     negative_prompts = _negative_prompts(asked["negative_prompt"], len(prompts))
     warn_of_unknown_words(model.vocabulary, (*prompts, *negative_prompts))
     texts = list(zip(prompts, negative_prompts, strict=True))
@@ -185,6 +192,7 @@ def make_request(model: ModelFacts, prompt: str | Sequence[str], **options: Unpa
         ),
         prompt_padding=prompt_padding or defaults.prompt_padding,
         latents=_latents(asked["latents"], (len(prompts) * waveforms, frames, geometry.frequencies, geometry.channels)),
+        given=given,
     )
 
 
@@ -339,6 +347,13 @@ def _word(name: str, value: Any, known: tuple[Any, ...]) -> Any:
     if value is not None and (not isinstance(value, str) or value not in known):
         raise ValueError(f"{name} = {value!r}; expected {', '.join(map(repr, known))} or None")
     return value
+
+
+def _said(name: str, value: Any) -> tuple[str, ...]:
+    texts = _texts(name, value)
+    if not all(text.strip() for text in texts):
+        raise ValueError(f"{name} is empty; expected what is to be heard, in words")
+    return texts
 
 
 def _number(name: str, value: Any) -> float:

@@ -16,14 +16,19 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import PartitionSpec
+from jax.sharding import Mesh, PartitionSpec
 from jax.stages import Compiled
 from jaxtyping import Array, Float, Int, Key
 
 from litefocus_jax.diffusion.schedulers import Schedule, SchedulerState, initial_state, step
 from litefocus_jax.diffusion.windows import merge_windows
 from litefocus_jax.generation.plan import DenoisingPlan
-from litefocus_jax.models.conditioning import TextConditioning, encode_text
+from litefocus_jax.models.clap.text import ClapTextModel
+from litefocus_jax.models.conditioning import TextConditioning, encode_text, join_conditioning
+from litefocus_jax.models.gpt2 import GPT2
+from litefocus_jax.models.projection import ProjectionModel
+from litefocus_jax.models.t5 import T5Encoder
+from litefocus_jax.models.tokenization import PromptTokens
 from litefocus_jax.models.unet.network import Context, UNet
 from litefocus_jax.parallel.mesh import DATA_AXIS, EVERYWHERE, TIME_AXIS, along_data, spread
 from litefocus_jax.parallel.time_axis import cut_shares, fill_shares
@@ -70,7 +75,32 @@ def initial_latents(
     return jax.vmap(lambda key: jax.random.normal(key, shape, jnp.float32))(keys)
 
 
-encode = jax.jit(encode_text)
+@jax.jit
+def encode(
+    clap: ClapTextModel,
+    t5: T5Encoder,
+    projection: ProjectionModel,
+    language_model: GPT2,
+    tokens: PromptTokens | None,
+    negative: TextConditioning | None = None,
+    positive: TextConditioning | None = None,
+) -> TextConditioning:
+    """What the UNet gets to know of the negative prompts (under guidance) followed by the prompts.
+
+    Args:
+        clap: as for `encode_text`.
+        t5: as for `encode_text`.
+        projection: as for `encode_text`.
+        language_model: as for `encode_text`.
+        tokens: of all prompts that are given as text; None where there are none.
+        negative: what is known of the negative prompts already.
+        positive: what is known of the prompts already.
+    """
+    encoded = None if tokens is None else encode_text(clap, t5, projection, language_model, tokens)
+    parts = [part for part in (negative, encoded, positive) if part is not None]
+    if len(parts) == 1:
+        return parts[0]
+    return join_conditioning(parts)
 
 
 @functools.partial(jax.jit, static_argnames="num_waveforms_per_prompt")
@@ -199,9 +229,17 @@ def spread_arguments(arguments: Arguments, plan: DenoisingPlan) -> Arguments:
         return arguments
     if plan.guided:
         arguments = arguments._replace(context=_in_pairs(arguments.context))
-    is_time_split = plan.mesh.shape[TIME_AXIS] > 1
-    per_frame = PartitionSpec(DATA_AXIS, TIME_AXIS) if is_time_split else along_data()
-    return spread(plan.mesh, arguments, _specs(plan, per_frame))
+    return spread(plan.mesh, arguments, _specs(plan, _per_frame(plan.mesh)))
+
+
+def _spread_state(state: SchedulerState, plan: DenoisingPlan) -> SchedulerState:
+    """Lay out the state as `spread_arguments` does."""
+    return state if plan.mesh is None else spread(plan.mesh, state, _per_frame(plan.mesh))
+
+
+def _per_frame(mesh: Mesh) -> PartitionSpec:
+    """How arrays ``[sounds, time, ...]`` lie on a mesh."""
+    return PartitionSpec(DATA_AXIS, TIME_AXIS) if mesh.shape[TIME_AXIS] > 1 else along_data()
 
 
 def _specs(plan: DenoisingPlan, state: PartitionSpec) -> Any:
@@ -236,6 +274,18 @@ class Progress(NamedTuple):
     state: SchedulerState
 
 
+class AfterStep(NamedTuple):
+    """What becomes of `sample` after a call.
+
+    Attributes:
+        latents: to go on with in the place of the sampler's, or None.
+        goes_on: whether there are to be further steps.
+    """
+
+    latents: Float[Array, "sounds time frequency channels"] | None
+    goes_on: bool
+
+
 def sample(
     arguments: Arguments,
     schedule: Schedule,
@@ -245,6 +295,7 @@ def sample(
     first_step: int = 0,
     on_progress: Callable[[int], None] | None = None,
     on_call: Callable[[Progress], None] | None = None,
+    after_call: Callable[[Progress], AfterStep] | None = None,
 ) -> Float[Array, "sounds time frequency channels"]:
     """Denoise from start to end, telling ``on_progress`` the number of steps done, and answering Ctrl-C.
 
@@ -257,16 +308,20 @@ def sample(
     After every call ``on_call`` is given how far it has come: with that state among the arguments and its number of
     steps as ``first_step``, a later call goes on from there.
 
+    Before that ``after_call`` is given the same, and says what to go on with, and whether to. The next call waits for
+    it, which costs an accelerator its queue.
+
     On a mesh its devices share the sounds, and those along its time axis the frames of each sound; all that is given
     and returned lies on one device.
     """
     length = plan.steps_per_call
-    queued_ahead = current_platform().calls_queued_ahead
+    queued_ahead = current_platform().calls_queued_ahead if after_call is None else 0
     scale = jnp.float32(guidance_scale)
     given = arguments.state.latents
     sounds, frames = given.shape[:2]
     arguments = spread_arguments(arguments, plan)
     running: collections.deque[Progress] = collections.deque()
+    goes_on = True
     logger.debug("sampling starts")
     for start in range(first_step, schedule.num_steps, length):
         state = denoise(arguments, _part(schedule, start, length), jnp.int32(start), scale, plan=plan)
@@ -280,8 +335,18 @@ def sample(
                 logger.debug("first step done" if length == 1 else f"first {length} steps done")
             if on_progress is not None:
                 on_progress(finished.steps_done)
+            if on_call is None and after_call is None:
+                continue
+            whole = finished._replace(state=jax.tree.map(lambda array: array[:sounds, :frames], finished.state))
+            verdict = AfterStep(None, True) if after_call is None else after_call(whole)
+            if verdict.latents is not None:
+                whole = whole._replace(state=whole.state._replace(latents=verdict.latents))
+                arguments = arguments._replace(state=_spread_state(whole.state, plan))
             if on_call is not None:
-                on_call(finished._replace(state=jax.tree.map(lambda array: array[:sounds, :frames], finished.state)))
+                on_call(whole)
+            goes_on = verdict.goes_on
+        if not goes_on:
+            break
     latents = arguments.state.latents
     return latents if plan.mesh is None else jax.device_put(latents[:sounds, :frames], given.sharding)
 

@@ -1,5 +1,6 @@
 """Turn token ids into what the UNet attends to: CLAP and Flan-T5, joined and continued by GPT-2."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -71,3 +72,17 @@ def encode_text(
         max_new_tokens=language_model.config.max_new_tokens,
     )
     return TextConditioning(generated, prompt_embeds, t5_mask)
+
+
+def join_conditioning(parts: Sequence[TextConditioning]) -> TextConditioning:
+    """One batch of several; shorter ones are padded to the longest, which changes nothing, since padding is masked."""
+    longest = max(part.prompt_embeds.shape[1] for part in parts)
+
+    def padded(array: Array) -> Array:
+        return jnp.pad(array, ((0, 0), (0, longest - array.shape[1]), *[(0, 0)] * (array.ndim - 2)))
+
+    return TextConditioning(
+        jnp.concatenate([part.generated_prompt_embeds for part in parts]),
+        jnp.concatenate([padded(part.prompt_embeds) for part in parts]),
+        jnp.concatenate([padded(part.attention_mask) for part in parts]),
+    )

@@ -1,10 +1,12 @@
-"""Progress bars for long work; silent where there is no terminal to draw on."""
+"""Progress bars for long work, in a terminal or a notebook; silent where there is neither to draw on."""
 
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
+
+from litefocus_jax.system.notebook import NotebookBars, is_notebook
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -51,7 +53,7 @@ def progress_bar(description: str, total: int, *, enabled: bool = True) -> Itera
     Args:
         description: shown before the bar.
         total: units of work.
-        enabled: draw at all. Nothing is drawn unless standard error is a terminal.
+        enabled: draw at all. Nothing is drawn unless standard error is a terminal, or Python runs in a notebook.
     """
     with _drawing(enabled) as progress:
         if progress is None:
@@ -90,7 +92,7 @@ def figures_progress_bar(
         description: shown before the bar.
         total: units of work.
         done: units that were done before.
-        enabled: draw at all. Nothing is drawn unless standard error is a terminal.
+        enabled: draw at all. Nothing is drawn unless standard error is a terminal, or Python runs in a notebook.
     """
     with _drawing(enabled, "{task.fields[figures]}") as progress:
         if progress is None:
@@ -101,7 +103,11 @@ def figures_progress_bar(
 
 
 @contextlib.contextmanager
-def _drawing(enabled: bool, *texts: str, is_endless: bool = False) -> "Iterator[Progress | None]":
+def _drawing(enabled: bool, *texts: str, is_endless: bool = False) -> "Iterator[Progress | NotebookBars | None]":
+    if enabled and is_notebook():
+        with NotebookBars() as bars:
+            yield bars
+        return
     if not (enabled and sys.stderr.isatty()):
         yield None
         return

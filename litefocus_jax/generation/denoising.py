@@ -1,0 +1,148 @@
+"""From a request to its latents: inputs, programs and memory in order, then the loop over steps."""
+
+import dataclasses
+import functools
+import math
+from concurrent.futures import Future
+from typing import NamedTuple
+
+from jax.stages import Compiled
+from jaxtyping import Array, Float
+
+from litefocus_jax.decoding.plan import DecodingPlan
+from litefocus_jax.diffusion.schedulers import initial_state
+from litefocus_jax.generation import sampling
+from litefocus_jax.generation.callbacks import StepCallbacks
+from litefocus_jax.generation.inputs import Inputs, make_inputs
+from litefocus_jax.generation.needs import Estimate, estimate_memory, estimate_time, require_memory
+from litefocus_jax.generation.networks import Networks
+from litefocus_jax.generation.plan import DenoisingPlan
+from litefocus_jax.generation.request import Request
+from litefocus_jax.generation.resume import PartialRun, ResumableRun
+from litefocus_jax.models.components import Components
+from litefocus_jax.models.tokenization import Tokenizer
+from litefocus_jax.system.platform import release_unused_memory
+from litefocus_jax.system.progress import busy, progress_bar
+from litefocus_jax.system.waiting import require_finite
+
+
+class Denoised(NamedTuple):
+    """What `Denoiser.denoise` returns.
+
+    Attributes:
+        latents: of all sounds.
+        steps_done: fewer than asked for where a callback ended it.
+        run: on disk, or None.
+    """
+
+    latents: Float[Array, "sounds time frequency channels"]
+    steps_done: int
+    run: ResumableRun | None
+
+
+class Denoiser:
+    """A model and its tokenizers, which make latents of requests.
+
+    Args:
+        components: the model.
+        networks: of the model.
+        tokenizer: CLAP's.
+        tokenizer_2: T5's.
+    """
+
+    def __init__(
+        self, components: Components, networks: Networks, tokenizer: Tokenizer, tokenizer_2: Tokenizer
+    ) -> None:
+        self._components, self._networks = components, networks
+        self._tokenizers = tokenizer, tokenizer_2
+
+    def inputs(self, request: Request) -> Inputs:
+        """What the programs take for a request."""
+        return make_inputs(self._components, *self._tokenizers, request)
+
+    def compile_ahead(self, request: Request, inputs: Inputs, plan: DenoisingPlan) -> Future[Compiled]:
+        """Compile the denoising loop of a request in another thread; see `sampling.compile_ahead`."""
+        return sampling.compile_ahead(
+            self._networks.unet(plan),
+            inputs.tokens,
+            inputs.latents,
+            inputs.keys,
+            request.num_waveforms_per_prompt,
+            request.schedule,
+            plan,
+        )
+
+    def denoise(
+        self,
+        request: Request,
+        callbacks: StepCallbacks,
+        decoding: DecodingPlan | None,
+        *,
+        partial_run: PartialRun | None,
+        check_memory: bool,
+        progress: bool,
+    ) -> Denoised:
+        """Make the latents of a request; the arguments and errors are those of `AudioLDM2Pipeline.run`.
+
+        Args:
+            request: what is asked for.
+            callbacks: of the user's own.
+            decoding: of what comes after, whose memory is counted too; None where it is not worth compiling it ahead.
+            partial_run: where it is kept on disk.
+            check_memory: find out before whether it can fit.
+            progress: draw a bar.
+        """
+        inputs = self.inputs(request)
+        run = None if partial_run is None else ResumableRun(partial_run, request, self._components, inputs.latents)
+        plan = request.plan if run is None else run.plan
+        plan = dataclasses.replace(plan, steps_per_call=math.gcd(plan.steps_per_call, callbacks.block))
+
+        with busy("Encoding the prompts, compiling the UNet", enabled=progress):
+            compiled = self.compile_ahead(request, inputs, plan)
+            arguments = self._arguments(request, inputs, plan)
+        with busy("Compiling the UNet", enabled=progress):
+            is_compiled = compiled.exception() is None  # else it goes wrong again below, where it is raised
+        if is_compiled and check_memory:
+            with busy("Compiling the decoder", enabled=progress and decoding is not None):
+                needs = estimate_memory(self._components, compiled.result(), decoding)
+            require_memory(needs, request, self._components)
+        release_unused_memory()
+        earlier = run and run.earlier
+        steps_done = 0 if earlier is None else earlier.steps_done
+        with progress_bar("Denoising", request.schedule.num_steps, enabled=progress) as draw_progress:
+
+            def on_progress(steps: int) -> None:
+                nonlocal steps_done
+                steps_done = steps
+                draw_progress(steps)
+
+            latents = sampling.sample(
+                arguments if earlier is None else arguments._replace(state=earlier.state),
+                request.schedule,
+                request.guidance_scale,
+                plan,
+                first_step=steps_done,
+                on_progress=on_progress,
+                on_call=run and run.after_call,
+                after_call=functools.partial(callbacks.after_step, request.schedule) if callbacks.block else None,
+            )
+        require_finite("UNet", latents)
+        return Denoised(latents, steps_done, run)
+
+    def estimate(self, request: Request, decoding: DecodingPlan) -> Estimate:
+        """What a request will take on this device; see `AudioLDM2Pipeline.estimate`."""
+        inputs = self.inputs(request)
+        compiled = self.compile_ahead(request, inputs, request.plan).result()
+        memory = estimate_memory(self._components, compiled, decoding)
+        if not memory.suffices:
+            return Estimate(memory, None)
+        arguments = self._arguments(request, inputs, request.plan)
+        return Estimate(memory, estimate_time(arguments, request, self._components, decoding))
+
+    def _arguments(self, request: Request, inputs: Inputs, plan: DenoisingPlan) -> sampling.Arguments:
+        """What denoising takes before its first step: the prompts are encoded."""
+        conditioning = sampling.encode(*inputs.tokens)
+        require_finite("text encoders", conditioning)
+        context = sampling.project_context(self._components.unet, conditioning, request.num_waveforms_per_prompt)
+        state = initial_state(request.schedule, inputs.latents)
+        return sampling.Arguments(self._networks.unet(plan), context, state, inputs.keys)
