@@ -364,10 +364,11 @@ class AudioLDM2Pipeline:
             audios = np.stack([np.concatenate([*blocks]) for blocks in sounds])
         if run is not None and steps_done == num_steps:
             run.finish()
-        # What a callback ended or changed is not made again by its request.
-        recipes = self.recipes(request) if steps_done == num_steps and not callbacks.block else ()
-        if output_type == "audio":
+        recipes = self.recipes(request)
+        if output_type != "latent":
             warn_of_silence(recipes, audios)
+        if steps_done < num_steps or callback_on_step_end is not None:
+            recipes = ()  # what a callback ended, or may have changed, is not made again by its request
         return AudioPipelineOutput(audios, self.geometry.sampling_rate, recipes, request, steps_done)
 
     def recipes(self, request: Request) -> tuple[Recipe, ...]:

@@ -103,7 +103,7 @@ _DTYPE = "the type is chosen as weights are read: from_pretrained(..., dtype='fl
 _OFFLOADING = f"weights stay on JAX's device; {_MEMORY}"
 _SLICING = "long sound is decoded in tiles by itself; pipe.tiling = TilingConfig(...) says how"
 _ATTENTION = "the attention of the device is chosen by itself; sparse attention by litefocus in the call"
-_ADAPTERS = "there are no adapters; `litefocus-jax finetune` trains the weights themselves"
+_ADAPTERS = "load_lora_weights(path, scale=1.0) adds an adapter to the weights, and the same with scale=-1.0 takes it away"
 
 # Attributes of a pipeline, and what stands for them.
 _ATTRIBUTES: Mapping[str, str] = {
@@ -137,9 +137,7 @@ _ATTRIBUTES: Mapping[str, str] = {
         ),
         _ATTENTION,
     ),
-    **dict.fromkeys(
-        ("load_lora_weights", "unload_lora_weights", "fuse_lora", "set_adapters", "load_textual_inversion"), _ADAPTERS
-    ),
+    **dict.fromkeys(("unload_lora_weights", "fuse_lora", "set_adapters", "load_textual_inversion"), _ADAPTERS),
     "set_progress_bar_config": "bars are left out by progress=False in the call",
     "progress_bar": "bars are drawn by the call, and left out by progress=False",
     "config": "each part has its own, such as pipe.unet.config",

@@ -145,7 +145,9 @@ def make_request(
     prompts = ("",) * len(given.positive[0]) if given and given.positive else _said("prompt", prompt)
     negative_prompts = _negative_prompts(asked["negative_prompt"], len(prompts))
     warn_of_unknown_words(model.vocabulary, (*prompts, *negative_prompts))
-    texts = list(zip(prompts, negative_prompts, strict=True))
+    # Prompts that are vectors are not compared: each counts as another one.
+    is_text = given is None or given.positive is None
+    texts = list(zip(prompts if is_text else range(len(prompts)), negative_prompts, strict=True))
     loop = asked["loop"]
     if not isinstance(loop, bool):
         raise TypeError(f"loop = {loop!r}; expected True or False")

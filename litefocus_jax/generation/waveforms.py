@@ -9,7 +9,7 @@ _MOST = 10**9  # well within the 32 bits that enter a key
 
 
 def first_waveforms(
-    first_waveform: Any, texts: Sequence[tuple[str, str]], num_waveforms_per_prompt: int
+    first_waveform: Any, texts: Sequence[tuple[object, str]], num_waveforms_per_prompt: int
 ) -> tuple[int, ...]:
     """For each prompt, the number of its first waveform.
 

@@ -94,7 +94,6 @@ def test_an_unknown_argument_is_answered_by_the_one_that_was_meant(name: str, me
         ("enable_model_cpu_offload", "dtype='bfloat16'"),
         ("set_progress_bar_config", "progress=False"),
         ("enable_xformers_memory_efficient_attention", "attention"),
-        ("load_lora_weights", "finetune"),
         ("decode_block", "did you mean 'decode_blocks'?"),
     ],
 )
