@@ -103,7 +103,7 @@ _DTYPE = "the type is chosen as weights are read: from_pretrained(..., dtype='fl
 _OFFLOADING = f"weights stay on JAX's device; {_MEMORY}"
 _SLICING = "long sound is decoded in tiles by itself; pipe.tiling = TilingConfig(...) says how"
 _ATTENTION = "the attention of the device is chosen by itself; sparse attention by litefocus in the call"
-_ADAPTERS = "load_lora_weights(path, scale=1.0) adds an adapter to the weights, and the same with scale=-1.0 takes it away"
+_ADAPTERS = "load_lora_weights(path, scale=1.0) adds an adapter to the weights; with scale=-1.0 it takes it away"
 
 # Attributes of a pipeline, and what stands for them.
 _ATTRIBUTES: Mapping[str, str] = {
