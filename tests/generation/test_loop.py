@@ -16,6 +16,10 @@ SAMPLES_PER_FRAME = 640
 BRIEF: dict[str, Any] = {"audio_length_in_s": 0.64, "num_inference_steps": 2, "litefocus": None, "loop": True}
 
 
+def changed(**changes: Any) -> dict[str, Any]:
+    return BRIEF | changes
+
+
 def noise(frames: int) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((frames, 8, 4)).astype(np.float32)
 
@@ -46,7 +50,7 @@ def test_what_is_denoised_of_rolled_noise_is_rolled(scheduler: str) -> None:
     "options", [{}, {"windowed": WindowedDenoising("swap", 0.32, 0.08)}, {"audio_length_in_s": 0.52}]
 )
 def test_the_seam_is_no_rougher_than_the_rest(options: dict[str, Any]) -> None:
-    latents = tiny_pipeline()("rain", output_type="latent", **(BRIEF | {"num_inference_steps": 8} | options)).audios[0]
+    latents = tiny_pipeline()("rain", output_type="latent", **changed(num_inference_steps=8, **options)).audios[0]
     sound = decoded(tiny_pipeline(), latents, loop=True)
     steps = np.abs(np.diff(np.append(sound, sound[0])))
     assert steps[-1] <= np.quantile(steps, 0.999)
@@ -69,7 +73,7 @@ def test_a_long_loop_is_decoded_in_tiles_whose_ends_meet() -> None:
 
 
 def test_the_length_is_rounded_to_latent_frames_and_that_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    result = tiny_pipeline()("rain", **(BRIEF | {"audio_length_in_s": 0.63}))
+    result = tiny_pipeline()("rain", **changed(audio_length_in_s=0.63))
     assert result.audios.shape == (1, 16 * SAMPLES_PER_FRAME)
     assert "The loop is 0.64 s long, 16 latent frames, not 0.63 s" in caplog.text
 
@@ -82,7 +86,7 @@ def test_whole_lengths_are_kept_without_a_word(caplog: pytest.LogCaptureFixture)
 def test_sounds_of_a_batch_loop_as_alone_and_a_loop_is_a_fact_of_its_request() -> None:
     alone = tiny_pipeline()("rain", **BRIEF).audios[0]
     assert deviation(tiny_pipeline()(["wind", "rain"], **BRIEF).audios[1], alone) < 1e-4
-    facts = [tiny_pipeline().request("rain", **(BRIEF | {"loop": loop})).facts() for loop in (True, False)]
+    facts = [tiny_pipeline().request("rain", **changed(loop=loop)).facts() for loop in (True, False)]
     assert [each["loop"] for each in facts] == [True, False]
 
 
@@ -91,4 +95,4 @@ def test_what_a_loop_cannot_be_is_named() -> None:
     with pytest.raises(TypeError, match="loop = 'yes'; expected True or False"):
         tiny_pipeline().request("rain", loop="yes")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="loop = True, but the mesh spreads the frames along 'time'"):
-        tiny_pipeline().request("rain", mesh=mesh, **(BRIEF | {"audio_length_in_s": 6.4}))
+        tiny_pipeline().request("rain", mesh=mesh, **changed(audio_length_in_s=6.4))
