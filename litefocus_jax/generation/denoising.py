@@ -1,7 +1,6 @@
 """From a request to its latents: inputs, programs and memory in order, then the loop over steps."""
 
 import dataclasses
-import functools
 import math
 from concurrent.futures import Future
 from typing import NamedTuple
@@ -108,23 +107,25 @@ class Denoiser:
             require_memory(needs, request, self._components)
         release_unused_memory()
         earlier = run and run.earlier
-        steps_done = 0 if earlier is None else earlier.steps_done
-        with progress_bar("Denoising", request.schedule.num_steps, enabled=progress) as draw_progress:
+        steps_done = request.schedule.num_steps
 
-            def on_progress(steps: int) -> None:
-                nonlocal steps_done
-                steps_done = steps
-                draw_progress(steps)
+        def after_step(done: sampling.Progress) -> sampling.AfterStep:
+            nonlocal steps_done
+            verdict = callbacks.after_step(request.schedule, done)
+            if not verdict.goes_on:
+                steps_done = done.steps_done
+            return verdict
 
+        with progress_bar("Denoising", request.schedule.num_steps, enabled=progress) as on_progress:
             latents = sampling.sample(
                 arguments if earlier is None else arguments._replace(state=earlier.state),
                 request.schedule,
                 request.guidance_scale,
                 plan,
-                first_step=steps_done,
+                first_step=0 if earlier is None else earlier.steps_done,
                 on_progress=on_progress,
                 on_call=run and run.after_call,
-                after_call=functools.partial(callbacks.after_step, request.schedule) if callbacks.block else None,
+                after_call=after_step if callbacks.block else None,
             )
         require_finite("UNet", latents)
         return Denoised(latents, steps_done, run)
