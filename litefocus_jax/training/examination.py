@@ -72,7 +72,7 @@ def _listen(file: soundfile.SoundFile) -> Facts:
     frames = 0
     while len(block := file.read(window * _WINDOWS_AT_A_TIME, dtype="float32", always_2d=True)):
         frames += len(block)
-        digest.update(block)
+        digest.update(block.tobytes())
         channels = np.ascontiguousarray(block.T)
         least, greatest = _extremes(channels, window)
         if not (np.isfinite(least).all() and np.isfinite(greatest).all()):  # both of which NaN runs through

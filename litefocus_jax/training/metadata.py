@@ -136,11 +136,11 @@ def _json_rows(path: Path, columns: Columns) -> Iterator[Entry]:
         captions: list[str] = []
         for name in columns.names:
             value = values.get(name)
-            is_list = isinstance(value, list) and name in columns.text
-            if not all(isinstance(text, str) for text in (value if is_list else [value])):
+            texts: list[Any] = value if isinstance(value, list) and name in columns.text else [value]
+            if not all(isinstance(text, str) for text in texts):
                 raise ValueError(f"{path}, line {number}: {_unsuited(values, name, columns)}")
             if name in columns.text:
-                captions += value if is_list else [value]
+                captions += texts
         yield _entry(path, number, columns, values[columns.audio], captions)
 
 
