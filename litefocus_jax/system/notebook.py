@@ -43,8 +43,9 @@ class NotebookBars:
             bar.close()
 
     def add_task(self, description: str, total: float | None = None, completed: int = 0, **fields: Any) -> Any:
-        """Begin a bar; returns its number."""
-        self._bars.append(self._tqdm(desc=description, total=total, initial=completed))
+        """Begin a bar; returns its number. Without a total it has no end, says what goes on, and vanishes."""
+        is_endless = {"leave": False, "bar_format": "{desc} ..."} if total is None else {}
+        self._bars.append(self._tqdm(desc=description, total=total, initial=completed, **is_endless))
         self._show(self._bars[-1], fields)
         return len(self._bars) - 1
 

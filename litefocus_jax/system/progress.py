@@ -38,7 +38,7 @@ def busy(description: str, *, enabled: bool = True) -> Iterator[None]:
 
     Args:
         description: what goes on.
-        enabled: draw at all. Nothing is drawn unless standard error is a terminal.
+        enabled: draw at all. Nothing is drawn unless standard error is a terminal, or Python runs in a notebook.
     """
     with _drawing(enabled, is_endless=True) as progress:
         if progress is not None:

@@ -25,15 +25,9 @@ def test_the_first_notebook_plays_sounds_and_shows_bars(tmp_path: Path, monkeypa
     notebook = nbformat.read(EXAMPLES / "first_sound.ipynb", as_version=4)
     for cell in notebook.cells:  # fewer steps: this is about the cells, and not about their sound
         cell.source = cell.source.replace('"num_inference_steps": 20', '"num_inference_steps": 7')
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(notebook, timeout=None, resources={"metadata": {"path": str(tmp_path)}}).execute()
     shown = {cell.id: str(cell.outputs) for cell in notebook.cells if cell.cell_type == "code"}
-    assert {name for name, outputs in shown.items() if "<audio" in outputs} == {
-        "make",
-        "array",
-        "batch",
-        "watch",
-        "mix",
-    }
+    assert [name for name, outputs in shown.items() if "<audio" not in outputs] == ["load"]
     assert shown["batch"].count("<audio") == 2
     assert "Denoising" in shown["make"]
     assert "ended after 6 of 7 steps" in shown["watch"]

@@ -15,8 +15,10 @@ def test_bars_are_drawn_in_a_notebook(capsys: pytest.CaptureFixture[str]) -> Non
         on_figures(1, "loss 0.5")
     with progress.described_progress_bar(1) as begin:
         begin("first")
+    with progress.busy("Compiling"):
+        pass
     written = capsys.readouterr().err
-    for text in ("Denoising: 100%", "3/3", "loss 0.5", "first"):
+    for text in ("Denoising: 100%", "3/3", "loss 0.5", "first", "Compiling"):
         assert text in written
 
 
