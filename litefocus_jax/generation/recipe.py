@@ -259,7 +259,7 @@ def recipes_of(
         prompt_padding=request.prompt_padding,
         tiling=tiling,
         neighbours=None,
-        given=() if request.latents is None else ("latents",),
+        given=_given(request),
         mesh=None if plan.mesh is None else tuple(plan.mesh.shape.items()),
         model=model,
         model_digest=model_digest,
@@ -280,3 +280,14 @@ def recipes_of(
         )
         for row in range(request.batch_size)
     )
+
+
+def _given(request: Request) -> tuple[str, ...]:
+    """Names of the options of a request that are arrays."""
+    vectors = request.given
+    arrays = {
+        "latents": request.latents,
+        "prompt_embeds": vectors and vectors.positive,
+        "negative_prompt_embeds": vectors and vectors.negative,
+    }
+    return tuple(name for name, array in arrays.items() if array is not None)

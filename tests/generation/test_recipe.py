@@ -61,7 +61,16 @@ def test_a_recipe_asks_for_what_was_made(options: Any) -> None:
 
 def test_a_recipe_knows_every_option_of_a_request() -> None:
     # A new option has to be kept, or it is lost when the sound is made again.
-    assert {*recipes()[0].request_options()[1]} == {*DEFAULTS} - {"latents", "mesh"}
+    arrays = {name for name in DEFAULTS if name.endswith(("_embeds", "_mask"))} | {"latents"}
+    assert {*recipes()[0].request_options()[1]} == {*DEFAULTS} - arrays - {"mesh", "quality"}
+
+
+def test_a_sound_of_prompts_as_vectors_cannot_be_made_again() -> None:
+    pipe = tiny_pipeline()
+    vectors: Any = pipe.encode_prompt("rain")._asdict()
+    recipe = pipe.recipes(pipe.request(**vectors))[0]
+    with pytest.raises(RecipeError, match="prompt_embeds"):
+        recipe.request_options()
 
 
 @pytest.mark.parametrize("prompt", STRANGE)
