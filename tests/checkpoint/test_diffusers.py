@@ -10,7 +10,7 @@ from safetensors import safe_open
 
 from litefocus_jax.checkpoint import saving
 from litefocus_jax.checkpoint import weights as modules
-from litefocus_jax.checkpoint.diffusers import save_diffusers
+from litefocus_jax.checkpoint.diffusers import DEFAULTS, save_diffusers
 from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.checkpoint.store import load_components
@@ -57,6 +57,7 @@ def test_native_to_diffusers_and_back_changes_no_bit(components: Components, exp
 def test_every_part_in_the_index_has_its_folder_and_class(exported: Path) -> None:
     index = json.loads((exported / "model_index.json").read_text())
     assert index.pop("_class_name") == "AudioLDM2Pipeline"
+    assert index.pop(DEFAULTS)["guidance_scale"] == 3.5
     assert set(index) == {path.name for path in exported.iterdir() if path.is_dir()}
     for name, network in NETWORKS.items():
         library, class_name = index[name]

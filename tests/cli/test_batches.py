@@ -189,5 +189,5 @@ def test_what_has_no_suffix_is_a_folder_for_one_sound_too(fake, target):
 def test_an_unknown_suffix_is_an_error_that_lists_what_can_be_written(fake, prompts):
     result = generate(*prompts, "-o", "x.aiff")
     assert result.exit_code == 1
-    assert "has the suffix '.aiff'; expected .wav or .flac" in result.stderr
+    assert "has the suffix '.aiff'; expected .wav, .flac, .mp3, .ogg or .opus" in result.stderr
     assert "or a folder: x.aiff/" in result.stderr

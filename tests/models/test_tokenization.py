@@ -69,7 +69,9 @@ def test_what_an_older_folder_needs_is_named_where_it_is_not_installed(
 ) -> None:
     (folder / "tokenizer.json").rename(folder / "spiece.model")
     monkeypatch.setitem(sys.modules, "transformers", None)
-    message = r"a tokenizer without a tokenizer\.json needs the package transformers.*'litefocus-jax\[transformers\]'"
+    message = (
+        r"a tokenizer without a tokenizer\.json needs the package transformers, .*pip install -e '\.\[transformers\]'"
+    )
     with pytest.raises(MissingExtraError, match=message):
         load_tokenizer(folder, VOCABULARY)
 
