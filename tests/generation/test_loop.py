@@ -73,7 +73,7 @@ def test_a_long_loop_is_decoded_in_tiles_whose_ends_meet() -> None:
     whole, tiles = decoded(tiny_pipeline(), latents, loop=True), np.concatenate(blocks)
     assert len(blocks) > 1
     assert len(tiles) == 200 * SAMPLES_PER_FRAME
-    # Normalisation counts the ends twice that are written out beyond each other, which changes all of the sound a little.
+    # Normalisation counts the ends twice that are written out beyond each other, which changes all of it a little.
     open_ended = np.concatenate([*pipe.decode_blocks(latents)])
     for part in (slice(None), slice(SAMPLES_PER_FRAME), slice(-SAMPLES_PER_FRAME, None)):
         assert mean_deviation(tiles[part], whole[part], of=whole) < 0.03
