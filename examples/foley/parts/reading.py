@@ -8,7 +8,6 @@ as the UNet does it; what asks is thrown away.
 Letters in shape comments: B batch, T tokens, D dimension, Q questions, A answers.
 """
 
-import dataclasses
 import math
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from examples.foley.parts.encoders import Encoders
 from examples.foley.parts.learner import train_module
 from examples.foley.parts.lengths import LengthOrder
 from examples.foley.parts.optimiser import optimiser
@@ -30,7 +30,6 @@ from examples.foley.world.kinds import WORDS
 from examples.foley.world.sounds import Scene, random_scene
 from litefocus_jax.models import parameters
 from litefocus_jax.models.components import Components
-from litefocus_jax.models.conditioning import encode_text
 from litefocus_jax.models.tokenization import PromptTokens
 
 STAGE = "reading"
@@ -73,13 +72,11 @@ class Examiner(nnx.Module):
         return jnp.einsum("bqd,qda->bqa", found, self.answers[...])
 
 
-class Reading(nnx.Module):
+class Reading(Encoders):
     """The encoders that learn, and one examiner each for T5's vectors and for those that GPT-2 generates."""
 
     def __init__(self, components: Components, *, rngs: nnx.Rngs) -> None:
-        self.text_encoder_2 = components.text_encoder_2
-        self.projection_model = components.projection_model
-        self.language_model = components.language_model
+        super().__init__(components)
         self.of_t5 = Examiner(components.text_encoder_2.config.d_model, rngs=rngs)
         self.of_gpt2 = Examiner(components.language_model.config.n_embd, rngs=rngs)
 
@@ -133,12 +130,7 @@ def train_reading(
         seed=seed,
         progress=progress,
     )
-    return dataclasses.replace(
-        components,
-        text_encoder_2=trained.text_encoder_2,
-        projection_model=trained.projection_model,
-        language_model=trained.language_model,
-    )
+    return trained.put_into(components)
 
 
 def reading_loss(reading: Reading, clap: Any, asked: Asked) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
@@ -147,15 +139,8 @@ def reading_loss(reading: Reading, clap: Any, asked: Asked) -> tuple[Float[Array
     Both are means over what is read off T5's vectors and off GPT-2's.
     """
     t5_mask = jnp.asarray(asked.t5_mask)
-    conditioning = encode_text(
-        clap,
-        reading.text_encoder_2,
-        reading.projection_model,
-        reading.language_model,
-        PromptTokens(
-            asked.clap_ids, asked.clap_mask, asked.t5_ids, t5_mask, jnp.max(jnp.sum(t5_mask.astype(jnp.int32), axis=1))
-        ),
-    )
+    length = jnp.max(jnp.sum(t5_mask.astype(jnp.int32), axis=1))
+    conditioning = reading(clap, PromptTokens(asked.clap_ids, asked.clap_mask, asked.t5_ids, t5_mask, length))
     generated = conditioning.generated_prompt_embeds
     losses, right = [], {}
     for name, logits in (

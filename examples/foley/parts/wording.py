@@ -10,15 +10,15 @@ Letters in shape comments: B batch, Q queries, C channels.
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jaxtyping import Array, Float, Key
 
 from examples.foley.parts import model
+from examples.foley.parts.encoders import Encoders
 from examples.foley.parts.learner import train_module
 from examples.foley.parts.lengths import LengthOrder
 from examples.foley.parts.optimiser import optimiser
@@ -31,7 +31,7 @@ from examples.foley.world.sounds import Event, Scene, random_scene
 from litefocus_jax.checkpoint.random_model import random_model
 from litefocus_jax.checkpoint.weights import abstract, fill, to_numpy
 from litefocus_jax.models.components import Components
-from litefocus_jax.models.conditioning import TextConditioning, encode_text
+from litefocus_jax.models.conditioning import TextConditioning
 from litefocus_jax.models.t5 import T5Encoder
 from litefocus_jax.models.tokenization import PromptTokens
 from litefocus_jax.models.unet.network import UNet
@@ -56,19 +56,6 @@ class Told(NamedTuple):
 
     typed: PromptTokens
     careful: PromptTokens
-
-
-class Encoders(nnx.Module):
-    """The encoders that learn."""
-
-    def __init__(self, components: Components) -> None:
-        self.text_encoder_2 = components.text_encoder_2
-        self.projection_model = components.projection_model
-        self.language_model = components.language_model
-
-    def __call__(self, clap: Any, tokens: PromptTokens) -> TextConditioning:
-        """What the UNet reads."""
-        return encode_text(clap, self.text_encoder_2, self.projection_model, self.language_model, tokens)
 
 
 class Pairs:
@@ -167,12 +154,7 @@ def train_wording(
         seed=seed,
         progress=progress,
     )
-    return dataclasses.replace(
-        begun,
-        text_encoder_2=trained.text_encoder_2,
-        projection_model=trained.projection_model,
-        language_model=trained.language_model,
-    )
+    return trained.put_into(begun)
 
 
 def reading_spreads(
