@@ -15,7 +15,6 @@ from litefocus_jax.audio import log_mel_spectrogram
 from litefocus_jax.models.components import Components, LatentGeometry
 from litefocus_jax.models.tokenization import load_tokenizer, tokenize_for_both
 from litefocus_jax.models.vae import VAE, LatentDistribution
-from litefocus_jax.system.extras import import_extra
 from litefocus_jax.training.data import Dataset, Short, Sound, audible_share, read_clip
 from litefocus_jax.training.losses import Batch
 from litefocus_jax.training.updates import NamedBatch
@@ -71,7 +70,6 @@ class AudioBatches:
     Raises:
         ValueError: when the length is missing or shorter than a latent frame, the peak is not between 0 and 1, what
             becomes of short sounds is unknown, or models or tokenizers do not belong together.
-        MissingExtraError: when sounds have to be resampled, and soxr is not installed.
     """
 
     def __init__(
@@ -91,8 +89,6 @@ class AudioBatches:
         geometry = LatentGeometry.from_configs(
             unet=components.unet.config, vae=components.vae.config, vocoder=components.vocoder.config
         )
-        if any(sound.sampling_rate != geometry.sampling_rate for sound in dataset.sounds):
-            import_extra("soxr")
         self.dataset = dataset
         self.samples = clip_samples(geometry, audio_length_in_s)
         self.sampling_rate = geometry.sampling_rate

@@ -11,9 +11,9 @@ from typing import Literal, get_args
 
 import numpy as np
 import soundfile
+import soxr
 from jaxtyping import Float
 
-from litefocus_jax.system.extras import import_extra
 from litefocus_jax.system.progress import progress_bar
 from litefocus_jax.training.examination import SILENCE, Facts, UnusableSoundError, examine
 from litefocus_jax.training.file_names import FolderFiles, NoFileError, OutsideFolderError
@@ -217,7 +217,6 @@ def read_clip(
     Raises:
         OSError: when the file cannot be read any more.
         ValueError: when the part holds NaN or infinity.
-        MissingExtraError: when it has to be resampled, and soxr is not installed.
     """
     start, end = clip_bounds(sound, place, samples=samples, sampling_rate=sampling_rate, short=short)
     try:
@@ -232,7 +231,7 @@ def read_clip(
     if not np.isfinite(waveform).all():
         raise ValueError(f"{sound.path} holds NaN or infinity between samples {start} and {end}")
     if sound.sampling_rate != sampling_rate:
-        waveform = import_extra("soxr").resample(waveform, sound.sampling_rate, sampling_rate)
+        waveform = soxr.resample(waveform, sound.sampling_rate, sampling_rate)
     waveform = waveform[:samples]
     if peak is not None:
         waveform = _bring_to_peak(waveform, peak)

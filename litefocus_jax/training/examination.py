@@ -8,14 +8,16 @@ import numpy as np
 import soundfile
 from jaxtyping import Float
 
+from litefocus_jax.audio.levels import amplitude
+
 SILENCE_IN_DB = -60.0
 """Sounds whose amplitude stays below this, relative to full scale, are silent."""
 
 SHORTEST_IN_S = 0.04
 """Shorter sounds are not used: this is one latent frame of AudioLDM2."""
 
-SILENCE = 10.0 ** (SILENCE_IN_DB / 20.0)
-_BELOW_ITS_PEAK = 10.0 ** (-50.0 / 20.0)  # a pause in a loud sound: its room, or the noise of its recording
+SILENCE = amplitude(SILENCE_IN_DB)
+_BELOW_ITS_PEAK = amplitude(-50.0)  # a pause in a loud sound: its room, or the noise of its recording
 _CANCELLED = 0.01  # of the channels' amplitude is left in their mean
 _WINDOW_IN_S = 0.05  # a period of 20 Hz
 _WINDOWS_AT_A_TIME = 64
