@@ -10,6 +10,7 @@ text encoders, the text encoders on what people type, or the vocoder.
 
 import dataclasses
 import enum
+import functools
 import logging
 import math
 import os
@@ -206,6 +207,7 @@ def train_further(
     components = load_components(source, "float32")
     chance = {"seed": seed + 1, "progress": progress}
 
+    @functools.cache
     def corpus() -> Corpus:
         return make_corpus(run / "clips", "training", budget.clips, seed=seed, progress=progress)
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import functools
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -77,16 +78,17 @@ class Vocabulary:
 
     def unknown_words(self, prompt: str) -> tuple[str, ...]:
         """The words of a prompt that the model was never taught, in small letters, each once."""
-        known = self.words | set(self._kinds_by_word())
-        return tuple(dict.fromkeys(word for word in words_of(prompt) if word not in known))
+        known = (self.words, self._kinds_by_word)
+        return tuple(dict.fromkeys(word for word in words_of(prompt) if not any(word in words for words in known)))
 
     def nearest_kinds(self, word: str, count: int = 3) -> tuple[str, ...]:
         """The kinds that have a name spelled like a word, the likest first; none where nothing is like it."""
         # Words that many kinds share, such as "of", tell none of them.
-        kinds = {known: kinds for known, kinds in self._kinds_by_word().items() if len(kinds) <= _MOST_KINDS}
+        kinds = {known: kinds for known, kinds in self._kinds_by_word.items() if len(kinds) <= _MOST_KINDS}
         near = difflib.get_close_matches(word, kinds, n=2 * count, cutoff=_LEAST_LIKENESS)
         return tuple(dict.fromkeys(kind for known in near for kind in kinds[known]))[:count]
 
+    @functools.cached_property
     def _kinds_by_word(self) -> dict[str, tuple[str, ...]]:
         found: dict[str, dict[str, None]] = {}
         for kind, described in self.kinds.items():
