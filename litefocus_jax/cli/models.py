@@ -15,4 +15,4 @@ def open_model(model: str, revision: str | None) -> "Checkpoint":
     """
     from litefocus_jax.checkpoint.store import open_checkpoint
 
-    return open_checkpoint(model) if revision is None else open_checkpoint(model, revision=revision)
+    return open_checkpoint(model, revision=revision)

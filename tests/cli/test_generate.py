@@ -238,7 +238,7 @@ def test_what_this_model_lacks_is_found_before_its_weights_are_read(fake, monkey
     )
     geometry = dataclasses.replace(facts.geometry, training_frames=None)
     lacking = SimpleNamespace(facts=dataclasses.replace(facts, unet=unet, geometry=geometry))
-    monkeypatch.setattr(litefocus_jax.checkpoint.store, "open_checkpoint", lambda _: lacking)
+    monkeypatch.setattr(litefocus_jax.checkpoint.store, "open_checkpoint", lambda *_, **__: lacking)
     result = generate("rain", *arguments)
     assert result.exit_code == 1
     assert f"error: {message}" in result.stderr

@@ -25,7 +25,7 @@ class FakePipeline:
         self.arguments = []
         self.decoded = []
 
-    def open_checkpoint(self, model):
+    def open_checkpoint(self, model, *, revision=None):
         if model == "broken":
             raise CheckpointError("2 tensors are missing:\n  unet.conv_in.weight [8, 8, 3, 3]")
         self.opened.append(model)
