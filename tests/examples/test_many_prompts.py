@@ -18,10 +18,10 @@ DIES_WHILE_IT_WRITES_ITS_SECOND_SOUND = """
 import os, runpy, signal, sys
 import soundfile
 
-write, sounds = soundfile.SoundFile.write, []
+write, sounds = soundfile.SoundFile.write, set()
 
 def write_and_die(file, block):
-    sounds.append(file)
+    sounds.add(file.name)
     if len(sounds) == 2:
         write(file, block[:100])
         file.flush()
