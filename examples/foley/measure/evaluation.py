@@ -8,13 +8,14 @@ length, with the kinds of attention and the windows of `variants`.
 import dataclasses
 import functools
 import zlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 from jaxtyping import Float
 
 from examples.foley.judges.clap import clap_scores
@@ -79,8 +80,8 @@ class Evaluation:
         self.pipeline, self.judges, self.folder = pipeline, judges, folder
         self.config, self.progress = config, progress
         self.ledger = Ledger(folder / "ledger.jsonl")
-        self._model = _digest(pipeline.components.modules.values())
-        self._judges = _digest([judges.classifier, judges.clap])
+        self._model = digest(pipeline.components.modules.values())
+        self._judges = digest([judges.classifier, judges.clap])
         self.corpus = functools.lru_cache(self._corpus)
         self.reference = functools.lru_cache(self._reference)
 
@@ -287,8 +288,8 @@ def _mean(values: Float[np.ndarray, " any"]) -> float | None:
     return float(np.mean(values)) if len(values) else None
 
 
-def _digest(modules: Any) -> str:
-    """A checksum of all weights."""
+def digest(modules: Iterable[nnx.Module]) -> str:
+    """A checksum of all weights: by it the ledger knows a model again."""
     checksum = 0
     for module in modules:
         for _, array in sorted(to_numpy(module).items()):

@@ -7,12 +7,14 @@ What has not been measured is said to be so.
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
 
+from examples.foley.measure.audibility import quietest
 from examples.foley.measure.variants import DENSE, SYNTHESISED
 from examples.foley.parts.model import CONFIGS
 from examples.foley.report.diary import write_diary
@@ -28,6 +30,7 @@ from litefocus_jax.system.files import write_text
 CARD = "MODEL_CARD.md"
 LENGTHS = "lengths.png"
 RESULTS = "evaluation.json"
+AUDIBLE = "audible.json"
 
 _GOALS = {"unseen": 0.95, "held out": 0.85, "one kind": 0.95, "two kinds": 0.7, "pairs": 0.8}
 
@@ -40,34 +43,42 @@ def write_card(run: Path, folder: Path, *, evaluation: Path | None = None) -> Pa
     Args:
         run: folder of the training run.
         folder: gets ``MODEL_CARD.md`` and the picture.
-        evaluation: folder that `examples.foley.evaluate` wrote; ``evaluation`` in the run unless given.
+        evaluation: folder that `examples.foley.evaluate` and `examples.foley.audible` wrote; ``evaluation`` in the
+            run unless given.
 
     Returns:
         The card's path.
     """
     evaluation = run / "evaluation" if evaluation is None else evaluation
-    results = json.loads((evaluation / RESULTS).read_text(encoding="utf-8")) if (evaluation / RESULTS).exists() else {}
+    results, audible = _read(evaluation / RESULTS), _read(evaluation / AUDIBLE)
     has_lengths = len(results.get("lengths", ())) > 0 and (evaluation / LENGTHS).exists()
     if has_lengths and (evaluation / LENGTHS).resolve() != (folder / LENGTHS).resolve():
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(evaluation / LENGTHS, folder / LENGTHS)
     path = folder / CARD
-    write_text(path, card(results, stored=stored_bytes(run / "model"), picture=has_lengths))
+    write_text(path, card(results, audible, stored=stored_bytes(run / "model"), picture=has_lengths))
     return path
 
 
-def card(results: Results, *, stored: int | None, picture: bool = False) -> str:
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def card(
+    results: Results, audible: Results = MappingProxyType({}), *, stored: int | None, picture: bool = False
+) -> str:
     """The text of the card.
 
     Args:
         results: what `evaluation.Evaluation.run` returned, or less.
+        audible: what `examples.foley.audible` wrote, if it did.
         stored: bytes of all weights on disk.
         picture: whether that of `LENGTHS` lies beside the card.
     """
     multiples = {row["multiple"] for row in results.get("lengths", ())}
     parts = [
         _HEAD.format(kinds=len(KINDS), seconds=TRAINING_SECONDS, rate=SAMPLING_RATE),
-        "## Kinds of sound\n\n" + kinds_table(vocabulary()),
+        "## Kinds of sound\n\n" + kinds_table(vocabulary(), audible.get("levels", {})) + _how_audible(audible),
         _WORDS,
         "## Quality\n\n" + circumstances(results) + quality_table(results) + _HOW_QUALITY,
         _LIMITS,
@@ -80,13 +91,24 @@ def card(results: Results, *, stored: int | None, picture: bool = False) -> str:
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 
 
-def kinds_table(known: Vocabulary) -> str:
-    """Every kind with what it is called."""
-    rows = [
-        [name, ", ".join(f'"{text}"' for text in (*kind.prompts[:2], *kind.names[-_NAMES:]))]
-        for name, kind in known.kinds.items()
-    ]
-    return table(["kind", "some of its names"], rows)
+def kinds_table(known: Vocabulary, levels: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
+    """Every kind with what it is called, and how loud the quietest sound of its prompts was."""
+    rows = []
+    for name, kind in known.kinds.items():
+        names = ", ".join(f'"{text}"' for text in (*kind.prompts[:2], *kind.names[-_NAMES:]))
+        rows.append([name, names, f"{quietest(levels[name])[1]:.0f} dBFS" if name in levels else NOT_MEASURED])
+    return table(["kind", "some of its names", "quietest"], rows)
+
+
+def _how_audible(audible: Results) -> str:
+    if not audible:
+        return ""
+    counts = [len(prompts) for prompts in audible["levels"].values()]
+    prompts = "its bare name" if max(counts) == 1 else f"{min(counts)} to {max(counts)} of its prompts"
+    return (
+        f"\nQuietest: the level of the loudest half second, where that is least among {audible['seeds']} seeds of "
+        f"{prompts} (`python -m examples.foley.audible`).\n"
+    )
 
 
 def sizes_table(stored: int | None) -> str:

@@ -1,8 +1,10 @@
 """Tables of what was measured, in Markdown."""
 
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any
 
+from examples.foley.measure.audibility import quietest
 from examples.foley.measure.measures import Spread
 from examples.foley.world.clips import TRAINING_SECONDS
 
@@ -42,6 +44,20 @@ def lengths_table(
         for row in sorted(rows, key=lambda row: row["multiple"])
     ]
     return table(["length", compared, *(_FIGURES[name][0] for name in figures)], lines)
+
+
+def audible_table(levels: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
+    """A row for each kind: the loudest half second of its sounds, where that is least of all prompts and seeds.
+
+    Args:
+        levels: for each kind and prompt, in dBFS, one for each seed.
+    """
+    rows = []
+    for name, prompts in levels.items():
+        prompt, least = quietest(prompts)
+        middle = median(level for found in prompts.values() for level in found)
+        rows.append([name, f"{least:.0f}", f'"{prompt}"', f"{middle:.0f}"])
+    return table(["kind", "quietest, dBFS", "prompt", "median, dBFS"], rows)
 
 
 def table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
