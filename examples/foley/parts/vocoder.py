@@ -3,7 +3,7 @@
 Three quarters of what it learns from are log-mels as the UNet draws them, since those it will have to make sound from.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,17 +28,9 @@ from examples.foley.parts.optimiser import optimiser
 from examples.foley.parts.spectra import mel_distances, spectral_distance
 from examples.foley.parts.stage import run_stage
 from examples.foley.world.corpus import FULL_SCALE, Corpus
-from examples.foley.world.kinds import KINDS
 from litefocus_jax.models.vocoder import Vocoder
 
 _EVERY_NTH_IS_TRUE = 4
-
-# How much more often than others a clip is heard. Through the vocoder of before, most of the scenes of two kinds that
-# the classifier missed had lost the softer one, and most single sounds that it missed were crickets, whose trill the
-# vocoder smears over the mel bands beside it.
-_NAMES = tuple(KINDS)
-_MORE_OF_TWO = 1.0
-_MORE_OF_KIND = {"crickets": 2.0, "alarm": 1.0, "bell": 1.0}
 
 # A sixth of it keeps the tones of the bank of harmonics, and with them the noise that it makes. From half of it up, the
 # distances rise for a hundred updates before they fall.
@@ -78,7 +70,6 @@ class Hearing:
         drawn: log-mels of the first clips, as `examples.foley.parts.redrawn.redrawn` gives them.
         budget: sizes of the crops.
         seed: of the choice of crops.
-        kinds: of sound in each clip, by number: those that are hard to make come more often. All alike unless given.
     """
 
     def __init__(
@@ -88,11 +79,8 @@ class Hearing:
         drawn: Float[np.ndarray, "some frames mels"],
         budget: DecoderBudget,
         seed: int,
-        kinds: Sequence[Sequence[int]] | None = None,
     ) -> None:
         self.waveforms, self.mels, self.drawn, self.seed = waveforms, mels, drawn, seed
-        shares = np.ones(len(mels)) if kinds is None else np.array([_share(of_clip) for of_clip in kinds])
-        self._up_to = np.cumsum(shares)
         self.frames, self.batch = min(budget.vocoder_frames, mels.shape[1]), budget.vocoder_batch
 
     def __call__(self, index: int) -> Crops:
@@ -102,18 +90,11 @@ class Hearing:
         mels, waveforms = [], []
         for number in range(self.batch):
             source = self.drawn if number % _EVERY_NTH_IS_TRUE else self.mels
-            up_to = self._up_to[: len(source)]
-            clip = int(np.searchsorted(up_to, generator.uniform(0.0, up_to[-1]), side="right"))
+            clip = int(generator.integers(0, len(source)))
             start = int(generator.integers(0, source.shape[1] - self.frames + 1))
             mels.append(source[clip, start : start + self.frames])
             waveforms.append(self.waveforms[clip, start * hop : (start + self.frames) * hop])
         return Crops(np.stack(mels).astype(np.float32), np.stack(waveforms).astype(np.float32) / FULL_SCALE)
-
-
-def _share(kinds: Sequence[int]) -> float:
-    """How often a clip of these kinds is heard, where 1 is once."""
-    more = sum(_MORE_OF_KIND.get(_NAMES[kind], 0.0) for kind in kinds)
-    return 1.0 + more + (_MORE_OF_TWO if len(kinds) > 1 else 0.0)
 
 
 def train_vocoder(
@@ -140,7 +121,7 @@ def train_vocoder(
     Returns:
         The moving average of the weights.
     """
-    hearing = Hearing(corpus.waveforms, corpus.mels, drawn, budget, seed, corpus.kinds)
+    hearing = Hearing(corpus.waveforms, corpus.mels, drawn, budget, seed)
     begun = harmonic_vocoder(model.VOCODER_CONFIG, corpus.mels, seed) if trained is None else trained
     learning_rate = _SPECTRAL_LEARNING_RATE if trained is None else _FURTHER_LEARNING_RATE
     vocoder = train_module(

@@ -20,7 +20,6 @@ from examples.foley.parts.discriminators import (
 from examples.foley.parts.harmonics import harmonic_amplitudes, harmonic_vocoder
 from examples.foley.parts.learner import begin
 from examples.foley.parts.optimiser import optimiser
-from examples.foley.world.kinds import KINDS
 from litefocus_jax.audio import log_mel_spectrogram
 from litefocus_jax.models.vocoder import Vocoder, VocoderConfig
 from tests.support.foley import (
@@ -160,12 +159,3 @@ def test_losses_of_the_critics_are_least_squares():
     assert float(persuasion_loss(sure)) == 0.0
     assert float(persuasion_loss(fooled)) == 1.0
     assert float(feature_distance(sure, fooled)) == 0.5
-
-
-def test_clips_that_are_hard_to_make_come_more_often():
-    waveforms, mels = clips(count=2)
-    mels = mels * 0 + np.arange(2, dtype=mels.dtype)[:, None, None]
-    hard = list(KINDS).index("crickets")
-    hearing = vocoder.Hearing(waveforms, mels, mels, BUDGET, seed=0, kinds=[[0], [0, hard]])
-    share_of_hard = np.mean([hearing(index).mel[:, 0, 0].mean() for index in range(200)])
-    assert share_of_hard == pytest.approx(4 / 5, abs=0.06)
