@@ -25,9 +25,7 @@ from examples.foley.judges.panel import Judges
 from examples.foley.measure.generation import EvaluationConfig, Generated, generated
 from examples.foley.measure.ledger import Cell, Figures, Ledger
 from examples.foley.measure.measures import (
-    Gaussian,
     all_named,
-    frechet_distance,
     onset_rate,
     share_named,
     spectral_centroid,
@@ -41,6 +39,7 @@ from examples.foley.world.corpus import Corpus, make_corpus
 from examples.foley.world.sounds import render
 from litefocus_jax.checkpoint.weights import to_numpy
 from litefocus_jax.decoding.whole import decode_latents
+from litefocus_jax.evaluation import Gaussian
 from litefocus_jax.pipeline import AudioLDM2Pipeline
 from litefocus_jax.system.progress import progress_bar
 
@@ -256,7 +255,7 @@ class Evaluation:
         heard = hear(self.judges.classifier, mels)
         distance = None
         if self.config.measures_distance(multiple):
-            distance = frechet_distance(Gaussian.of(heard.embeddings), self.reference(multiple))
+            distance = Gaussian.of(heard.embeddings).distance(self.reference(multiple))
         return {
             "frechet": distance,
             **_found(heard.logits, short.kinds),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import scipy.signal
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float
 
 from litefocus_jax.audio import log_mel_spectrogram
 
@@ -13,42 +13,6 @@ from litefocus_jax.audio import log_mel_spectrogram
 _AUDIBLE_IN_NEPERS = 6.0
 _PROMINENT = 0.25  # share of the steepest rise that counts as an attack
 _SMOOTHED_OVER = 7  # frames of 10 ms, so that 15 attacks a second are still told apart
-
-
-@dataclasses.dataclass(frozen=True)
-class Gaussian:
-    """Mean ``[features]`` and covariance ``[features, features]`` of a set of embeddings."""
-
-    mean: Float64[np.ndarray, " features"]
-    covariance: Float64[np.ndarray, "features features"]
-
-    @classmethod
-    def of(cls, embeddings: Float[np.ndarray, "sounds features"]) -> "Gaussian":
-        """The Gaussian that fits a set.
-
-        Raises:
-            ValueError: when there are fewer than two embeddings, or one of them is not finite.
-        """
-        embeddings = np.asarray(embeddings, np.float64)
-        if len(embeddings) < 2:
-            raise ValueError(f"{len(embeddings)} embeddings; expected at least 2, which have a covariance")
-        if not np.isfinite(embeddings).all():
-            raise ValueError("the embeddings hold NaN or infinity; expected finite values")
-        return cls(embeddings.mean(axis=0), np.atleast_2d(np.cov(embeddings, rowvar=False)))
-
-
-def frechet_distance(first: Gaussian, second: Gaussian) -> float:
-    """Squared 2-Wasserstein distance of two Gaussians, as in the Frechet audio distance (arXiv 1812.08466).
-
-    ``|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))``. The trace of the root is taken from the symmetric
-    ``C1^(1/2) C2 C1^(1/2)``, which has the same eigenvalues and stays real. Small sets are further apart than the
-    worlds they are drawn from: compare distances of sets of one size only.
-    """
-    values, vectors = np.linalg.eigh(first.covariance)
-    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
-    between = np.linalg.eigvalsh(root @ second.covariance @ root)
-    trace = np.trace(first.covariance) + np.trace(second.covariance) - 2.0 * np.sqrt(np.maximum(between, 0.0)).sum()
-    return max(0.0, float(np.sum(np.square(first.mean - second.mean)) + trace))
 
 
 def all_named(logits: Float[np.ndarray, "sounds kinds"], kinds: Sequence[Sequence[int]]) -> Bool[np.ndarray, " sounds"]:
