@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
+from litefocus_jax.cli.adapters import parse_adapter
 from litefocus_jax.cli.attention import AttentionOptions
 from litefocus_jax.cli.console import UsageError, messages, naming_options, quieten, reporting_errors
 from litefocus_jax.cli.models import open_model
@@ -126,6 +127,7 @@ def generate(
         if drawn and resume:
             raise UsageError("--resume needs the seeds that were printed: a random seed is another one each time")
         orders = sound_orders(rows, seed_list, waveforms, origin.waveform or waveform)
+        adapters = [parse_adapter(text) for text in lora or ()]
 
         # In this order, because each part takes longer than the one before it.
         from litefocus_jax.cli.batches import grouped
@@ -193,8 +195,8 @@ def generate(
             for notice in filter(None, rounded):
                 messages.print(notice, markup=False)
         pipe = AudioLDM2Pipeline.from_checkpoint(checkpoint, dtype=dtype)
-        if lora is not None:
-            pipe.load_lora_weights(lora)
+        for adapter in adapters:
+            pipe.load_lora_weights(adapter.path, scale=adapter.scale)
         origin.prepare(pipe)
         if dry_run:
             from litefocus_jax.cli.dry_run import print_estimate

@@ -24,6 +24,7 @@ class FakePipeline:
         self.requests = []
         self.arguments = []
         self.decoded = []
+        self.adapters = []
 
     def open_checkpoint(self, model, *, revision=None):
         if model == "broken":
@@ -34,6 +35,9 @@ class FakePipeline:
     def from_checkpoint(self, checkpoint, *, dtype=None):
         self.loaded.append(dtype)
         return self
+
+    def load_lora_weights(self, path, *, scale=1.0):
+        self.adapters.append((str(path), scale))
 
     @property
     def prompts(self):

@@ -26,6 +26,10 @@ Prompts = Annotated[
     bool, typer.Option("--prompts", help="Print the kinds of sound and the words that a small model knows.")
 ]
 Lora = Annotated[
-    str | None,
-    typer.Option(metavar="FILE|FOLDER", help="Low-rank adapter to add to the model, as finetune --lora writes it."),
+    list[str] | None,
+    typer.Option(
+        metavar="FILE[:STRENGTH]",
+        help="Low-rank adapter to add to the model, a file or folder as finetune --lora writes it; at half strength "
+        "with :0.5. May be given several times.",
+    ),
 ]
