@@ -37,7 +37,7 @@ from litefocus_jax.generation.resume import PartialRun
 from litefocus_jax.generation.silence import warn_of_silence
 from litefocus_jax.models.components import NETWORKS, Components
 from litefocus_jax.models.description import describe
-from litefocus_jax.models.tokenization import load_tokenizer
+from litefocus_jax.models.stored_tokenizers import load_tokenizer
 from litefocus_jax.system.compilation_cache import use_compilation_cache
 from litefocus_jax.system.platform import current_platform
 from litefocus_jax.system.progress import busy, progress_bar

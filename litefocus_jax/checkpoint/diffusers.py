@@ -11,7 +11,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from litefocus_jax.checkpoint import safetensors_files, weights
-from litefocus_jax.checkpoint.errors import CheckpointError, listed
+from litefocus_jax.checkpoint.errors import CheckpointError, listed, tensor_name
 from litefocus_jax.checkpoint.matching import invert
 from litefocus_jax.checkpoint.opened import Checkpoint, StoredNetwork, open_checkpoint_folder
 from litefocus_jax.checkpoint.saving import FolderLayout, save_folder
@@ -22,6 +22,7 @@ from litefocus_jax.models.components import NETWORKS, Components
 from litefocus_jax.models.generation_defaults import GenerationDefaults
 from litefocus_jax.models.keys import Network
 from litefocus_jax.system.json_config import JsonConfig, read_json
+from litefocus_jax.system.messages import shown
 
 INDEX = "model_index.json"
 PIPELINE_CLASS = "AudioLDM2Pipeline"
@@ -84,17 +85,23 @@ def _checked_index(path: Path) -> dict[str, Any]:
     index = read_json(path)
     problems = []
     if index.get("_class_name") != PIPELINE_CLASS:
-        problems.append(f"_class_name = {index.get('_class_name')!r}; expected {PIPELINE_CLASS!r}")
+        problems.append(f"_class_name = {shown(index.get('_class_name'))}; expected {PIPELINE_CLASS!r}")
     known = {name: network.class_names for name, network in NETWORKS.items()}
     for name, entry in index.items():
         if not isinstance(entry, list) or name in _WITHOUT_WEIGHTS:
             continue
         class_name = entry[-1] if entry else None
         if name not in known:
-            problems.append(f"{name} ({class_name}) is not a sub-model this version knows")
+            problems.append(
+                f"{tensor_name(name)} ({tensor_name(str(class_name))}) is not a sub-model this version knows"
+            )
         elif class_name not in known[name]:
-            problems.append(f"{name} is a {class_name}; expected {' or '.join(known[name])}")
-    problems += [f"{name} is missing; expected {' or '.join(known[name])}" for name in known if name not in index]
+            problems.append(f"{name} is a {tensor_name(str(class_name))}; expected {' or '.join(known[name])}")
+    problems += [
+        f"{name} is missing; expected a library and {' or '.join(known[name])}"
+        for name in known
+        if not isinstance(index.get(name), list)
+    ]
     if problems:
         raise CheckpointError(f"{path} describes a pipeline that is not supported:\n{listed(problems)}")
     return index
@@ -134,7 +141,7 @@ def _check_tokenizers(components: Components) -> None:
         found = read_json(path).get("tokenizer_class", fast)
         known = (fast.removesuffix("Fast"), fast)
         if found not in known:
-            problems.append(f"{path}: tokenizer_class = {found!r}; expected {' or '.join(known)}")
+            problems.append(f"{path}: tokenizer_class = {shown(found)}; expected {' or '.join(known)}")
     if problems:
         raise CheckpointError(f"diffusers' {PIPELINE_CLASS} does not know these tokenizers:\n{listed(problems)}")
 

@@ -2,11 +2,17 @@
 
 from collections.abc import Sequence
 
+from litefocus_jax.system.messages import plain, shown
+
+_LONGEST_NAME = 160
 _LISTED = 12  # lines shown of each kind of problem
 
 
 class CheckpointError(ValueError):
     """A checkpoint cannot be read, does not fit the model, or cannot be written."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(plain(message))
 
 
 def listed(lines: Sequence[str], indent: int = 2) -> str:
@@ -38,4 +44,9 @@ class Problems:
 
 def describe(name: str, shape: Sequence[int]) -> str:
     """A tensor or parameter as error messages show it."""
-    return f"{name} {list(shape)}"
+    return f"{tensor_name(name)} {shown(list(shape), _LONGEST_NAME)}"
+
+
+def tensor_name(name: str) -> str:
+    """A name out of a file as error messages show it: as it is, unless it is long or has control characters."""
+    return name if name.isascii() and name.isprintable() and len(name) <= _LONGEST_NAME else shown(name, _LONGEST_NAME)

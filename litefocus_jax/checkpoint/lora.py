@@ -9,7 +9,7 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import jax.numpy as jnp
 import numpy as np
@@ -22,7 +22,8 @@ from litefocus_jax.checkpoint.safetensors_files import read_file
 from litefocus_jax.checkpoint.weights import leaves, with_weights
 from litefocus_jax.models.components import NETWORKS, Components
 from litefocus_jax.system.files import replacement_folder, write_json
-from litefocus_jax.system.json_config import read_json
+from litefocus_jax.system.json_config import Count, read_json
+from litefocus_jax.system.typed_json import Range, read_as
 
 LoraTarget = Literal["attention", "linear"]
 """Which layers are adapted: the projections of every attention, or every linear layer."""
@@ -185,17 +186,24 @@ def read_adapter(source: str | Path, unet: nnx.Module) -> dict[str, np.ndarray]:
             ".safetensors file"
         )
     kernels, problems = leaves(unet), Problems(str(path))
+    sizes = adapted_kernels(kernels, "linear")
     parts: dict[str, dict[str, np.ndarray]] = {}
     for key, tensor in read_file(path).items():
         match = _KNOWN_KEY.fullmatch(key)
         kernel = _our_kernel(match["layer"]) if match else None
-        if match is None or kernel not in adapted_kernels(kernels, "linear"):
+        if match is None or kernel not in sizes:
             problems.add("tensors that are no part of a low-rank adapter of this UNet", describe(key, tensor.shape))
             continue
-        values = np.asarray(tensor).astype(np.float32).T
+        if not jnp.issubdtype(tensor.dtype, jnp.floating) and match["side"]:
+            problems.add("tensors of a wrong type", f"{describe(key, tensor.shape)} is {tensor.dtype}")
+        with np.errstate(over="ignore"):
+            values = np.asarray(tensor).astype(np.float32).T
         if not np.isfinite(values).all():
             problems.add("NaN or infinite values", describe(key, tensor.shape))
-        parts.setdefault(kernel.removesuffix(".kernel"), {})[match["side"] or "alpha"] = values
+        part = parts.setdefault(kernel.removesuffix(".kernel"), {})
+        if match["side"] in part or (match["side"] is None and "alpha" in part):
+            problems.add("tensors under two names", describe(key, tensor.shape))
+        part[match["side"] or "alpha"] = values
     stated = _stated_scale(path)
     adapter: dict[str, np.ndarray] = {}
     for layer, found in parts.items():
@@ -203,13 +211,20 @@ def read_adapter(source: str | Path, unet: nnx.Module) -> dict[str, np.ndarray]:
         if down is None or up is None:
             problems.add("layers without one of lora_A and lora_B", layer)
             continue
-        size = adapted_kernels(kernels, "linear")[f"{layer}.kernel"]
-        if down.ndim != 2 or up.shape != (down.shape[1], size[1]) or len(down) != size[0]:
+        size = sizes[f"{layer}.kernel"]
+        if down.ndim != 2 or not down.size or up.shape != (down.shape[1], size[1]) or len(down) != size[0]:
             product = f"{layer}: {list(down.shape)} times {list(up.shape)}"
             problems.add("misshapen pairs", f"{product}; expected a product of {list(size)}")
             continue
         adapter[layer + _A] = down
-        adapter[layer + _B] = up * (stated if alpha is None else float(alpha) / len(up))
+        if alpha is not None and alpha.size != 1:
+            problems.add("alphas that are no single number", describe(layer, alpha.shape))
+            continue
+        with np.errstate(over="ignore"):
+            scaled = up * np.float32(stated if alpha is None else float(alpha.item()) / len(up))
+        if not np.isfinite(scaled).all():
+            problems.add("infinite values, once scaled", describe(layer, up.shape))
+        adapter[layer + _B] = scaled
     problems.raise_any()
     if not adapter:
         raise CheckpointError(f"{path} holds no tensors; expected lora_A and lora_B of some layers")
@@ -225,9 +240,11 @@ def _stated_scale(path: Path) -> float:
     if any(values.get(name) for name in ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern")):
         raise CheckpointError(f"{beside} describes DoRA, rsLoRA, or ranks that differ; expected plain LoRA")
     rank, alpha = values.get("r"), values.get("lora_alpha")
-    if not isinstance(rank, int) or not isinstance(alpha, int | float) or rank < 1:
-        raise CheckpointError(f"{beside}: r = {rank!r} and lora_alpha = {alpha!r}; expected numbers")
-    return alpha / rank
+    try:
+        rank = read_as(Count, rank, f"{beside}: r")
+        return read_as(Annotated[float, Range(1e-6, 1e6)], alpha, f"{beside}: lora_alpha") / rank
+    except ValueError as error:
+        raise CheckpointError(str(error)) from None
 
 
 def _our_kernel(torch_layer: str) -> str | None:

@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from litefocus_jax.checkpoint.errors import Problems, describe
+from litefocus_jax.checkpoint.errors import Problems, describe, tensor_name
 from litefocus_jax.checkpoint.tensors import Tensors
 from litefocus_jax.models.keys import TRANSFORMS, KeyTable, Rule, compile_pattern
+from litefocus_jax.system.messages import shown
 
 
 def _match(
@@ -38,7 +39,7 @@ def _match(
             if target in pairs:
                 first = pairs[target][0]
                 shapes = f"{describe(first, tensors[first].shape)} and {describe(key, tensor.shape)}"
-                problems.add("parameters filled twice", f"{target} from {shapes}")
+                problems.add("parameters filled twice", f"{tensor_name(target)} from {shapes}")
             else:
                 pairs[target] = (key, rule)
     for rule in rules:
@@ -82,14 +83,16 @@ def check(
     for target, (key, rule) in pairs.items():
         tensor = tensors[key]
         if target not in targets:
-            problems.add("tensors without a parameter", f"{describe(key, tensor.shape)}, renamed to {target}")
+            problems.add(
+                "tensors without a parameter", f"{describe(key, tensor.shape)}, renamed to {tensor_name(target)}"
+            )
             continue
         expected = tuple(targets[target].shape)
         shape = _transformed_shape(tensor.shape, TRANSFORMS[rule.transform].forward)
         if shape is None:
             problems.add("misshapen tensors", f"{describe(key, tensor.shape)} is no {rule.transform!r} weight")
         elif shape != expected:
-            found = f"{describe(key, tensor.shape)} becomes {target} {list(shape)}"
+            found = f"{describe(key, tensor.shape)} becomes {tensor_name(target)} {shown(list(shape))}"
             problems.add("misshapen tensors", f"{found}; expected {list(expected)}")
         if not jnp.issubdtype(tensor.dtype, jnp.floating):
             found = f"{describe(key, tensor.shape)} is {tensor.dtype}"

@@ -16,6 +16,7 @@ from litefocus_jax.checkpoint.saving import FolderLayout, save_folder
 from litefocus_jax.models.components import NETWORKS, Components
 from litefocus_jax.models.keys import KeyTable, Network, Rule
 from litefocus_jax.system.json_config import read_json
+from litefocus_jax.system.messages import shown
 
 MANIFEST = "model.json"
 FORMAT = "litefocus-jax"
@@ -36,18 +37,19 @@ def open_native(folder: Path) -> Checkpoint:
     path = folder / MANIFEST
     manifest = read_json(path)
     if manifest.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: format = {manifest.get('format')!r}; expected {FORMAT!r}")
-    if manifest.get("format_version") != FORMAT_VERSION:
+        raise CheckpointError(f"{path}: format = {shown(manifest.get('format'))}; expected {FORMAT!r}")
+    version = manifest.get("format_version")
+    if type(version) is not int or version != FORMAT_VERSION:
         raise CheckpointError(
-            f"{path}: format_version = {manifest.get('format_version')!r}, written by litefocus-jax "
-            f"{manifest.get('library_version')}; this version reads {FORMAT_VERSION}"
+            f"{path}: format_version = {shown(version)}, written by litefocus-jax "
+            f"{shown(manifest.get('library_version'))}; this version reads {FORMAT_VERSION}"
         )
     expected = list(NETWORKS)
     if manifest.get("sub_models") != expected:
-        raise CheckpointError(f"{path}: sub_models = {manifest.get('sub_models')!r}; expected {expected!r}")
+        raise CheckpointError(f"{path}: sub_models = {shown(manifest.get('sub_models'))}; expected {expected!r}")
     if manifest.get("dtype") not in weights.FLOATING_DTYPES:
         known = ", ".join(weights.FLOATING_DTYPES)
-        raise CheckpointError(f"{path}: dtype = {manifest.get('dtype')!r}; expected {known}")
+        raise CheckpointError(f"{path}: dtype = {shown(manifest.get('dtype'))}; expected {known}")
     return open_checkpoint_folder(
         folder,
         format="native",

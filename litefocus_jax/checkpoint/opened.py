@@ -14,11 +14,14 @@ from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.checkpoint.matching import check, convert
 from litefocus_jax.checkpoint.tensors import Tensors
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
-from litefocus_jax.models.components import NETWORKS, Components, LatentGeometry, ModelFacts
+from litefocus_jax.models.components import NETWORKS, Components, LatentGeometry, ModelFacts, differences_in_width
 from litefocus_jax.models.generation_defaults import PUBLISHED, GenerationDefaults
 from litefocus_jax.models.keys import KeyTable, Network
+from litefocus_jax.models.parameters import TooManyWeightsError
 from litefocus_jax.models.vocabulary import VOCABULARY, Vocabulary
 from litefocus_jax.system.json_config import ConfigError, JsonConfig
+
+_MISSING_LISTED = 500  # weights that may be missing before a network is not even built to name them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +44,19 @@ class StoredNetwork:
 
     @functools.cached_property
     def module(self) -> nnx.Module:
-        """The network without its weights, from `weights.abstract`."""
-        return weights.abstract(self.network.model_class, self.config)
+        """The network without its weights, from `weights.abstract`.
+
+        Raises:
+            CheckpointError: when the configuration asks for far more weights than are stored.
+        """
+        most = 2 * len(self.tensors) + _MISSING_LISTED
+        try:
+            return weights.abstract(self.network.model_class, self.config, most_weights=most)
+        except TooManyWeightsError:
+            raise CheckpointError(
+                f"{self.folder}: config.json describes a network of more than {most:,} weights, but "
+                f"{len(self.tensors):,} are stored; they do not belong together"
+            ) from None
 
     @property
     def parameters(self) -> int:
@@ -165,11 +179,13 @@ def open_checkpoint_folder(
         CheckpointError: one message with what is wrong in any part.
     """
     names = (*NETWORKS, "scheduler", "tokenizer", "tokenizer_2")
-    if missing := [name for name in names if not (folder / name).is_dir()]:
-        raise CheckpointError(f"{folder} is incomplete; it lacks the folders {', '.join(missing)}")
     problems = []
+    if missing := [name for name in names if not (folder / name).is_dir()]:
+        problems.append(f"{folder} is incomplete; it lacks the folders {', '.join(missing)}")
     networks = {}
     for name, network in NETWORKS.items():
+        if name in missing:
+            continue
         try:
             stored = open_network(folder / name, network)
             stored.check()
@@ -178,9 +194,14 @@ def open_checkpoint_folder(
             problems.append(str(error))
     scheduler, read_defaults, vocabulary = None, PUBLISHED, None
     try:
-        scheduler = SchedulerConfig.from_file(folder / "scheduler" / "scheduler_config.json")
+        if "scheduler" not in missing:
+            scheduler = SchedulerConfig.from_file(folder / "scheduler" / "scheduler_config.json")
+    except ConfigError as error:
+        problems.append(str(error))
+    try:
         read_defaults = GenerationDefaults.from_dict(defaults, defaults_source)
-        read_defaults.check(scheduler, defaults_source)
+        if scheduler is not None:
+            read_defaults.check(scheduler, defaults_source)
     except ConfigError as error:
         problems.append(str(error))
     try:
@@ -192,8 +213,15 @@ def open_checkpoint_folder(
     problems += [
         f"{tokenizer} is empty; expected a tokenizer as transformers saves it"
         for tokenizer in tokenizers
-        if not any(tokenizer.iterdir())
+        if tokenizer.is_dir() and not any(tokenizer.iterdir())
     ]
+    if len(networks) == len(NETWORKS):
+        configs = {name: stored.config for name, stored in networks.items()}
+        problems += [f"{folder}: {problem}" for problem in differences_in_width(configs)]
+        try:
+            LatentGeometry.from_configs(**configs)
+        except ValueError as error:
+            problems.append(f"{folder}: {error}")
     if problems or scheduler is None:
         raise CheckpointError("\n".join(problems))
     return Checkpoint(folder, format, dtype, networks, scheduler, *tokenizers, read_defaults, vocabulary)

@@ -10,9 +10,10 @@ import ml_dtypes
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from litefocus_jax.checkpoint.errors import CheckpointError, listed
+from litefocus_jax.checkpoint.errors import CheckpointError, describe, listed, tensor_name
 from litefocus_jax.checkpoint.tensors import LazyArray, Tensors
 from litefocus_jax.system.json_config import read_json
+from litefocus_jax.system.messages import shown
 
 _DTYPES: Mapping[str, Any] = {
     "BF16": ml_dtypes.bfloat16,
@@ -28,6 +29,8 @@ _DTYPES: Mapping[str, Any] = {
 }
 _DTYPE_NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
 _LFS_POINTER = b"version https://git-lfs"
+_LONGEST_HEADER = 2**24  # bytes; of the largest published network it has 500,000
+_MOST_TENSORS = 20_000  # the largest published network has 4,000
 _LENGTH_BYTES = 8  # a file begins with the length of its header, in this many bytes
 _ALIGNMENT = 64  # bytes: a cache line, and no less than XLA asks for
 
@@ -39,6 +42,13 @@ def read_file(path: Path) -> dict[str, LazyArray]:
         CheckpointError: when the file is truncated, malformed, or holds a number type that is not supported.
     """
     require_file(path)
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
+    if length > _LONGEST_HEADER:
+        raise CheckpointError(
+            f"{path} is not a complete safetensors file: its header of {length:,} bytes is too long; expected at most "
+            f"{_LONGEST_HEADER:,}"
+        )
     try:
         safe_open(path, framework="numpy")  # checks all that the header says against the file
     except (SafetensorError, OSError) as error:
@@ -46,16 +56,26 @@ def read_file(path: Path) -> dict[str, LazyArray]:
     with path.open("rb") as stream:
         header = stream.read(int.from_bytes(stream.read(_LENGTH_BYTES), "little"))
     values = np.memmap(path, np.uint8, mode="r")[_LENGTH_BYTES + len(header) :]
+    entries = json.loads(header)
+    _check_number(path, len(entries))
     tensors = {}
-    for name, entry in json.loads(header).items():
+    for name, entry in entries.items():
         if name == "__metadata__":
             continue
         if entry["dtype"] not in _DTYPES:
             known = ", ".join(_DTYPES)
-            raise CheckpointError(f"{path}: {name} is stored as {entry['dtype']}; supported are {known}")
+            raise CheckpointError(f"{path}: {tensor_name(name)} is stored as {entry['dtype']}; supported are {known}")
         dtype, shape = np.dtype(_DTYPES[entry["dtype"]]), tuple(entry["shape"])
         tensors[name] = LazyArray(shape, dtype, functools.partial(_view, values, entry["data_offsets"], dtype, shape))
     return tensors
+
+
+def _check_number(path: Path, count: int) -> None:
+    """Refuse more tensors than any network has, before their names are compared with those that are wanted."""
+    if count > _MOST_TENSORS:
+        raise CheckpointError(
+            f"{path} names {count:,} tensors; expected those of one network, {_MOST_TENSORS:,} at most"
+        )
 
 
 def require_file(path: Path) -> None:
@@ -144,16 +164,19 @@ def read_shards(index: Path, read_shard: Callable[[Path], Tensors]) -> Tensors:
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
         raise CheckpointError(f"{index} has no weight_map from tensor names to file names")
+    _check_number(index, len(weight_map))
     tensors: dict[str, Any] = {}
     problems = []
     for file_name in sorted(set(weight_map.values())):
         for name, tensor in read_shard(_shard_path(index, file_name)).items():
             if name in tensors:
-                problems.append(f"{name} {list(tensor.shape)} is stored twice, the second time in {file_name}")
+                problems.append(f"{describe(name, tensor.shape)} is stored twice, the second time in {file_name}")
             elif weight_map.get(name) != file_name:
-                problems.append(f"{name} is in {file_name}, but the index has it in {weight_map.get(name)}")
+                place = shown(weight_map.get(name))
+                problems.append(f"{tensor_name(name)} is in {file_name}, but the index has it in {place}")
             tensors[name] = tensor
-    problems += [f"{name} is not in {weight_map[name]}" for name in weight_map if name not in tensors]
+        _check_number(index, len(tensors))
+    problems += [f"{tensor_name(name)} is not in {weight_map[name]}" for name in weight_map if name not in tensors]
     if problems:
         raise CheckpointError(f"{index} disagrees with its shards:\n{listed(problems)}")
     return tensors
@@ -164,8 +187,10 @@ def _shard_path(index: Path, file_name: str) -> Path:
     # Windows paths understand both separators and drive letters.
     is_plain_name = file_name not in ("", ".", "..") and PureWindowsPath(file_name).name == file_name
     path = index.parent / file_name
-    if not is_plain_name or not _stays_inside(path):
-        raise CheckpointError(f"{index} names the shard {file_name!r}, outside its folder; expected a file beside it")
+    if not is_plain_name or not file_name.isprintable() or len(file_name) > 255 or not _stays_inside(path):
+        raise CheckpointError(
+            f"{index} names the shard {shown(file_name)}, outside its folder; expected a file beside it"
+        )
     if not path.is_file():
         raise CheckpointError(f"{index} names the shard {file_name!r}, which is missing")
     return path
@@ -176,6 +201,9 @@ def _stays_inside(path: Path) -> bool:
 
     The hub's cache keeps ``snapshots/<revision>/<folder>/<file>`` as links to ``blobs/<hash>``.
     """
-    target, folder = path.resolve(), path.parent.resolve()
+    try:
+        target, folder = path.resolve(), path.parent.resolve()
+    except (OSError, RuntimeError):  # a circle of links
+        return False
     blobs = [parent.parent / "blobs" for parent in folder.parents if parent.name == "snapshots"]
     return any(target.is_relative_to(allowed) for allowed in (folder, *blobs))

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from litefocus_jax.checkpoint.errors import CheckpointError
+from litefocus_jax.checkpoint.errors import CheckpointError, tensor_name
 from litefocus_jax.checkpoint.tensors import LazyArray, Tensors
 from litefocus_jax.models.keys import Prefix, Renamed, Spelling, Tied, WeightNorm
 
@@ -48,7 +48,10 @@ def _rename(tensors: Tensors, names: Mapping[str, str]) -> Tensors:
     for key, tensor in tensors.items():
         name = names.get(key, key)
         if name in renamed or (name != key and name in tensors):
-            raise CheckpointError(f"{key} is another name of {name}, and the checkpoint holds both; expected one")
+            raise CheckpointError(
+                f"{tensor_name(key)} is another name of {tensor_name(name)}, and the checkpoint holds both; "
+                "expected one"
+            )
         renamed[name] = tensor
     return renamed
 

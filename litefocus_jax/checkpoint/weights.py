@@ -17,15 +17,21 @@ FLOATING_DTYPES = ("float32", "bfloat16", "float16")
 Module = TypeVar("Module", bound=nnx.Module)
 
 
-def abstract(model_class: type[Module], config: Hashable, dtype: Any = jnp.float32) -> Module:
+def abstract(
+    model_class: type[Module], config: Hashable, dtype: Any = jnp.float32, *, most_weights: int | None = None
+) -> Module:
     """Build a module without its weights: every leaf is a `jax.ShapeDtypeStruct`, nothing is computed.
 
     Args:
         model_class: a module built as ``model_class(config, rngs=...)``.
         config: its frozen configuration.
         dtype: floating-point type of all weights.
+        most_weights: arrays that the module may have; any number unless given.
+
+    Raises:
+        TooManyWeightsError: when it has more.
     """
-    module = model_class(config, rngs=ShapesOnly())  # pyright: ignore[reportCallIssue]
+    module = model_class(config, rngs=ShapesOnly(most_weights))  # pyright: ignore[reportCallIssue]
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, dtype), module)
 
 

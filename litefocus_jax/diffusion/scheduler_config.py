@@ -3,9 +3,11 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from litefocus_jax.system.json_config import ConfigError, JsonConfig
+from litefocus_jax.system.messages import shown
+from litefocus_jax.system.typed_json import Range
 
 Kind = Literal["ddim", "dpm++"]
 Spacing = Literal["leading", "trailing", "linspace"]
@@ -13,6 +15,9 @@ SPACINGS: tuple[Spacing, ...] = get_args(Spacing)
 
 # The scheduler classes of diffusers that can be run, and the name of our sampler for each.
 SAMPLERS: dict[str, Kind] = {"DDIMScheduler": "ddim", "DPMSolverMultistepScheduler": "dpm++"}
+Beta = Annotated[float, Range(1e-12, 0.999999)]
+"""The variance of the noise of one timestep."""
+
 CLASSES = {sampler: class_name for class_name, sampler in SAMPLERS.items()}
 
 CHOICES = {
@@ -57,16 +62,16 @@ class SchedulerConfig(JsonConfig):
     )
 
     class_name: str = "DDIMScheduler"
-    num_train_timesteps: int = 1000
-    beta_start: float = 0.0001
-    beta_end: float = 0.02
+    num_train_timesteps: Annotated[int, Range(1, 100_000)] = 1000
+    beta_start: Beta = 0.0001
+    beta_end: Beta = 0.02
     beta_schedule: str = "linear"
     prediction_type: str = "epsilon"
     timestep_spacing: str | None = None
-    steps_offset: int = 0
+    steps_offset: Annotated[int, Range(0, 100_000)] = 0
     # Read by DDIM only.
     clip_sample: bool | None = None
-    clip_sample_range: float = 1.0
+    clip_sample_range: Annotated[float, Range(1e-6, 1e6)] = 1.0
     set_alpha_to_one: bool = True
     # Read by DPM-Solver++ only.
     solver_type: str = "midpoint"
@@ -83,7 +88,9 @@ class SchedulerConfig(JsonConfig):
         """
         class_name = values.get("_class_name")
         if class_name not in tuple(SAMPLERS):
-            raise ConfigError(f"{source}: _class_name = {class_name!r} is not supported; expected {_listed(SAMPLERS)}")
+            raise ConfigError(
+                f"{source}: _class_name = {shown(class_name)} is not supported; expected {_listed(SAMPLERS)}"
+            )
         for key in ("timestep_spacing", "clip_sample"):
             # Absent means diffusers' default; null would not, and None cannot stand for both.
             if key in values and values[key] is None:
@@ -99,17 +106,16 @@ class SchedulerConfig(JsonConfig):
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ConfigError(f"{name} = {getattr(self, name)!r} is not supported; expected {_listed(known)}")
-        if self.num_train_timesteps < 1:
-            raise ConfigError(f"num_train_timesteps = {self.num_train_timesteps}; expected at least 1")
         if not 0 < self.beta_start <= self.beta_end < 1:
             raise ConfigError(
                 f"beta_start = {self.beta_start} and beta_end = {self.beta_end}; "
                 "expected 0 < beta_start <= beta_end < 1"
             )
-        if self.steps_offset < 0:
-            raise ConfigError(f"steps_offset = {self.steps_offset}; expected zero or more")
-        if self.clip_sample_range <= 0:
-            raise ConfigError(f"clip_sample_range = {self.clip_sample_range}; expected more than zero")
+        if self.steps_offset >= self.num_train_timesteps:
+            raise ConfigError(
+                f"steps_offset = {self.steps_offset}; expected less than num_train_timesteps = "
+                f"{self.num_train_timesteps}"
+            )
 
     @property
     def sampler(self) -> Kind:

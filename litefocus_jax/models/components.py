@@ -85,6 +85,42 @@ class Components:
         return ModelFacts(geometry, self.scheduler, self.unet.config, self.defaults, self.vocabulary)
 
 
+def differences_in_width(configs: Mapping[str, Any]) -> list[str]:
+    """Where one network's output is not as wide as the next one's input, in words; empty where all fit together.
+
+    Args:
+        configs: the configuration of every network, by folder name.
+    """
+    joint, vae_config = configs["projection_model"], configs["vae"]
+    clap_width, t5_width = configs["text_encoder"].projection_dim, configs["text_encoder_2"].d_model
+    gpt2_width = configs["language_model"].n_embd
+    clap, t5 = ("text_encoder: projection_dim", clap_width), ("text_encoder_2: d_model", t5_width)
+    language_model = ("language_model: n_embd", gpt2_width)
+    pairs = [
+        (clap, ("projection_model: text_encoder_dim", joint.text_encoder_dim)),
+        (t5, ("projection_model: text_encoder_1_dim", joint.text_encoder_1_dim)),
+        (language_model, ("projection_model: langauge_model_dim", joint.langauge_model_dim)),
+    ]
+    for dims in configs["unet"].cross_attention_dim_per_level:
+        # The first two transformers of a layer read the language model, the others the second text encoder.
+        pairs += [
+            (language_model if place < 2 else t5, ("unet: cross_attention_dim", dim))
+            for place, dim in enumerate(dims)
+            if dim is not None
+        ]
+    problems = [
+        f"{first} = {width}, but {second} = {other}; these sub-models do not belong together"
+        for (first, width), (second, other) in pairs
+        if width != other
+    ]
+    if vae_config.in_channels != 1 or vae_config.out_channels != 1:
+        problems.append(
+            f"vae: in_channels = {vae_config.in_channels} and out_channels = {vae_config.out_channels}; expected 1, "
+            "since a mel spectrogram has one"
+        )
+    return list(dict.fromkeys(problems))
+
+
 @dataclasses.dataclass(frozen=True)
 class LatentGeometry:
     """How seconds of sound, mel frames and latent frames follow from one another.

@@ -4,16 +4,23 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from litefocus_jax.diffusion.scheduler_config import SAMPLERS, SPACINGS, Kind, SchedulerConfig, Spacing
 from litefocus_jax.system.json_config import ConfigError, JsonConfig
+from litefocus_jax.system.typed_json import Range
 
 Quality = Literal["fast", "good", "reference"]
 QUALITIES: tuple[Quality, ...] = get_args(Quality)
 
 PromptPadding = Literal["batch", "alone"]
 """What a prompt's place in GPT-2 goes by: the longest prompt of its batch, as in diffusers, or itself alone."""
+
+LARGEST_GUIDANCE = 1_000.0
+"""Beyond it there is nothing but noise or silence."""
+
+GuidanceScale = Annotated[float, Range(0.0, LARGEST_GUIDANCE)]
+Steps = Annotated[int, Range(1, 100_000)]
 
 
 def _check_word(name: str, value: Any, known: tuple[Any, ...]) -> None:
@@ -37,7 +44,7 @@ class Sampling(JsonConfig):
     """
 
     scheduler: Kind | None = None
-    num_inference_steps: int = 200
+    num_inference_steps: Steps = 200
     timestep_spacing: Spacing | None = None
 
     def __post_init__(self) -> None:
@@ -71,7 +78,7 @@ class GenerationDefaults(Sampling):
         ConfigError: naming the field, for a value that is none.
     """
 
-    guidance_scale: float = 3.5
+    guidance_scale: GuidanceScale = 3.5
     prompt_padding: PromptPadding = "batch"
     fast: Sampling = Sampling("dpm++", 25, "trailing")
     good: Sampling = Sampling("dpm++", 50, "trailing")

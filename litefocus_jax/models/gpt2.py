@@ -16,7 +16,7 @@ from litefocus_jax.models import parameters
 from litefocus_jax.models.keys import KeyTable, Network, Prefix, Rule
 from litefocus_jax.models.layers import LayerNorm
 from litefocus_jax.models.text_layers import Embedding, activation_named, multi_head_attention
-from litefocus_jax.system.json_config import ConfigError, JsonConfig
+from litefocus_jax.system.json_config import ConfigError, Count, Epsilon, JsonConfig, Layers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,23 +26,26 @@ class GPT2Config(JsonConfig):
     STRICT = False
     REQUIRED: ClassVar = {"add_cross_attention": (False,), "model_type": ("gpt2",)}
 
-    vocab_size: int = 50257
-    n_positions: int = 1024
-    n_embd: int = 768
-    n_layer: int = 12
-    n_head: int = 12
-    n_inner: int | None = None
+    vocab_size: Count = 50257
+    n_positions: Count = 1024
+    n_embd: Count = 768
+    n_layer: Layers = 12
+    n_head: Count = 12
+    n_inner: Count | None = None
     activation_function: str = "gelu_new"
-    layer_norm_epsilon: float = 1e-5
+    layer_norm_epsilon: Epsilon = 1e-5
     scale_attn_weights: bool = True
     scale_attn_by_inverse_layer_idx: bool = False
-    max_new_tokens: int = 8
+    max_new_tokens: Count = 8
 
     def __post_init__(self) -> None:
+        activation_named(self.activation_function, "activation_function")
         if self.n_embd % self.n_head:
             raise ConfigError(f"n_embd = {self.n_embd} is not a multiple of n_head = {self.n_head}")
-        if self.max_new_tokens < 1:
-            raise ConfigError(f"max_new_tokens = {self.max_new_tokens}; expected at least 1")
+        if self.max_new_tokens > self.n_positions:
+            raise ConfigError(
+                f"max_new_tokens = {self.max_new_tokens} is more than n_positions = {self.n_positions}; expected fewer"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of a ``GPT2Model``."""

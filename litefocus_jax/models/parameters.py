@@ -18,12 +18,29 @@ from litefocus_jax.ops.convolution import convolve
 _LECUN_NORMAL = jax.nn.initializers.lecun_normal()
 
 
+class TooManyWeightsError(ValueError):
+    """A configuration asks for more weights than there can be."""
+
+
 class ShapesOnly:
-    """Stands in for `nnx.Rngs`: a module built with it holds a `jax.ShapeDtypeStruct` for every weight."""
+    """Stands in for `nnx.Rngs`: a module built with it holds a `jax.ShapeDtypeStruct` for every weight.
+
+    Args:
+        most: weights that may be asked for, so that a configuration of a million layers is not built to its end.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self._left = math.inf if most is None else most
 
     def params(self) -> None:
-        """Returns no key."""
-        return
+        """Returns no key.
+
+        Raises:
+            TooManyWeightsError: when asked more often than was said.
+        """
+        self._left -= 1
+        if self._left < 0:
+            raise TooManyWeightsError
 
 
 def _initialiser(draw: Any) -> Any:

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from litefocus_jax.models import parameters
 from litefocus_jax.models.keys import KeyTable, Network, Rule
-from litefocus_jax.system.json_config import ConfigError, JsonConfig
+from litefocus_jax.system.json_config import ConfigError, Count, JsonConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,11 +18,11 @@ class ProjectionConfig(JsonConfig):
 
     CLASS_NAME = "AudioLDM2ProjectionModel"
 
-    text_encoder_dim: int
-    text_encoder_1_dim: int
-    langauge_model_dim: int
+    text_encoder_dim: Count
+    text_encoder_1_dim: Count
+    langauge_model_dim: Count
     use_learned_position_embedding: bool | None = None
-    max_seq_length: int | None = None
+    max_seq_length: Count | None = None
 
     def __post_init__(self) -> None:
         # diffusers builds the embedding whenever the flag is not None, so that False counts as True.

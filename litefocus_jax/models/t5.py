@@ -8,7 +8,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,9 @@ from jaxtyping import Array, Bool, Float, Int
 from litefocus_jax.models import parameters
 from litefocus_jax.models.keys import KeyTable, Network, Rule, Tied
 from litefocus_jax.models.text_layers import Embedding, gelu_tanh, multi_head_attention
-from litefocus_jax.system.json_config import ConfigError, JsonConfig
+from litefocus_jax.system.json_config import ConfigError, Count, Epsilon, JsonConfig, Layers
+from litefocus_jax.system.messages import shown
+from litefocus_jax.system.typed_json import Range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,17 +31,17 @@ class T5Config(JsonConfig):
     STRICT = False
     REQUIRED: ClassVar = {"is_decoder": (False,)}
 
-    vocab_size: int = 32128
-    d_model: int = 512
-    d_kv: int = 64
-    d_ff: int = 2048
-    num_layers: int = 6
-    num_heads: int = 8
-    relative_attention_num_buckets: int = 32
-    relative_attention_max_distance: int = 128
-    layer_norm_epsilon: float = 1e-6
+    vocab_size: Count = 32128
+    d_model: Count = 512
+    d_kv: Count = 64
+    d_ff: Count = 2048
+    num_layers: Layers = 6
+    num_heads: Count = 8
+    relative_attention_num_buckets: Count = 32
+    relative_attention_max_distance: Annotated[int, Range(1, 2**24)] = 128
+    layer_norm_epsilon: Epsilon = 1e-6
     feed_forward_proj: str = "relu"
-    pad_token_id: int = 0
+    pad_token_id: Annotated[int, Range(0, 2**31 - 1)] = 0
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str | Path = "configuration") -> Self:
@@ -50,12 +52,14 @@ class T5Config(JsonConfig):
         """
         if values.get("model_type") not in ("t5", None):
             raise ConfigError(
-                f"{source}: model_type = {values['model_type']!r} is not supported as the second text encoder; "
+                f"{source}: model_type = {shown(values['model_type'])} is not supported as the second text encoder; "
                 "expected 't5' (text-to-speech checkpoints with a VITS encoder cannot be run)"
             )
         return super().from_dict(values, source)
 
     def __post_init__(self) -> None:
+        if self.pad_token_id >= self.vocab_size:
+            raise ConfigError(f"pad_token_id = {self.pad_token_id}; expected less than vocab_size = {self.vocab_size}")
         if self.feed_forward_proj not in ("relu", "gated-gelu"):
             raise ConfigError(
                 f"feed_forward_proj = {self.feed_forward_proj!r} is not supported; expected 'relu' or 'gated-gelu'"

@@ -5,7 +5,7 @@ Letters in shape comments: B batch, T time, F frequency, C channels, L latent ch
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple, Self, TypeVar
+from typing import Annotated, Any, ClassVar, NamedTuple, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,10 @@ from litefocus_jax.models import parameters
 from litefocus_jax.models.keys import KeyTable, Network, Renamed, Rule
 from litefocus_jax.models.layers import Downsample, GroupNorm, Normalise, ResnetBlock, Upsample, conv_3x3
 from litefocus_jax.ops.attention import dot_product_attention
-from litefocus_jax.system.json_config import ConfigError, JsonConfig
+from litefocus_jax.system.json_config import ConfigError, Count, JsonConfig, Layers
+from litefocus_jax.system.typed_json import Range
+
+_LEVELS = Range(1, 12)  # each halves time and frequency
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,15 +37,15 @@ class VAEConfig(JsonConfig):
     # sample_size only sizes diffusers' own tiling; force_upcast asks for float32, which the caller chooses by dtype.
     IGNORED = frozenset({"sample_size", "force_upcast"})
 
-    in_channels: int = 3
-    out_channels: int = 3
-    down_block_types: tuple[str, ...] = ("DownEncoderBlock2D",)
-    up_block_types: tuple[str, ...] = ("UpDecoderBlock2D",)
-    block_out_channels: tuple[int, ...] = (64,)
-    layers_per_block: int = 1
-    latent_channels: int = 4
-    norm_num_groups: int = 32
-    scaling_factor: float = 0.18215
+    in_channels: Count = 3
+    out_channels: Count = 3
+    down_block_types: Annotated[tuple[str, ...], _LEVELS] = ("DownEncoderBlock2D",)
+    up_block_types: Annotated[tuple[str, ...], _LEVELS] = ("UpDecoderBlock2D",)
+    block_out_channels: Annotated[tuple[Count, ...], _LEVELS] = (64,)
+    layers_per_block: Layers = 1
+    latent_channels: Count = 4
+    norm_num_groups: Count = 32
+    scaling_factor: Annotated[float, Range(1e-4, 1e4)] = 0.18215
     use_quant_conv: bool = True
     use_post_quant_conv: bool = True
     mid_block_add_attention: bool = True

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from litefocus_jax.system.json_config import ConfigError, read_json
+from litefocus_jax.system.messages import shown
 
 VOCABULARY = "vocabulary.json"
 """The file in a model's folder; only small models, which do not know many words, have one."""
@@ -53,18 +54,20 @@ class Vocabulary:
         """
         values = read_json(path)
         if set(values) != {"kinds", "words"}:
-            raise ConfigError(f"{path} has the keys {', '.join(map(repr, values))}; expected 'kinds' and 'words'")
+            raise ConfigError(f"{path} has the keys {shown(list(values))}; expected 'kinds' and 'words'")
         kinds = values["kinds"]
         if not isinstance(kinds, dict) or not kinds:
-            raise ConfigError(f"{path}: kinds = {kinds!r}; expected an object with at least one kind")
+            raise ConfigError(f"{path}: kinds = {shown(kinds)}; expected an object with at least one kind")
         for name, kind in kinds.items():
             if not isinstance(kind, dict) or set(kind) != {"names", "prompts"}:
-                raise ConfigError(f"{path}: the kind {name!r} is {kind!r}; expected an object of 'names' and 'prompts'")
+                raise ConfigError(
+                    f"{path}: the kind {shown(name)} is {shown(kind)}; expected an object of 'names' and 'prompts'"
+                )
         return cls(
             {
                 name: SoundKind(
-                    _texts(path, f"names of {name!r}", kind["names"], least=1),
-                    _texts(path, f"prompts of {name!r}", kind["prompts"]),
+                    _texts(path, f"names of {shown(name)}", kind["names"], least=1),
+                    _texts(path, f"prompts of {shown(name)}", kind["prompts"]),
                 )
                 for name, kind in kinds.items()
             },
@@ -105,6 +108,12 @@ def words_of(text: str) -> list[str]:
 
 def _texts(path: Path, name: str, values: Any, *, least: int = 0) -> tuple[str, ...]:
     is_list = isinstance(values, Sequence) and not isinstance(values, str)
-    if not is_list or len(values) < least or not all(isinstance(text, str) and text for text in values):
-        raise ConfigError(f"{path}: {name} = {values!r}; expected a list of texts{', at least one' if least else ''}")
+    if not is_list or len(values) < least or not all(map(_is_text, values)):
+        raise ConfigError(
+            f"{path}: {name} = {shown(values)}; expected a list of texts{', at least one' if least else ''}"
+        )
     return tuple(values)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value) and value.isprintable()

@@ -6,7 +6,7 @@ O output channels.
 
 import dataclasses
 import math
-from typing import Self
+from typing import Annotated, Self
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,8 @@ from jaxtyping import Array, Float
 from litefocus_jax.models import parameters
 from litefocus_jax.models.keys import KeyTable, Network, Rule, WeightNorm
 from litefocus_jax.ops.circular_time import wrap_time
-from litefocus_jax.system.json_config import ConfigError, JsonConfig
+from litefocus_jax.system.json_config import ConfigError, Count, JsonConfig
+from litefocus_jax.system.typed_json import Range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,14 +27,14 @@ class VocoderConfig(JsonConfig):
 
     STRICT = False
 
-    model_in_dim: int = 80
-    sampling_rate: int = 16000
-    upsample_initial_channel: int = 512
-    upsample_rates: tuple[int, ...] = (4, 4, 4, 4)
-    upsample_kernel_sizes: tuple[int, ...] = (8, 8, 8, 8)
-    resblock_kernel_sizes: tuple[int, ...] = (3, 7, 11)
-    resblock_dilation_sizes: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
-    leaky_relu_slope: float = 0.1
+    model_in_dim: Annotated[int, Range(1, 65_536)] = 80
+    sampling_rate: Annotated[int, Range(1_000, 1_000_000)] = 16000
+    upsample_initial_channel: Count = 512
+    upsample_rates: Annotated[tuple[Annotated[int, Range(1, 256)], ...], Range(1, 12)] = (4, 4, 4, 4)
+    upsample_kernel_sizes: tuple[Count, ...] = (8, 8, 8, 8)
+    resblock_kernel_sizes: Annotated[tuple[Count, ...], Range(1, 64)] = (3, 7, 11)
+    resblock_dilation_sizes: tuple[tuple[Annotated[int, Range(1, 1_000)], ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
+    leaky_relu_slope: Annotated[float, Range(0.0, 1.0)] = 0.1
     normalize_before: bool = True
 
     def __post_init__(self) -> None:

@@ -13,7 +13,8 @@ from jaxtyping import Array, Float
 
 from litefocus_jax.audio import log_mel_spectrogram
 from litefocus_jax.models.components import Components, LatentGeometry
-from litefocus_jax.models.tokenization import load_tokenizer, tokenize_for_both
+from litefocus_jax.models.stored_tokenizers import load_tokenizer
+from litefocus_jax.models.tokenization import tokenize_for_both
 from litefocus_jax.models.vae import VAE, LatentDistribution
 from litefocus_jax.training.data import Dataset, Short, Sound, audible_share, read_clip
 from litefocus_jax.training.losses import Batch

@@ -369,3 +369,43 @@ def test_from_the_hub_only_what_is_needed_is_asked_for(
 def test_a_revision_is_for_the_hub(native_source: Path) -> None:
     with pytest.raises(ValueError, match="revision = 'v1' is for models on the hub"):
         store.load_components(native_source, revision="v1")
+
+
+def test_names_with_escape_sequences_are_shown_and_not_obeyed(tmp_path):
+    folder = shutil.copytree(tiny_checkpoint(), tmp_path / "model")
+    path = folder / "projection_model" / "model.safetensors"
+    change_tensors(path, lambda tensors: tensors.update({"\x1b[31mred\n": np.zeros(2, np.float32)}))
+    with pytest.raises(CheckpointError, match="unknown tensors") as caught:
+        load_components(folder)
+    assert "\x1b" not in str(caught.value)
+    assert "x1b[31mred" in str(caught.value)
+
+
+def test_many_and_long_names_are_refused_soon_and_in_few_words(tmp_path):
+    folder = shutil.copytree(tiny_checkpoint(), tmp_path / "model")
+    path = folder / "projection_model" / "model.safetensors"
+    safetensors_files.write_file(path, {f"{number}": np.zeros(0, np.float32) for number in range(30_000)})
+    with pytest.raises(CheckpointError, match=r"model\.safetensors names 30,001 tensors"):
+        load_components(folder)
+    safetensors_files.write_file(path, {f"{number}" * 20_000: np.zeros(0, np.float32) for number in range(90)})
+    with pytest.raises(CheckpointError, match="tensors without a parameter") as caught:
+        load_components(folder)
+    assert len(str(caught.value)) < 20_000
+
+
+def test_more_layers_than_there_are_weights_for_are_refused_before_they_are_built(tmp_path):
+    folder = shutil.copytree(tiny_checkpoint(), tmp_path / "model")
+    change_json(folder / "text_encoder_2" / "config.json", num_layers=900)
+    with pytest.raises(CheckpointError, match=r"text_encoder_2: config\.json describes a network of more than"):
+        load_components(folder)
+
+
+def test_networks_of_other_widths_are_named_before_anything_is_read(tmp_path):
+    folder = shutil.copytree(tiny_checkpoint(), tmp_path / "model")
+    change_json(folder / "vae" / "config.json", out_channels=2)
+    change_json(folder / "scheduler" / "scheduler_config.json", num_train_timesteps="many")
+    change_json(folder / "model.json", generation={"guidance_scale": 1e30})
+    with pytest.raises(CheckpointError) as caught:
+        load_components(folder)
+    for fault in ("num_train_timesteps = 'many'", "guidance_scale = 1e+30", "vae"):
+        assert fault in str(caught.value)

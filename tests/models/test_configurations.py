@@ -6,11 +6,14 @@ import json
 import pytest
 
 from litefocus_jax.checkpoint.random_model import PUBLISHED_CONFIGS
+from litefocus_jax.checkpoint.weights import abstract
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
 from litefocus_jax.models.clap.text import ClapTextConfig
+from litefocus_jax.models.components import NETWORKS
 from litefocus_jax.models.gpt2 import GPT2Config
+from litefocus_jax.models.parameters import TooManyWeightsError
 from litefocus_jax.models.projection import ProjectionConfig
-from litefocus_jax.models.t5 import T5Config
+from litefocus_jax.models.t5 import T5Config, T5Encoder
 from litefocus_jax.models.unet.config import UNetConfig
 from litefocus_jax.models.vae import VAEConfig
 from litefocus_jax.models.vocoder import VocoderConfig
@@ -123,7 +126,7 @@ def test_all_problems_are_listed_at_once():
     (VocoderConfig, {"upsample_rates": [5, 4]}, "different lengths"),
     (VocoderConfig, {"upsample_kernel_sizes": [2, 16, 8, 4, 4]}, "less than its rate 5"),
     (ProjectionConfig, {"use_learned_position_embedding": True}, "max_seq_length is missing"),
-    (SchedulerConfig, {"num_train_timesteps": 0}, "num_train_timesteps = 0; expected at least 1"),
+    (SchedulerConfig, {"num_train_timesteps": 0}, "num_train_timesteps = 0; expected a whole number from 1 to"),
     (SchedulerConfig, {"beta_start": 0.5}, "expected 0 < beta_start <= beta_end < 1"),
     (SchedulerConfig, {"steps_offset": -1}, "steps_offset = -1"),
     (SchedulerConfig, {"clip_sample_range": 0.0}, "clip_sample_range = 0.0"),
@@ -131,6 +134,85 @@ def test_all_problems_are_listed_at_once():
 ])  # fmt: skip
 def test_fields_that_contradict_each_other_are_refused(cls, changes, message):
     refused(cls, changes, message)
+
+
+WRONG = (
+    None,
+    True,
+    0,
+    -1,
+    10**6,
+    2**31,
+    10**400,
+    0.5,
+    1e308,
+    float("nan"),
+    "x",
+    "\x1b[31m",
+    [],
+    [None],
+    [[]],
+    {},
+    [0] * 3,
+)
+
+
+@EVERY_CLASS
+def test_any_value_in_any_field_is_read_or_refused_with_its_file_and_is_quick(cls):
+    """A configuration that is read can be built, or asks for more weights than there are."""
+    values = json.loads(json.dumps(cls.tiny().to_dict()))
+    model = next((network.model_class for network in NETWORKS.values() if network.config_class is cls), None)
+    for name in values:
+        for wrong in WRONG:
+            try:
+                config = cls.from_dict({**values, name: wrong}, "folder/config.json")
+                if model is not None:
+                    abstract(model, config, most_weights=300)
+            except TooManyWeightsError:
+                continue
+            except ConfigError as error:
+                message = str(error)
+                is_plain = message.startswith("folder/config.json") and len(message) < 2000 and "\x1b" not in message
+                assert is_plain, message
+
+
+@pytest.mark.parametrize(("cls", "name", "wrong"), [
+    (UNetConfig, "flip_sin_to_cos", []),
+    (UNetConfig, "flip_sin_to_cos", 1),
+    (UNetConfig, "attention_head_dim", 0),
+    (UNetConfig, "layers_per_block", True),
+    (VAEConfig, "scaling_factor", -1),
+    (VAEConfig, "scaling_factor", 1e308),
+    (VocoderConfig, "sampling_rate", -16000),
+    (T5Config, "vocab_size", "32128"),
+    (T5Config, "is_decoder", 0),
+    (GPT2Config, "max_new_tokens", None),
+    (SchedulerConfig, "num_train_timesteps", 1000.0),
+    (SchedulerConfig, "clip_sample", 0),
+])  # fmt: skip
+def test_values_of_another_type_or_out_of_range_are_named(cls, name, wrong):
+    refused(cls, {name: wrong}, name, "expected")
+
+
+def test_a_million_layers_are_not_built():
+    config = dataclasses.replace(T5Config.tiny(), num_layers=10**6)
+    with pytest.raises(TooManyWeightsError):
+        abstract(T5Encoder, config, most_weights=100)
+
+
+def test_a_name_that_stands_twice_in_one_object_is_refused(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text('{"d_model": 8, "d_model": 16}')
+    with pytest.raises(ConfigError, match="'d_model' stands twice"):
+        read_json(path)
+
+
+@pytest.mark.parametrize("text", ['{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", '{"a": ' + "9" * 6000 + "}"], ids=len)
+def test_json_of_any_depth_and_numbers_of_any_length_are_one_error(tmp_path, text):
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"config\.json"):
+        read_json(path)
 
 
 @pytest.mark.parametrize("name", [None, "PNDMScheduler", ["DDIMScheduler"]])

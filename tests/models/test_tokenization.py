@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from litefocus_jax.models.stored_tokenizers import load_tokenizer
 from litefocus_jax.models.t5 import T5Config
-from litefocus_jax.models.tokenization import load_tokenizer, tokenize, tokenize_for_both
+from litefocus_jax.models.tokenization import tokenize, tokenize_for_both
 from litefocus_jax.system.extras import MissingExtraError
+from litefocus_jax.system.json_config import ConfigError
 from tests.support.models import tiny_checkpoint
 
 VOCABULARY = T5Config.tiny().vocab_size
@@ -45,11 +47,37 @@ def test_a_damaged_tokenizer_is_refused_with_its_folder(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000 + "]" * 100_000,
+        "[]",
+        '{"model": null}',
+        '{"model": {"type": "Unigram", "vocab": []}}',
+        '{"model": {"type": "BPE", "vocab": {}, "merges": []}}',
+        '{"model": {"type": "BPE", "vocab": {"a": -1}, "merges": []}}',
+    ],
+    ids=len,
+)
+def test_json_that_is_no_tokenizer_is_one_error(folder: Path, text: str) -> None:
+    (folder / "tokenizer.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"tokenizer_2/tokenizer\.json is not a tokenizer"):
+        load_tokenizer(folder, VOCABULARY)
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"model_max_length": None}, "has no model_max_length; expected the longest text in tokens"),
         ({"model_max_length": 10**30}, "has no model_max_length"),
         ({"model_max_length": "64"}, "model_max_length = '64'; expected the longest text in tokens"),
+        ({"model_max_length": 1}, "model_max_length = 1; expected more than the 1 tokens that stand around a text"),
+        ({"model_max_length": 0}, "model_max_length = 0; expected the longest text in tokens"),
+        ({"model_max_length": -5}, "model_max_length = -5; expected"),
+        ({"model_max_length": 64.5}, "model_max_length = 64.5; expected"),
+        ({"model_max_length": 10**12}, "model_max_length = 1000000000000; expected at most 1,000,000"),
+        ({"split_special_tokens": 1}, "split_special_tokens = 1; expected true or false"),
+        ({"added_tokens_decoder": {"x": "y"}}, "added_tokens_decoder = .*; expected tokens by number"),
+        ({"extra_special_tokens": "x"}, "extra_special_tokens = 'x'; expected a list"),
         ({"pad_token": None}, "has no pad_token; expected"),
         ({"pad_token": 3}, "has 3 among its tokens; expected a text"),
         ({"padding_side": "left"}, "padding_side = 'left'; expected 'right'"),

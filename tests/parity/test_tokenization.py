@@ -10,7 +10,7 @@ import transformers
 
 from examples.foley.parts.tokenizers import save_tokenizers
 from litefocus_jax.checkpoint.random_model import save_character_tokenizers
-from litefocus_jax.models.tokenization import load_tokenizer
+from litefocus_jax.models.stored_tokenizers import load_tokenizer
 from litefocus_jax.system.json_config import read_json
 
 TEXTS = [

@@ -7,7 +7,7 @@ transformers' ``ClapModel.get_text_features``.
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,9 @@ from litefocus_jax.models.clap.deaf_audio import DEAF_AUDIO_CONFIG, deaf_audio_t
 from litefocus_jax.models.keys import KeyTable, Network, Rule
 from litefocus_jax.models.layers import LayerNorm
 from litefocus_jax.models.text_layers import Embedding, activation_named, multi_head_attention
-from litefocus_jax.system.json_config import ConfigError, JsonConfig
+from litefocus_jax.system.json_config import ConfigError, Count, Epsilon, JsonConfig, Layers
+from litefocus_jax.system.messages import shown
+from litefocus_jax.system.typed_json import Range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,17 +36,17 @@ class ClapTextConfig(JsonConfig):
         "position_embedding_type": ("absolute",),
     }
 
-    vocab_size: int = 50265
-    hidden_size: int = 768
-    num_hidden_layers: int = 12
-    num_attention_heads: int = 12
-    intermediate_size: int = 3072
+    vocab_size: Count = 50265
+    hidden_size: Count = 768
+    num_hidden_layers: Layers = 12
+    num_attention_heads: Count = 12
+    intermediate_size: Count = 3072
     hidden_act: str = "gelu"
-    max_position_embeddings: int = 514
-    type_vocab_size: int = 1
-    layer_norm_eps: float = 1e-12
-    pad_token_id: int = 1
-    projection_dim: int = 512
+    max_position_embeddings: Count = 514
+    type_vocab_size: Count = 1
+    layer_norm_eps: Epsilon = 1e-12
+    pad_token_id: Annotated[int, Range(0, 2**31 - 1)] = 1
+    projection_dim: Count = 512
     projection_hidden_act: str = "relu"
 
     @classmethod
@@ -57,14 +59,21 @@ class ClapTextConfig(JsonConfig):
             ConfigError: when the JSON belongs to another model, or a field is not supported.
         """
         if values.get("model_type") not in ("clap", "clap_text_model", None):
-            raise ConfigError(f"{source}: model_type = {values['model_type']!r}; expected 'clap'")
+            raise ConfigError(f"{source}: model_type = {shown(values['model_type'])}; expected 'clap'")
         if "text_config" in values:
             shared = {key: values[key] for key in ("projection_dim", "projection_hidden_act") if key in values}
             defaults = {"projection_dim": 512, "projection_hidden_act": "relu"}
+            if not isinstance(values["text_config"], Mapping):
+                raise ConfigError(f"{source}: text_config = {shown(values['text_config'])}; expected an object")
             values = {**values["text_config"], **defaults, **shared}
         return super().from_dict(values, source)
 
     def __post_init__(self) -> None:
+        for name in ("hidden_act", "projection_hidden_act"):
+            activation_named(getattr(self, name), name)
+        for name, most in (("pad_token_id", self.vocab_size), ("pad_token_id", self.max_position_embeddings)):
+            if getattr(self, name) >= most:
+                raise ConfigError(f"{name} = {getattr(self, name)}; expected less than {most}")
         if self.hidden_size % self.num_attention_heads:
             raise ConfigError(
                 f"hidden_size = {self.hidden_size} is not a multiple of num_attention_heads = "

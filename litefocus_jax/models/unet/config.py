@@ -1,12 +1,18 @@
 """Configuration of the AudioLDM2 UNet."""
 
 import dataclasses
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
-from litefocus_jax.system.json_config import ConfigError, JsonConfig, per_level
+from litefocus_jax.system.json_config import ConfigError, Count, Epsilon, JsonConfig, Layers, per_level
+from litefocus_jax.system.typed_json import Range
 
 DOWN_BLOCKS = ("DownBlock2D", "CrossAttnDownBlock2D")
 UP_BLOCKS = ("UpBlock2D", "CrossAttnUpBlock2D")
+LEVELS = Range(1, 12)
+"""Each halves time and frequency."""
+
+Frames = Annotated[int, Range(1, 2**24)]
+"""Latent frames: a week of sound, at most."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,26 +44,26 @@ class UNetConfig(JsonConfig):
     # Scores and softmax are always computed in float32, which is what this flag asks for.
     IGNORED = frozenset({"upcast_attention"})
 
-    sample_size: int | None = None
-    in_channels: int = 4
-    out_channels: int = 4
+    sample_size: Frames | None = None
+    in_channels: Count = 4
+    out_channels: Count = 4
     flip_sin_to_cos: bool = True
-    freq_shift: int = 0
-    down_block_types: tuple[str, ...] = ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",)
-    up_block_types: tuple[str, ...] = ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3
-    block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280)
-    layers_per_block: int | tuple[int, ...] = 2
-    downsample_padding: int = 1
-    mid_block_scale_factor: float = 1.0
-    norm_num_groups: int = 32
-    norm_eps: float = 1e-5
-    cross_attention_dim: int | tuple[int | tuple[int | None, ...], ...] = 1280
-    transformer_layers_per_block: int | tuple[int, ...] = 1
-    attention_head_dim: int | tuple[int, ...] = 8
+    freq_shift: Annotated[int, Range(0, 1)] = 0
+    down_block_types: Annotated[tuple[str, ...], LEVELS] = ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",)
+    up_block_types: Annotated[tuple[str, ...], LEVELS] = ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3
+    block_out_channels: Annotated[tuple[Count, ...], LEVELS] = (320, 640, 1280, 1280)
+    layers_per_block: Layers | tuple[Layers, ...] = 2
+    downsample_padding: Annotated[int, Range(0, 1)] = 1
+    mid_block_scale_factor: Annotated[float, Range(1e-3, 1e3)] = 1.0
+    norm_num_groups: Count = 32
+    norm_eps: Epsilon = 1e-5
+    cross_attention_dim: Count | tuple[Count | tuple[Count | None, ...], ...] = 1280
+    transformer_layers_per_block: Layers | tuple[Layers, ...] = 1
+    attention_head_dim: Count | tuple[Count, ...] = 8
     use_linear_projection: bool = False
-    time_embedding_dim: int | None = None
-    conv_in_kernel: int = 3
-    conv_out_kernel: int = 3
+    time_embedding_dim: Count | None = None
+    conv_in_kernel: Count = 3
+    conv_out_kernel: Count = 3
 
     def __post_init__(self) -> None:
         levels = len(self.block_out_channels)

@@ -6,7 +6,7 @@ import pytest
 
 from examples.foley.parts import model
 from examples.foley.parts.tokenizers import save_tokenizers, save_tokenizers_with_words
-from litefocus_jax.models.tokenization import load_tokenizer
+from litefocus_jax.models.stored_tokenizers import load_tokenizer
 
 
 def test_tokenizers_know_the_words_of_the_captions(tmp_path: Path) -> None:

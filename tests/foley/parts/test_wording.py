@@ -14,7 +14,7 @@ from litefocus_jax.checkpoint.random_model import random_model
 from litefocus_jax.checkpoint.weights import to_numpy
 from litefocus_jax.models.clap.text import ClapTextModel
 from litefocus_jax.models.gpt2 import GPT2
-from litefocus_jax.models.tokenization import load_tokenizer
+from litefocus_jax.models.stored_tokenizers import load_tokenizer
 from tests.support.foley import shown_again_and_again
 from tests.support.models import small_components
 
