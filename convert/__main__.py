@@ -1,13 +1,14 @@
 """Command line of the converter: ``python -m convert SRC DST``."""
 
-import signal
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from litefocus_jax.system.interruption import exit_code, listen, was_interrupted
+from litefocus_jax.system.messages import plain
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -32,18 +33,22 @@ def main(
     jax.config.update("jax_platforms", "cpu")  # nothing is computed, and weights need not pass through a GPU
     from convert.conversion import convert_checkpoint
 
-    # Termination unwinds as Ctrl-C does, so that the unfinished folder is removed.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    listen()
     console, errors = Console(), Console(stderr=True)
     try:
         with console.status("Starting") as status:
             components = convert_checkpoint(
                 source, destination, dtype=dtype, overwrite=overwrite, revision=revision, report=status.update
             )
+    except KeyboardInterrupt:
+        errors.print("Interrupted.")
+        raise typer.Exit(exit_code()) from None
     except (ValueError, OSError, ImportError) as error:
-        errors.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        errors.print(f"error: {plain(str(error))}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
     console.print(_summary(components, destination))
+    if was_interrupted():
+        raise typer.Exit(exit_code())
 
 
 def _summary(components, destination: Path) -> Table:

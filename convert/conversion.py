@@ -6,7 +6,7 @@ from pathlib import Path
 from convert import pickles
 from litefocus_jax.checkpoint import native, store
 from litefocus_jax.models.components import NETWORKS, Components
-from litefocus_jax.system.files import check_destination
+from litefocus_jax.system.files import check_destination, expanded
 
 Report = Callable[[str], None]
 
@@ -54,7 +54,7 @@ def convert_checkpoint(
 def _fetch(source: str, revision: str | None) -> Path:
     """The folder of a checkpoint; from the hub, pickles are downloaded only where there are no safetensors."""
     folder = store.local_folder(source, revision=revision)
-    if Path(source).expanduser().is_dir():
+    if expanded(source).is_dir():
         return folder
     patterns = [
         pattern

@@ -25,6 +25,7 @@ from jax.sharding import Mesh
 from litefocus_jax import AudioLDM2Pipeline
 from litefocus_jax.audio import save_audio
 from litefocus_jax.cli.destinations import file_names
+from litefocus_jax.system.interruption import listen, raise_if_interrupted
 from litefocus_jax.system.progress import progress_bar
 
 logger = logging.getLogger("many_prompts")
@@ -40,11 +41,13 @@ def main(
     seconds: Annotated[
         float | None, typer.Option(help="Seconds of each sound; the model's training length otherwise.")
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of all sounds.")] = 0,
-    sounds_per_device: Annotated[int, typer.Option(min=1, help="Sounds that a device makes at a time.")] = 1,
-    host_index: Annotated[int, typer.Option(min=0, help="Number of this host, from 0.")] = 0,
-    host_count: Annotated[int, typer.Option(min=1, help="Number of all hosts.")] = 1,
+    steps: Annotated[int, typer.Option(min=1, max=100_000, help="Denoising steps.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all sounds.")] = 0,
+    sounds_per_device: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Sounds that a device makes at a time.")
+    ] = 1,
+    host_index: Annotated[int, typer.Option(min=0, max=1_000_000, help="Number of this host, from 0.")] = 0,
+    host_count: Annotated[int, typer.Option(min=1, max=1_000_000, help="Number of all hosts.")] = 1,
     distributed: Annotated[bool, typer.Option(help="Ask jax.distributed for the host's number and count.")] = False,
     coordinator: Annotated[
         str | None,
@@ -54,6 +57,7 @@ def main(
     """Make a sound for every line of a text file, on any number of hosts that share a folder."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("jax").setLevel(logging.WARNING)
+    listen()  # termination unwinds as Ctrl-C does, so that no half-written file stays
     if host_index >= host_count:
         raise typer.BadParameter(f"{host_index} is not below --host-count {host_count}", param_hint="--host-index")
     if coordinator is not None:
@@ -71,6 +75,7 @@ def main(
     pipe, done = None, 0
     with progress_bar("Sounds", total) as show:
         for group in groups:
+            raise_if_interrupted()
             # A group is made whole even if some of it exists, or the bytes of a sound would depend on what was there.
             if not all(path.exists() for path in group.values()):
                 pipe = pipe or AudioLDM2Pipeline.from_pretrained(model)

@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 
 from litefocus_jax.audio.formats import PICTURE_FORMATS, check_suffix, sound_format
+from litefocus_jax.system.files import sweep
 
 
 def check_writable(
@@ -47,7 +48,8 @@ def check_file(path: Path, *, overwrite: bool) -> None:
     """
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; expected the name of a file")
-    if path.exists() and not overwrite:
+    sweep(path)
+    if (path.exists() or path.is_symlink()) and not overwrite:  # a link to nowhere is there too
         raise FileExistsError(f"{path} exists; choose another name, or overwrite it (--overwrite)")
     existing = next(folder for folder in path.absolute().parents if folder.exists())
     if not existing.is_dir():

@@ -1,5 +1,6 @@
 """Sound files, written block by block, whole or not at all."""
 
+import contextlib
 import itertools
 import logging
 from collections.abc import Iterable, Iterator
@@ -32,9 +33,12 @@ def save_audio(
     subtype: str | None = None,
     finish: Finish = NO_FINISH,
     comment: str | None = None,
+    overwrite: bool = True,
 ) -> None:
     """Write a mono sound file, as `save_audio_blocks` does."""
-    save_audio_blocks(path, [waveform], sampling_rate, subtype=subtype, finish=finish, comment=comment)
+    save_audio_blocks(
+        path, [waveform], sampling_rate, subtype=subtype, finish=finish, comment=comment, overwrite=overwrite
+    )
 
 
 def save_audio_blocks(
@@ -45,13 +49,14 @@ def save_audio_blocks(
     subtype: str | None = None,
     finish: Finish = NO_FINISH,
     comment: str | None = None,
+    overwrite: bool = True,
 ) -> int:
     """Write a mono sound file block by block, whole or not at all: beside its destination first, then renamed.
 
     A block is written before the next one is asked for, so that one at a time is in memory. An existing file is
-    replaced, and missing folders are made. All but ``FLOAT`` and ``DOUBLE`` hold [-1, 1]; what lies outside is clipped,
-    and a warning is logged. The same sound and arguments make the same bytes at any time. The last 20 ms of an Opus
-    file are faded out, since its encoder would end it with a click.
+    replaced unless ``overwrite`` is false, and missing folders are made. All but ``FLOAT`` and ``DOUBLE`` hold [-1, 1];
+    what lies outside is clipped, and a warning is logged. The same sound and arguments make the same bytes at any time.
+    The last 20 ms of an Opus file are faded out, since its encoder would end it with a click.
 
     Args:
         path: ends in ``.wav``, ``.flac``, ``.mp3``, ``.ogg`` (Vorbis) or ``.opus``.
@@ -61,6 +66,7 @@ def save_audio_blocks(
             usual one of the format unless given.
         finish: what is done to the sound first: trimmed, resampled, faded, brought to a loudness or a peak.
         comment: ASCII text that is kept in the file, and other programs show as its comment; `read_comment` finds it.
+        overwrite: replace a file of that name.
 
     Returns:
         The number of samples written.
@@ -69,6 +75,7 @@ def save_audio_blocks(
         ValueError: when the suffix, the subtype or the rate cannot be honoured, there is no block, or one is empty, not
             one-dimensional, or holds NaN or infinity.
         FinishError: when the sound is silent or too short for its finish.
+        FileExistsError: when the file is there by the time that it is complete, and may not be replaced.
         OSError: when the file cannot be written.
     """
     path = Path(path)
@@ -82,7 +89,7 @@ def save_audio_blocks(
     is_floating = subtype in FLOATING_SUBTYPES
     samples = clipped = 0
     peak = 0.0
-    with written_beside(path) as partial:
+    with written_beside(path, overwrite=overwrite) as partial, _as_os_errors(path):
         with soundfile.SoundFile(partial, "w", rate, 1, subtype=subtype, format=known.container) as file:
             if comment is not None and known.container != "WAV":
                 file.comment = comment
@@ -98,6 +105,19 @@ def save_audio_blocks(
     if clipped and not is_floating:
         logger.warning("%s: %d of %d samples are clipped; the peak is %.3g", path, clipped, samples, peak)
     return samples
+
+
+@contextlib.contextmanager
+def _as_os_errors(path: Path) -> Iterator[None]:
+    """Have soundfile's own errors, such as those of a full disk, be ones that say which file could not be written.
+
+    Raises:
+        OSError: in their place.
+    """
+    try:
+        yield
+    except (soundfile.SoundFileError, AssertionError) as error:  # it asserts that all was written
+        raise OSError(f"{path} cannot be written: {error or 'the disk took only a part of it'}") from error
 
 
 def _in_pieces(blocks: Iterable[Float[np.ndarray, " samples"]]) -> Iterator[Float[np.ndarray, " samples"]]:

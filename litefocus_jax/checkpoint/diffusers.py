@@ -8,7 +8,6 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from safetensors.numpy import save_file
 
 from litefocus_jax.checkpoint import safetensors_files, weights
 from litefocus_jax.checkpoint.errors import CheckpointError, listed, tensor_name
@@ -178,7 +177,7 @@ def _write_weights(network: Network, module: Any, dtype: np.dtype, folder: Path)
     # The transforms return views, and files hold bytes.
     stored = {network.written_prefix + name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     # transformers 4 refuses files that do not say for which library they are.
-    save_file(stored, folder / f"{network.weights}.safetensors", metadata={"format": "pt"})
+    safetensors_files.write_packed_file(folder / f"{network.weights}.safetensors", stored, {"format": "pt"})
 
 
 _LAYOUT = FolderLayout(

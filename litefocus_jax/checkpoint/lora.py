@@ -15,13 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array
-from safetensors.numpy import save_file
 
 from litefocus_jax.checkpoint.errors import CheckpointError, Problems, describe
-from litefocus_jax.checkpoint.safetensors_files import read_file
+from litefocus_jax.checkpoint.safetensors_files import read_file, write_packed_file
 from litefocus_jax.checkpoint.weights import leaves, with_weights
 from litefocus_jax.models.components import NETWORKS, Components
-from litefocus_jax.system.files import replacement_folder, write_json
+from litefocus_jax.system.files import expanded, replacement_folder, write_json
 from litefocus_jax.system.json_config import Count, read_json
 from litefocus_jax.system.typed_json import Range, read_as
 
@@ -160,7 +159,7 @@ def save_adapter(folder: str | Path, adapter: Adapter, config: LoraConfig, *, ov
         "inference_mode": True,
     }
     with replacement_folder(Path(folder), overwrite=overwrite, marker=ADAPTER_CONFIG) as new:
-        save_file(tensors, new / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+        write_packed_file(new / ADAPTER_WEIGHTS, tensors, {"format": "pt"})
         write_json(new / ADAPTER_CONFIG, described)
 
 
@@ -178,7 +177,7 @@ def read_adapter(source: str | Path, unet: nnx.Module) -> dict[str, np.ndarray]:
         CheckpointError: when there is no adapter, or with everything in it that is unknown, misshapen, not finite or
             alone, since it belongs to another network or is of another kind.
     """
-    path = Path(source).expanduser()
+    path = expanded(source)
     path = path / ADAPTER_WEIGHTS if path.is_dir() else path
     if not path.exists():
         raise CheckpointError(

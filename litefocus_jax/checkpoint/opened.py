@@ -11,6 +11,7 @@ from flax import nnx
 
 from litefocus_jax.checkpoint import weights
 from litefocus_jax.checkpoint.errors import CheckpointError
+from litefocus_jax.checkpoint.links import leaving
 from litefocus_jax.checkpoint.matching import check, convert
 from litefocus_jax.checkpoint.tensors import Tensors
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
@@ -19,6 +20,7 @@ from litefocus_jax.models.generation_defaults import PUBLISHED, GenerationDefaul
 from litefocus_jax.models.keys import KeyTable, Network
 from litefocus_jax.models.parameters import TooManyWeightsError
 from litefocus_jax.models.vocabulary import VOCABULARY, Vocabulary
+from litefocus_jax.system.interruption import raise_if_interrupted, remembered_interruption
 from litefocus_jax.system.json_config import ConfigError, JsonConfig
 
 _MISSING_LISTED = 500  # weights that may be missing before a network is not even built to name them
@@ -142,9 +144,11 @@ class Checkpoint:
         """
         dtype = weights.floating_dtype(self.dtype if dtype is None else dtype)
         loaded: dict[str, Any] = {}
-        for name, stored in self.networks.items():
-            on_network(name)
-            loaded[name] = stored.load(stored.network.weights_dtype(dtype))
+        with remembered_interruption():
+            for name, stored in self.networks.items():
+                raise_if_interrupted()
+                on_network(name)
+                loaded[name] = stored.load(stored.network.weights_dtype(dtype))
         return Components(
             **loaded,
             scheduler=self.scheduler,
@@ -179,7 +183,7 @@ def open_checkpoint_folder(
         CheckpointError: one message with what is wrong in any part.
     """
     names = (*NETWORKS, "scheduler", "tokenizer", "tokenizer_2")
-    problems = []
+    problems = leaving(folder)
     if missing := [name for name in names if not (folder / name).is_dir()]:
         problems.append(f"{folder} is incomplete; it lacks the folders {', '.join(missing)}")
     networks = {}

@@ -17,6 +17,7 @@ from litefocus_jax.checkpoint.weights import abstract, fill, leaves
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
 from litefocus_jax.models.components import NETWORKS, Components
 from litefocus_jax.system.files import check_destination
+from litefocus_jax.system.interruption import raise_if_interrupted
 from litefocus_jax.system.json_config import JsonConfig, read_json
 
 Model = TypeVar("Model", bound=nnx.Module)
@@ -110,9 +111,10 @@ def save_random_model(folder: str | Path, *, size: str = "tiny", seed: int = 0, 
     check_destination(Path(folder), overwrite=overwrite, marker=MANIFEST)
     with tempfile.TemporaryDirectory() as scratch:
         tokenizer, tokenizer_2 = save_character_tokenizers(Path(scratch))
-        models: dict[str, Any] = {
-            name: random_model(network.model_class, configs[name], seed) for name, network in NETWORKS.items()
-        }
+        models: dict[str, Any] = {}
+        for name, network in NETWORKS.items():
+            raise_if_interrupted()
+            models[name] = random_model(network.model_class, configs[name], seed)
         components = Components(
             **models,
             scheduler=SchedulerConfig.from_dict(published_config("audioldm2", "scheduler")),

@@ -9,8 +9,10 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from litefocus_jax.checkpoint.errors import CheckpointError, describe, listed, tensor_name
+from litefocus_jax.checkpoint.links import stays_inside
 from litefocus_jax.checkpoint.tensors import LazyArray, Tensors
 from litefocus_jax.system.json_config import read_json
 from litefocus_jax.system.messages import shown
@@ -124,6 +126,18 @@ def write_file(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
             stream.write(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data)
 
 
+def write_packed_file(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
+    """Write arrays as the format's own library does, without padding.
+
+    Raises:
+        OSError: when the file cannot be written.
+    """
+    try:
+        save_file(dict(arrays), path, dict(metadata))
+    except SafetensorError as error:  # a full disk is one, without the file's name
+        raise OSError(f"{path} cannot be written: {error}") from error
+
+
 def read_folder(folder: Path, stem: str, *, variant: str | None = None) -> Tensors:
     """The tensors of a sub-model: ``stem.safetensors``, its shards, or else the ``fp16`` variant of either.
 
@@ -187,23 +201,10 @@ def _shard_path(index: Path, file_name: str) -> Path:
     # Windows paths understand both separators and drive letters.
     is_plain_name = file_name not in ("", ".", "..") and PureWindowsPath(file_name).name == file_name
     path = index.parent / file_name
-    if not is_plain_name or not file_name.isprintable() or len(file_name) > 255 or not _stays_inside(path):
+    if not is_plain_name or not file_name.isprintable() or len(file_name) > 255 or not stays_inside(path, index.parent):
         raise CheckpointError(
             f"{index} names the shard {shown(file_name)}, outside its folder; expected a file beside it"
         )
     if not path.is_file():
         raise CheckpointError(f"{index} names the shard {file_name!r}, which is missing")
     return path
-
-
-def _stays_inside(path: Path) -> bool:
-    """Whether a file, its symbolic links followed, stays in its folder or in the hub cache that the folder is part of.
-
-    The hub's cache keeps ``snapshots/<revision>/<folder>/<file>`` as links to ``blobs/<hash>``.
-    """
-    try:
-        target, folder = path.resolve(), path.parent.resolve()
-    except (OSError, RuntimeError):  # a circle of links
-        return False
-    blobs = [parent.parent / "blobs" for parent in folder.parents if parent.name == "snapshots"]
-    return any(target.is_relative_to(allowed) for allowed in (folder, *blobs))

@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from litefocus_jax.checkpoint.errors import CheckpointError
+from litefocus_jax.checkpoint.links import stays_inside
 from litefocus_jax.checkpoint.weights import floating_dtype
 from litefocus_jax.models.components import NETWORKS, Components
 from litefocus_jax.models.keys import Network
 from litefocus_jax.models.vocabulary import VOCABULARY
 from litefocus_jax.system.files import replacement_folder, write_json
+from litefocus_jax.system.interruption import raise_if_interrupted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +35,26 @@ class FolderLayout:
     config_json: Callable[[Network, Any], Mapping[str, Any]]
     write_weights: Callable[[Network, Any, np.dtype, Path], None]
     extra_folders: tuple[tuple[str, Path], ...] = ()
+
+
+def _copy_folder(source: Path, destination: Path) -> None:
+    """Copy the files of a folder, and what lies in folders within it.
+
+    Contents only: a hub cache's files are links, and may be read-only.
+
+    Raises:
+        CheckpointError: for a link that leads out of the model's folder, or what is no file, such as a pipe.
+    """
+    destination.mkdir()
+    for entry in sorted(source.iterdir()):
+        if entry.is_symlink() and not stays_inside(entry, source.parent):
+            raise CheckpointError(f"{entry} is a link that leads out of the model's folder; expected the file itself")
+        if entry.is_dir():
+            _copy_folder(entry, destination / entry.name)
+        elif entry.is_file():
+            shutil.copyfile(entry, destination / entry.name)
+        else:
+            raise CheckpointError(f"{entry} is not a regular file; expected a tokenizer's files alone")
 
 
 def save_folder(
@@ -60,12 +83,12 @@ def save_folder(
     }
     with replacement_folder(Path(folder), overwrite=overwrite, marker=layout.marker) as new:
         for name, network in NETWORKS.items():
+            raise_if_interrupted()
             module = components.modules[name]
             write_json(new / name / "config.json", layout.config_json(network, module.config))
             layout.write_weights(network, module, network.weights_dtype(dtype), new / name)
         for name, source in copied.items():
-            # Contents only: a hub cache's files are links, and may be read-only.
-            shutil.copytree(source, new / name, copy_function=shutil.copyfile)
+            _copy_folder(source, new / name)
         write_json(new / "scheduler" / "scheduler_config.json", components.scheduler.to_dict())
         if components.vocabulary is not None:
             write_json(new / VOCABULARY, components.vocabulary.to_dict())

@@ -10,7 +10,7 @@ from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.checkpoint.hub import download_error, hub_model
 from litefocus_jax.checkpoint.opened import Checkpoint
 from litefocus_jax.models.components import NETWORKS, Components
-from litefocus_jax.system.files import put_back
+from litefocus_jax.system.files import expanded, put_back
 
 BUNDLED_MODEL = "foley"
 """The name by which the bundled model is asked for."""
@@ -133,7 +133,7 @@ def local_folder(source: str | Path, *, patterns: tuple[str, ...] = _DOWNLOADED,
         ValueError: when ``revision`` is given with a folder, or beside another one.
     """
     revision = hub.get("revision")
-    folder = Path(source).expanduser()
+    folder = expanded(source)
     put_back(folder)
     if source == BUNDLED_MODEL and not folder.exists():
         folder = BUNDLED_FOLDER

@@ -83,7 +83,8 @@ def bench(
         ),
     ] = "unet",
     rounds: Annotated[
-        int, typer.Option(min=1, help="How often each variant is called, in turns, after one call to warm up.")
+        int,
+        typer.Option(min=1, max=10_000, help="How often each variant is called, in turns, after one call to warm up."),
     ] = 5,
     together: Annotated[
         bool,

@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.text import Text
 
+from litefocus_jax.system.interruption import exit_code
+from litefocus_jax.system.messages import plain
+
 # Results go to standard output, one thing per line, and all the rest to standard error: a pipe gets the results alone.
 output = Console(soft_wrap=True, highlight=False)
 messages = Console(stderr=True, soft_wrap=True, highlight=False)
 
 logger = logging.getLogger("litefocus_jax")
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C: 128 + SIGINT, as shells count it."""
 
 
 class UsageError(ValueError):
@@ -64,8 +64,8 @@ def reporting_errors(out_of_memory: str = _OUT_OF_MEMORY) -> Iterator[None]:
     """End the command as a user expects when the block fails.
 
     What a user can put right (`ValueError` and its kinds, `OSError`, memory that runs out) is one red message and exit
-    code 1, or 2 for a `UsageError`; the traceback is logged for ``--verbose``. Ctrl-C ends with one line and exit code
-    130. Anything else is a defect, and keeps its traceback.
+    code 1, or 2 for a `UsageError`; the traceback is logged for ``--verbose``. Ctrl-C and termination
+    end with one line and the exit code 130 or 143. Anything else is a defect, and keeps its traceback.
 
     Args:
         out_of_memory: the message when memory runs out.
@@ -74,7 +74,7 @@ def reporting_errors(out_of_memory: str = _OUT_OF_MEMORY) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         messages.print("Interrupted.")
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(exit_code()) from None
     except (ValueError, OSError) as error:
         logger.debug("traceback", exc_info=True)
         _print_error(str(error))
@@ -107,4 +107,4 @@ def naming_options(options: Mapping[str, str]) -> Iterator[None]:
 
 def _print_error(message: str) -> None:
     # Text, since messages hold brackets that rich would take for markup.
-    messages.print(Text(f"error: {message}", style="red"))
+    messages.print(Text(f"error: {plain(message)}", style="red"))

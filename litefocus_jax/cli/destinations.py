@@ -12,6 +12,7 @@ from litefocus_jax.audio.formats import in_words
 from litefocus_jax.cli.names import checked_name, slug
 from litefocus_jax.cli.orders import SoundOrder
 from litefocus_jax.cli.prompt_files import PromptRow
+from litefocus_jax.system.files import expanded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +120,7 @@ def _paths(target: str, stems: list[list[Stem]], suffixes: Collection[str], opti
         typer.BadParameter: when the target is the name of one file, and several are to be written.
         ValueError: when it has a suffix that is unknown.
     """
-    path = Path(target).expanduser()
+    path = expanded(target)
     if path.is_dir() or target.endswith(("/", os.sep)) or not path.suffix:
         first = next(iter(suffixes))
         return [[path / f"{stem}{suffix or first}" for stem, suffix in row] for row in stems]

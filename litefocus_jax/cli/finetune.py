@@ -9,10 +9,12 @@ import typer
 
 from litefocus_jax.cli.attention import AttentionChoice, AttentionOptions
 from litefocus_jax.cli.completions import complete_model
-from litefocus_jax.cli.console import INTERRUPTED, messages, naming_options, output, quieten, reporting_errors
+from litefocus_jax.cli.console import messages, naming_options, output, quieten, reporting_errors
 from litefocus_jax.cli.options.checkpoint import Revision
 from litefocus_jax.cli.start import find_devices
 from litefocus_jax.cli.training_run import (
+    LARGEST_BATCH,
+    LARGEST_COUNT,
     DataOptions,
     devices_mesh,
     load,
@@ -21,6 +23,7 @@ from litefocus_jax.cli.training_run import (
     sample_maker,
     validation_batches,
 )
+from litefocus_jax.system.interruption import exit_code
 
 # What the library calls the options of this command.
 _ARGUMENTS = {
@@ -86,9 +89,14 @@ def finetune(
         typer.Option("--train", help="What is trained, the UNet unless given; may come more than once."),
     ] = None,
     steps: Annotated[
-        int, typer.Option(min=1, help="Updates in all; more of them with --resume extend a run that has ended.")
+        int,
+        typer.Option(
+            min=1, max=LARGEST_COUNT, help="Updates in all; more of them with --resume extend a run that has ended."
+        ),
     ] = 1000,
-    batch_size: Annotated[int, typer.Option(min=1, help="Clips in an update, over all devices and parts.")] = 8,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=LARGEST_BATCH, help="Clips in an update, over all devices and parts.")
+    ] = 8,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in OUT; all else as it was begun with.")
     ] = False,
@@ -142,6 +150,7 @@ def finetune(
         int | None,
         typer.Option(
             min=0,
+            max=LARGEST_COUNT,
             help=f"Updates until the learning rate is at its highest; {_DEFAULT_WARMUP_STEPS}, or all where there are "
             "fewer, unless given.",
             rich_help_panel=_OPTIMISER,
@@ -169,6 +178,7 @@ def finetune(
         typer.Option(
             metavar="RANK",
             min=1,
+            max=65_536,
             help="Train a low-rank adapter (LoRA) of this rank, such as 8, beside a UNet that stays as it is.",
             rich_help_panel=_ADAPTER,
         ),
@@ -208,7 +218,12 @@ def finetune(
     ] = "float32",
     gradient_accumulation: Annotated[
         int,
-        typer.Option(min=1, help="Parts of a batch, one after the other: less memory.", rich_help_panel=_COMPUTATION),
+        typer.Option(
+            min=1,
+            max=LARGEST_BATCH,
+            help="Parts of a batch, one after the other: less memory.",
+            rich_help_panel=_COMPUTATION,
+        ),
     ] = 1,
     remat: Annotated[
         bool,
@@ -233,7 +248,7 @@ def finetune(
         ),
     ] = None,
     validate_every: Annotated[
-        int, typer.Option(min=1, help="Updates between two validations.", rich_help_panel=_MEANWHILE)
+        int, typer.Option(min=1, max=LARGEST_COUNT, help="Updates between two validations.", rich_help_panel=_MEANWHILE)
     ] = 100,
     sample_prompts: Annotated[
         list[str] | None,
@@ -244,7 +259,10 @@ def finetune(
         ),
     ] = None,
     samples_every: Annotated[
-        int, typer.Option(min=1, help="Updates between two makings of these sounds.", rich_help_panel=_MEANWHILE)
+        int,
+        typer.Option(
+            min=1, max=LARGEST_COUNT, help="Updates between two makings of these sounds.", rich_help_panel=_MEANWHILE
+        ),
     ] = 500,
     log_to: Annotated[
         Literal["tensorboard"] | None,
@@ -254,7 +272,7 @@ def finetune(
         int, typer.Option(min=0, max=2**32 - 1, help="Seed of all that is drawn.", rich_help_panel=_RUN)
     ] = 0,
     save_every: Annotated[
-        int, typer.Option(min=1, help="Updates between two checkpoints.", rich_help_panel=_RUN)
+        int, typer.Option(min=1, max=LARGEST_COUNT, help="Updates between two checkpoints.", rich_help_panel=_RUN)
     ] = 500,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing but the model's folder.", rich_help_panel=_RUN)
@@ -262,9 +280,9 @@ def finetune(
 ) -> None:
     """Train a model's UNet, or what --train names, on sounds with captions.
 
-    OUT gets the model, a log with a line for each update, and checkpoints. Ctrl-C saves one and stops; the same command
-    with --resume goes on, to the weights that an uninterrupted run ends with. All devices of this machine are used. The
-    folder of the model is printed to standard output, all else to standard error.
+    OUT gets the model, a log with a line for each update, and checkpoints. Ctrl-C, or a scheduler's SIGTERM, saves one
+    and stops; the same command with --resume goes on, to the weights that an uninterrupted run ends with. All devices
+    of this machine are used. The folder of the model is printed to standard output, all else to standard error.
     """
     attention = AttentionOptions(litefocus, sparse_ratio)
     if validation is not None and hold_out is not None:
@@ -343,7 +361,7 @@ def finetune(
             )
         except TrainingInterrupted as interruption:
             messages.print(f"Stopped: {interruption}, by the same command with --resume", markup=False)
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(exit_code()) from None
         output.print(str(out / MODEL), markup=False)
         if not quiet:
             given = [] if duration is None else ["-d", f"{duration:g}"]

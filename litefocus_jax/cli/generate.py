@@ -137,7 +137,12 @@ def generate(
 
         model, dtype = origin.model(model), origin.choose("dtype", dtype)
         subtype = origin.choose_subtype(subtype, target)
-        saving = Saving(subtype, origin.choose_finish(finish_of(normalize, peak, fade, trim, sample_rate)), json)
+        saving = Saving(
+            subtype,
+            origin.choose_finish(finish_of(normalize, peak, fade, trim, sample_rate)),
+            json,
+            overwrite or resume,
+        )
         files = plan(orders, target=target, spectrogram=spectrogram)
         runs = RunFiles(every=save_every, resume=resume, overwrite=overwrite)
         batches = runs.remaining(grouped(orders, files, batch_size))
@@ -152,6 +157,7 @@ def generate(
             messages.print(f"Random seed{'s' if len(numbers) > 1 else ''}: {', '.join(numbers)}")
 
         from litefocus_jax.checkpoint.store import BUNDLED_MODEL
+        from litefocus_jax.generation.least_memory import require_least_memory
         from litefocus_jax.generation.request import make_request
         from litefocus_jax.pipeline import AudioLDM2Pipeline
 
@@ -190,6 +196,8 @@ def generate(
                 requests.append(make_request(facts, texts, **all_options))
                 rounded[requests[-1].rounding_of_loop(all_options.get("audio_length_in_s"))] = None
                 length = requests[-1].audio_length_in_s
+                if not (ignore_memory or dry_run):
+                    require_least_memory(requests[-1], facts.unet, facts.geometry, dtype or checkpoint.dtype)
                 saving.check(batch.destinations, facts.geometry.sampling_rate, length, overwrite=overwrite or resume)
         if not quiet:
             for notice in filter(None, rounded):

@@ -16,7 +16,7 @@ def init(
         Literal["tiny", "audioldm2", "audioldm2-large"],
         typer.Option(help="The model's size: tiny takes a moment; the others are as published, and take gigabytes."),
     ] = "tiny",
-    seed: Annotated[int, typer.Option(min=0, help="The seed of the weights.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**64 - 1, help="The seed of the weights.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier checkpoint.")] = False,
 ) -> None:
     """Write a checkpoint with random weights, for trying things out.

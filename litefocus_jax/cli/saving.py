@@ -24,11 +24,13 @@ class Saving:
         subtype: sample format, or None for the usual one.
         finish: what is done to the sounds first.
         json: whether each recipe is written beside its sound.
+        overwrite: whether files are replaced that are there by the time that a sound is made.
     """
 
     subtype: str | None
     finish: Finish
     json: bool
+    overwrite: bool
 
     def check(self, files: Sequence[Destination], sampling_rate: int, seconds: float, *, overwrite: bool) -> None:
         """Find out what cannot be done, once the model is known.
@@ -93,6 +95,7 @@ class Saving:
                 subtype=self.subtype,
                 finish=self.finish,
                 comment=recipe and recipe.to_json(),
+                overwrite=self.overwrite,
             )
         finally:
             if meter.samples and meter.is_silent:

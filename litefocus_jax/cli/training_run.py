@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from litefocus_jax.training.data import Dataset, Short
     from litefocus_jax.training.losses import Batch
 
+LARGEST_COUNT = 2**32 - 1
+"""Updates, as `litefocus_jax.training.config` has it."""
+
+LARGEST_BATCH = 65_536
+"""Clips in an update, as `litefocus_jax.training.config` has it."""
+
 _SKIPPED_SHOWN = 20
 _VALIDATION_CLIPS = 32  # at least; fewer sounds come more than once, with other parts, noise and timesteps
 _SAMPLE_STEPS = 20  # of DPM-Solver++, which are as good as ten times as many for hearing where a training is
@@ -101,7 +107,9 @@ def load(
     use_compilation_cache()
     checkpoint = open_model(model, revision)
     geometry = checkpoint.facts.geometry
-    seconds = clip_samples(geometry, options.audio_length_in_s) / geometry.sampling_rate
+    samples = clip_samples(geometry, options.audio_length_in_s)
+    _check_batch_fits(config.batch_size, samples)
+    seconds = samples / geometry.sampling_rate
     litefocus = chosen_litefocus(attention.choose(geometry.training_length_in_s), geometry, seconds)
     if litefocus is not None:
         check_layout(checkpoint.facts.unet, litefocus.layout(geometry.frame_in_s))
@@ -110,6 +118,22 @@ def load(
         dataset, components, config.batch_size, caption_dropout=config.caption_dropout, seed=config.seed
     )
     return batches, components, dataclasses.replace(config, litefocus=litefocus, data=batches.description)
+
+
+def _check_batch_fits(batch_size: int, samples: int) -> None:
+    """Refuse, before clips are gathered, a batch whose sound alone is more than the memory.
+
+    Raises:
+        ValueError: saying what it takes and what there is.
+    """
+    from litefocus_jax.system.platform import memory_limit
+
+    least, limit = 4 * batch_size * samples, memory_limit()
+    if limit is not None and least > limit:
+        raise ValueError(
+            f"batch_size = {batch_size} clips take more than {least / 1e9:,.1f} GB, and there are "
+            f"{limit / 1e9:,.1f} GB; ask for fewer, or for shorter ones"
+        )
 
 
 def validation_batches(

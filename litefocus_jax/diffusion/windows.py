@@ -17,7 +17,6 @@ Letters in shape comments: B sounds, T frames of the latent, W windows, L frames
 """
 
 import dataclasses
-import math
 from collections.abc import Callable
 from typing import Literal, get_args
 
@@ -28,6 +27,7 @@ from jaxtyping import Array, Float
 
 Method = Literal["average", "swap"]
 
+_LONGEST_IN_S = 86_400  # a day
 _OVERLAP = 0.2  # share of a window, unless given: SaFa's swapping needs no more, and every window costs a UNet call
 
 
@@ -58,8 +58,10 @@ class WindowedDenoising:
         if self.method not in get_args(Method):
             raise ValueError(f"method = {self.method!r}; expected one of {', '.join(get_args(Method))}")
         for name, seconds in (("window_in_s", self.window_in_s), ("overlap_in_s", self.overlap_in_s)):
-            if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
-                raise ValueError(f"{name} = {seconds}; expected a positive, finite number of seconds")
+            if seconds is not None and not 0 < seconds <= _LONGEST_IN_S:
+                raise ValueError(
+                    f"{name} = {seconds}; expected a positive number of seconds, at most {_LONGEST_IN_S:,}"
+                )
         if isinstance(self.windows_per_call, bool) or not isinstance(self.windows_per_call, int):
             raise TypeError(f"windows_per_call = {self.windows_per_call!r}; expected a whole number")
         if self.windows_per_call < 1:

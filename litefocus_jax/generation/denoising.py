@@ -13,6 +13,7 @@ from litefocus_jax.diffusion.schedulers import initial_state
 from litefocus_jax.generation import sampling
 from litefocus_jax.generation.callbacks import StepCallbacks
 from litefocus_jax.generation.inputs import Inputs, make_inputs
+from litefocus_jax.generation.least_memory import require_least_memory
 from litefocus_jax.generation.needs import Estimate, estimate_memory, estimate_time, require_memory
 from litefocus_jax.generation.networks import Networks
 from litefocus_jax.generation.plan import DenoisingPlan
@@ -91,6 +92,10 @@ class Denoiser:
             check_memory: find out before whether it can fit.
             progress: draw a bar.
         """
+        if check_memory:
+            require_least_memory(
+                request, self._components.unet.config, self._components.facts.geometry, self._components.dtype
+            )
         inputs = self.inputs(request)
         run = None if partial_run is None else ResumableRun(partial_run, request, self._components, inputs.latents)
         plan = request.plan if run is None else run.plan
@@ -127,7 +132,7 @@ class Denoiser:
                 on_call=run and run.after_call,
                 after_call=after_step if callbacks.block else None,
             )
-        require_finite("UNet", latents)
+        require_finite("UNet", latents, dtype=self._components.dtype)
         return Denoised(latents, steps_done, run)
 
     def estimate(self, request: Request, decoding: DecodingPlan) -> Estimate:

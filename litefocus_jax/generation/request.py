@@ -21,14 +21,21 @@ from litefocus_jax.generation.plan import DenoisingPlan, steps_per_call
 from litefocus_jax.generation.waveforms import first_waveforms
 from litefocus_jax.generation.words import warn_of_unknown_words
 from litefocus_jax.models.components import LatentGeometry, ModelFacts
-from litefocus_jax.models.generation_defaults import QUALITIES, PromptPadding, Sampling
+from litefocus_jax.models.generation_defaults import LARGEST_GUIDANCE, QUALITIES, PromptPadding, Sampling
 from litefocus_jax.models.unet.self_attention import check_layout, frames_at_last_level
 from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 from litefocus_jax.parallel.mesh import TIME_AXIS, check_frames, check_mesh
+from litefocus_jax.system.messages import shown
 from litefocus_jax.system.platform import current_platform
 
 logger = logging.getLogger(__name__)
+
+LONGEST_IN_S = 86_400.0
+"""Seconds of the longest sound that may be asked for."""
+
+_MOST_STEPS = 100_000
+_MOST_WAVEFORMS = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +160,7 @@ def make_request(
         raise TypeError(f"loop = {loop!r}; expected True or False")
     seconds = _length(asked["audio_length_in_s"], geometry, loop=loop)
     frames = round(seconds / geometry.frame_in_s) if loop else geometry.latent_frames(seconds)
-    waveforms = _count("num_waveforms_per_prompt", asked["num_waveforms_per_prompt"])
+    waveforms = _count("num_waveforms_per_prompt", asked["num_waveforms_per_prompt"], _MOST_WAVEFORMS)
     guidance_scale = asked["guidance_scale"]
     guidance_scale = _number("guidance_scale", defaults.guidance_scale if guidance_scale is None else guidance_scale)
     _check_guidance(guidance_scale, negative_prompts)
@@ -205,7 +212,7 @@ def _schedule(model: ModelFacts, asked: RequestOptions) -> tuple[Schedule, Spaci
     """
     way = model.defaults.way(_word("quality", asked.get("quality"), QUALITIES))
     steps, spacing = asked.get("num_inference_steps"), asked.get("timestep_spacing")
-    num_steps = _count("num_inference_steps", way.num_inference_steps if steps is None else steps)
+    num_steps = _count("num_inference_steps", way.num_inference_steps if steps is None else steps, _MOST_STEPS)
     scheduler = asked.get("scheduler")
     if scheduler is None:
         scheduler = way.scheduler or model.scheduler.sampler
@@ -303,8 +310,11 @@ def _negative_prompts(negative_prompt: Any, count: int) -> tuple[str, ...]:
 
 
 def _check_guidance(guidance_scale: float, negative_prompts: tuple[str, ...]) -> None:
-    if guidance_scale < 0:
-        raise ValueError(f"guidance_scale = {guidance_scale:g}; expected 0 or more, and more than 1 for any guidance")
+    if not 0 <= guidance_scale <= LARGEST_GUIDANCE:
+        raise ValueError(
+            f"guidance_scale = {guidance_scale:g}; expected 0 or more, more than 1 for any guidance, and at most "
+            f"{LARGEST_GUIDANCE:g}"
+        )
     if guidance_scale <= 1 and any(negative_prompts):
         logger.warning(
             "The negative prompt (negative_prompt, --negative) does nothing: guidance is off at %g; expected a "
@@ -319,6 +329,8 @@ def _length(audio_length_in_s: Any, geometry: LatentGeometry, *, loop: bool) -> 
         if audio_length_in_s is None:
             raise ValueError("audio_length_in_s is not given, and the UNet's sample_size does not say a default")
     seconds = _number("audio_length_in_s", audio_length_in_s)
+    if seconds > LONGEST_IN_S:
+        raise ValueError(f"audio_length_in_s = {seconds:g} is too long; expected at most {LONGEST_IN_S:g}, a day")
     if seconds < geometry.frame_in_s:
         raise ValueError(
             f"audio_length_in_s = {seconds:g} is too short; expected at least one latent frame, "
@@ -363,16 +375,18 @@ def _number(name: str, value: Any) -> float:
         if isinstance(value, bool | str):  # which float() would take
             raise TypeError
         number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} = {value!r}; expected a number") from None
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"{name} = {shown(value)}; expected a number") from None
     if not math.isfinite(number):
         raise ValueError(f"{name} = {number}; expected a finite number")
     return number
 
 
-def _count(name: str, value: Any) -> int:
+def _count(name: str, value: Any, largest: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name} = {value!r}; expected a whole number")
     if value < 1:
-        raise ValueError(f"{name} = {value}; expected at least 1")
+        raise ValueError(f"{name} = {shown(int(value))}; expected at least 1")
+    if value > largest:
+        raise ValueError(f"{name} = {shown(int(value))}; expected at most {largest:,}")
     return int(value)

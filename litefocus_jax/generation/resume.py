@@ -5,35 +5,42 @@ import json
 import logging
 import math
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 import litefocus_jax
+from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.checkpoint.fingerprint import fingerprint
+from litefocus_jax.checkpoint.safetensors_files import require_file, write_packed_file
 from litefocus_jax.diffusion.schedulers import SchedulerState, initial_state
 from litefocus_jax.generation.plan import steps_per_call
 from litefocus_jax.generation.request import Request
 from litefocus_jax.generation.sampling import Progress
 from litefocus_jax.models.components import Components
 from litefocus_jax.system.files import written_beside
+from litefocus_jax.system.messages import plain, shown
 from litefocus_jax.system.platform import current_platform
 from litefocus_jax.system.same_run import differences, differing_parts, digest
+from litefocus_jax.system.typed_json import Range, parse_object, read_as
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _METADATA = "litefocus-jax run"  # the entry of a safetensors file's metadata in which all but the arrays is
+_DIGEST = "digest"  # the entry with the digest of the other and of all arrays
 
 
 class ResumeError(ValueError):
     """The file of an earlier run cannot be gone on with."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(plain(message))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +138,7 @@ class ResumableRun:
             return
         try:
             self._write(run)
-        except (OSError, SafetensorError) as error:
+        except OSError as error:
             logger.warning("%s could not be written after step %d: %s", self._path, run.steps_done, error)
 
     def finish(self) -> None:
@@ -148,39 +155,78 @@ class ResumableRun:
             "request": self._request,
             "model": self._model,
         }
+        text = json.dumps(metadata)
         with written_beside(self._path) as partial:
-            save_file(arrays, partial, {_METADATA: json.dumps(metadata)})
+            write_packed_file(partial, arrays, {_METADATA: text, _DIGEST: _digest(text, arrays)})
 
     def _read(self, like: SchedulerState) -> Progress:
+        expected = {name: array for name, array in like._asdict().items() if array is not None}
+        text, stored, arrays = self._read_checked(expected)
         try:
-            with safe_open(self._path, framework="numpy") as file:
-                metadata = json.loads((file.metadata() or {}).get(_METADATA, "{}"))
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError, ValueError) as error:
-            raise ResumeError(f"{self._path} cannot be read: {error}; remove it to start anew") from error
-        if metadata.get("format_version") != FORMAT_VERSION:
+            metadata = parse_object(text, f"{self._path}: {_METADATA}")
+        except ValueError as error:
+            raise self._unreadable(str(error)) from error
+        version = metadata.get("format_version")
+        if type(version) is not int or version != FORMAT_VERSION:
             raise ResumeError(
-                f"{self._path} is no file of a run: format_version = {metadata.get('format_version')!r}, expected "
+                f"{self._path} is no file of a run: format_version = {shown(version)}, expected "
                 f"{FORMAT_VERSION}; remove it to start anew"
             )
+        if stored != _digest(text, arrays):
+            raise self._unreadable("it is damaged, since it has another digest than when it was written")
+        for name in ("model", "request"):
+            if not isinstance(metadata.get(name), dict):
+                raise self._unreadable(f"{name} = {shown(metadata.get(name))}; expected an object")
         self._check_same(metadata)
-        expected = {name: array.shape for name, array in like._asdict().items() if array is not None}
-        if {name: array.shape for name, array in arrays.items()} != expected:
-            raise ResumeError(f"{self._path} does not hold the arrays {expected}; remove it to start anew")
+        steps = Annotated[int, Range(1, self._num_steps)]
+        try:
+            steps_done, steps_per_call = (
+                read_as(steps, metadata.get(name), name) for name in ("steps_done", "steps_per_call")
+            )
+        except ValueError as error:
+            raise self._unreadable(str(error)) from error
+        if steps_done % steps_per_call and steps_done != self._num_steps:
+            raise self._unreadable(f"steps_done = {steps_done}; expected a multiple of {steps_per_call}")
         state = SchedulerState(**dict.fromkeys(like._fields) | jax.tree.map(jnp.asarray, arrays))
-        return Progress(metadata["steps_done"], metadata["steps_per_call"], state)
+        return Progress(steps_done, steps_per_call, state)
+
+    def _read_checked(self, expected: dict[str, Any]) -> tuple[str, str | None, dict[str, np.ndarray]]:
+        """Metadata, digest and arrays; names, shapes and types are compared before anything is read."""
+        try:
+            require_file(self._path)
+            with safe_open(self._path, framework="numpy") as file:
+                metadata = file.metadata() or {}
+                found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+                described = {name: (tuple(array.get_shape()), array.get_dtype()) for name, array in found.items()}
+                wanted = {name: (tuple(array.shape), "F32") for name, array in expected.items()}
+                if _METADATA in metadata and described != wanted:
+                    raise ResumeError(f"{self._path} does not hold the arrays {wanted}; remove it to start anew")
+                arrays = {name: file.get_tensor(name) for name in wanted} if described == wanted else {}
+        except (SafetensorError, OSError, CheckpointError) as error:
+            raise self._unreadable(str(error)) from error
+        return metadata.get(_METADATA, "{}"), metadata.get(_DIGEST), arrays
+
+    def _unreadable(self, reason: str) -> ResumeError:
+        return ResumeError(f"{self._path} cannot be read: {reason}; remove it to start anew")
 
     def _check_same(self, metadata: dict[str, Any]) -> None:
-        if differing := differing_parts(metadata.get("model", {}), self._model):
+        if differing := differing_parts(metadata["model"], self._model):
             raise ResumeError(
                 f"{self._path} belongs to another model: {', '.join(differing)} differ in configuration or weights. "
                 "Resume with the model that the run began with, or remove the file"
             )
-        if changes := differences(metadata.get("request", {}), self._request):
+        if changes := differences(metadata["request"], self._request):
             raise ResumeError(
                 f"{self._path} belongs to another request: {'; '.join(changes)}. Resume with the same one, or remove "
                 "the file"
             )
+
+
+def _digest(metadata: str, arrays: dict[str, np.ndarray]) -> str:
+    """A digest of all that a file holds."""
+    return digest(
+        metadata.encode(), *(piece for name in sorted(arrays) for piece in (name.encode(), arrays[name].tobytes()))
+    )
 
 
 def _facts(request: Request, dtype: str, latents: Array) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from litefocus_jax.system.files import expanded
 from litefocus_jax.system.program_store import ProgramStore
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def use_compilation_cache() -> Path | None:
     chosen = os.environ.get(ENVIRONMENT_VARIABLE, "")
     if chosen.lower() == "off":
         return None
-    folder = Path(chosen).expanduser() if chosen else default_folder()
+    folder = expanded(chosen) if chosen else default_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

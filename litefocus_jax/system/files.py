@@ -1,31 +1,146 @@
 """Writing files and folders so that a reader never meets half of one."""
 
 import contextlib
+import errno
 import glob
 import json
 import logging
+import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from litefocus_jax.system.interruption import raise_if_interrupted, remembered_interruption
+from litefocus_jax.system.locks import is_abandoned, locked
+
 logger = logging.getLogger(__name__)
+
+_LONGEST_NAME = 220  # bytes
+
+
+def expanded(path: str | Path) -> Path:
+    """A path with a leading ``~`` replaced by the folder of its user.
+
+    Raises:
+        ValueError: when there is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{path} begins with the name of a user who is not known here; write the folder out") from None
+
+
+class UnwrittenError(OSError):
+    """A file or folder could not be written; what was there before is as it was."""
 
 
 @contextlib.contextmanager
-def written_beside(path: Path) -> Iterator[Path]:
+def _naming(path: Path) -> Iterator[None]:
+    """Have errors of the disk, which name hidden files or none, name what was to be written.
+
+    Raises:
+        UnwrittenError: in their place.
+    """
+    try:
+        yield
+    except OSError as error:
+        is_own = error.filename is None or str(path.parent) in str(error.filename)
+        if error.errno is None or isinstance(error, FileExistsError) or not is_own:
+            raise
+        unwritten = UnwrittenError(f"{path} cannot be written: {error.strerror}; nothing is lost")
+        unwritten.errno = error.errno
+        raise unwritten from error
+
+
+@contextlib.contextmanager
+def written_beside(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     """A path beside the destination, which takes its place when the block ends without an exception.
 
-    Folders on the way are made.
+    It is on the disk, and not only in the system's memory, before it does. Folders on the way are made, and what
+    earlier processes that were killed left for this destination is removed.
+
+    Args:
+        path: the destination.
+        overwrite: whether a file that is there by then is replaced.
+
+    Raises:
+        FileExistsError: when it is there and may not be replaced.
+        UnwrittenError: when the disk is full, read-only, or gone.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path)
+        partial = path.with_name(f".{_short(path.name)}.{uuid.uuid4().hex[:8]}.partial")
+        partial.touch(exist_ok=False)
+        try:
+            with locked(partial):
+                yield partial
+                _to_disk(partial)
+            raise_if_interrupted()
+            if overwrite:
+                partial.replace(path)
+            else:
+                _place(partial, path)
+            _to_disk(path.parent)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _place(partial: Path, path: Path) -> None:
+    """Give a file its name unless another has it."""
     try:
-        yield partial
-        partial.replace(path)
+        try:
+            path.hardlink_to(partial)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            if path.exists() or path.is_symlink():
+                raise FileExistsError from None
+            partial.replace(path)
+    except FileExistsError:
+        raise FileExistsError(f"{path} exists: another process wrote it in the meantime; it is left as it is") from None
+
+
+def _short(name: str) -> str:
+    """A name that leaves room for what is put around it, within the 255 bytes that file systems take."""
+    while len(name.encode(errors="surrogateescape")) > _LONGEST_NAME:
+        name = name[:-1]
+    return name
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file, or the entries of a folder, are on the disk; folders can be asked for that on Unix alone."""
+    if os.name == "nt" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP):  # file systems that have no such thing
+            raise
     finally:
-        partial.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def sweep(destination: Path) -> None:
+    """Remove what processes that were killed left beside a destination: halves of it, and what it has replaced.
+
+    What a running process writes is locked, and stays.
+    """
+    if not destination.parent.is_dir():
+        return
+    left = re.compile(rf"\.{re.escape(_short(destination.name))}\.[0-9a-f]{{8,12}}\.(partial|new|old)")
+    for path in destination.parent.iterdir():
+        match = left.fullmatch(path.name)
+        if match is None or (match[1] == "old" and not destination.exists()) or not is_abandoned(path):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -55,6 +170,7 @@ def check_destination(destination: Path, *, overwrite: bool, marker: str) -> Non
         FileExistsError: when it exists and may not be replaced.
     """
     put_back(destination)
+    sweep(destination)
     if not destination.exists() and not destination.is_symlink():
         return
     if not destination.is_dir() or destination.is_symlink():
@@ -77,7 +193,9 @@ def put_back(destination: Path) -> None:
     """
     if destination.exists() or destination.is_symlink() or not destination.parent.is_dir():
         return
-    hidden = [path for path in destination.parent.glob(f".{glob.escape(destination.name)}.*.old") if path.is_dir()]
+    hidden = [
+        path for path in destination.parent.glob(f".{glob.escape(_short(destination.name))}.*.old") if path.is_dir()
+    ]
     if hidden:
         newest = max(hidden, key=lambda path: path.stat().st_mtime)
         newest.rename(destination)
@@ -97,31 +215,36 @@ def replacement_folder(destination: Path, *, overwrite: bool, marker: str) -> It
 
     Raises:
         FileExistsError: when the destination exists and may not be replaced.
-        OSError: when it cannot be written.
+        UnwrittenError: when it cannot be written.
     """
-    check_destination(destination, overwrite=overwrite, marker=marker)
-    destination = destination.absolute()
-    new_parents = [parent for parent in destination.parents if not parent.exists()]
-    token = uuid.uuid4().hex[:12]
-    new = destination.with_name(f".{destination.name}.{token}.new")
-    old = destination.with_name(f".{destination.name}.{token}.old")
-    try:
-        new.mkdir(parents=True)
-        yield new
-        # Someone may have written the destination in the meantime.
+    with remembered_interruption(), _naming(destination):
         check_destination(destination, overwrite=overwrite, marker=marker)
-        if destination.exists():
-            destination.rename(old)
+        destination = destination.absolute()
+        new_parents = [parent for parent in destination.parents if not parent.exists()]
+        token = uuid.uuid4().hex[:12]
+        new = destination.with_name(f".{_short(destination.name)}.{token}.new")
+        old = destination.with_name(f".{_short(destination.name)}.{token}.old")
         try:
-            new.rename(destination)
+            new.mkdir(parents=True)
+            with locked(new):
+                yield new
+                for path in [*new.rglob("*"), new]:
+                    _to_disk(path)
+                raise_if_interrupted()
+                # Someone may have written the destination in the meantime.
+                check_destination(destination, overwrite=overwrite, marker=marker)
+                if destination.exists():
+                    destination.rename(old)
+                new.rename(destination)
+                _to_disk(destination.parent)
         except BaseException:
-            if old.exists():
+            if old.exists() and not destination.exists():
                 old.rename(destination)
+            shutil.rmtree(new, ignore_errors=True)
+            for parent in new_parents:
+                with contextlib.suppress(OSError):
+                    parent.rmdir()
             raise
-    except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
-        for parent in new_parents:
-            with contextlib.suppress(OSError):
-                parent.rmdir()
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+        finally:
+            if destination.exists():
+                shutil.rmtree(old, ignore_errors=True)

@@ -5,6 +5,8 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from litefocus_jax.system.messages import shown
+
 
 def differing_parts(stored: Mapping[str, str], current: Mapping[str, str]) -> list[str]:
     """Names of the parts of a model that have another digest than is stored, or none there.
@@ -26,7 +28,7 @@ def differences(stored: Mapping[str, Any], current: Mapping[str, Any], *, free: 
     """
     current = json.loads(json.dumps(current))
     return [
-        f"{name} was {stored.get(name)!r} and is {value!r}"
+        f"{name} was {shown(stored.get(name))} and is {shown(value)}"
         for name, value in current.items()
         if stored.get(name) != value and name not in free
     ]

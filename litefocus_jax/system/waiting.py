@@ -7,6 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from litefocus_jax.system.interruption import raise_if_interrupted
+
 # How long Ctrl-C may go unnoticed where Python does not wake a waiting thread for it, as on Windows. A result is
 # noticed at once.
 _POLL_INTERVAL_IN_S = 0.05
@@ -33,6 +35,7 @@ def wait_for(result: jax.Array, *, queued: Any = None) -> None:
         computed = _waiting_threads().submit(jax.block_until_ready, result)
         while not computed.done():
             concurrent.futures.wait([computed], timeout=_POLL_INTERVAL_IN_S)
+            raise_if_interrupted()
     except KeyboardInterrupt:
         _waiting_threads().submit(jax.block_until_ready, queued)
         raise
@@ -45,8 +48,13 @@ def _waiting_threads() -> concurrent.futures.ThreadPoolExecutor:
     return concurrent.futures.ThreadPoolExecutor(thread_name_prefix="waiting")
 
 
-def require_finite(stage: str, arrays: Any) -> None:
+def require_finite(stage: str, arrays: Any, *, dtype: str | None = None) -> None:
     """Wait for the arrays of a stage, in a way that Ctrl-C can end, and look for NaN and infinity in them.
+
+    Args:
+        stage: its name.
+        arrays: what it returned.
+        dtype: of its weights, for the advice that is given; that of the arrays unless given.
 
     Raises:
         NonFiniteError: naming the stage.
@@ -55,7 +63,6 @@ def require_finite(stage: str, arrays: Any) -> None:
         wait_for(array)  # reading a value would wait too, but not for Ctrl-C
     finite = all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(arrays) if leaf.dtype != bool)
     if not finite:
-        raise NonFiniteError(
-            f"the {stage} returned NaN or infinity. In float16 values overflow easily: try dtype 'bfloat16' or "
-            "'float32', or fewer extremes of guidance_scale"
-        )
+        is_half = any(leaf.dtype == jnp.float16 for leaf in jax.tree.leaves(arrays)) or dtype == "float16"
+        advice = "In float16 values overflow easily: try dtype 'bfloat16' or 'float32', or" if is_half else "Try"
+        raise NonFiniteError(f"the {stage} returned NaN or infinity. {advice} fewer extremes of guidance_scale")

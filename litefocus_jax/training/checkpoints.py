@@ -14,7 +14,7 @@ from jax.sharding import Sharding
 
 from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.system.extras import import_extra
-from litefocus_jax.system.files import replacement_folder
+from litefocus_jax.system.files import replacement_folder, sweep
 from litefocus_jax.system.json_config import read_json
 from litefocus_jax.system.same_run import differences, differing_parts
 
@@ -68,6 +68,11 @@ class Checkpoints(Generic[State]):
         names = (_FOLDER_NAME.fullmatch(path.name) for path in self.folder.iterdir() if (path / _MANIFEST).is_file())
         return sorted(int(name.group(1)) for name in names if name)
 
+    def _left_behind(self) -> set[Path]:
+        """Checkpoints that were being written when their process was killed."""
+        names = [re.match(r"\.(step-\d{8})\.", path.name) for path in self.folder.glob(".step-*")]
+        return {self.folder / name[1] for name in names if name}
+
     def path(self, step: int) -> Path:
         """The folder of the checkpoint after some updates."""
         return self.folder / f"step-{step:08d}"
@@ -86,6 +91,8 @@ class Checkpoints(Generic[State]):
         """
         if step in self.steps():
             return
+        for other in self._left_behind():
+            sweep(other)
         manifest = {
             "format_version": FORMAT_VERSION,
             "updates": step,
@@ -100,7 +107,7 @@ class Checkpoints(Generic[State]):
             saved = self.steps()
             last = f"the last good checkpoint is {self.path(saved[-1])}" if saved else "there is none before it"
             raise SavingError(
-                f"the checkpoint {self.path(step)} could not be written: {error}; {last}. Make room on the disk, then "
+                f"the checkpoint {self.path(step)} could not be written: {error}; {last}. Once that is mended, "
                 "resume the training"
             ) from error
         for old in self.steps()[: -self._keep]:

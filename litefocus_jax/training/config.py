@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from litefocus_jax.checkpoint.lora import LoraConfig
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
+from litefocus_jax.system.messages import shown
 
 Dtype = Literal["float32", "bfloat16"]
 
@@ -24,6 +25,12 @@ _WHOLE_NUMBERS = {
     "save_every": 1,
     "keep": 1,
 }
+LARGEST_COUNT = 2**32 - 1
+"""Updates; and the largest seed."""
+
+LARGEST_BATCH = 65_536
+"""Clips in an update."""
+
 _SHARES = ("adam_beta_1", "adam_beta_2", "ema_decay", "caption_dropout")
 _POSITIVE = ("learning_rate", "adam_epsilon", "clip_norm", "timestep_shift")
 
@@ -96,8 +103,9 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name, smallest in _WHOLE_NUMBERS.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < smallest:
-                raise ValueError(f"{name} = {value!r}; expected a whole number from {smallest}")
+            largest = LARGEST_BATCH if name in ("batch_size", "gradient_accumulation") else LARGEST_COUNT
+            if not isinstance(value, int) or isinstance(value, bool) or not smallest <= value <= largest:
+                raise ValueError(f"{name} = {shown(value)}; expected a whole number from {smallest} to {largest:,}")
         for name in _SHARES:
             value = getattr(self, name)
             if not 0.0 <= value < 1.0 and not (name == "caption_dropout" and value == 1.0):

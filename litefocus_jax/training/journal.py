@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from litefocus_jax.system.files import write_text
+from litefocus_jax.system.messages import shown
 
 
 class Journal:
@@ -61,8 +62,9 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, 1):
         try:
             entry = json.loads(line)
-            int(entry["step"])
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}, line {number}: {line!r}; expected a JSON object with a step") from error
+            if type(entry["step"]) is not int:
+                raise TypeError
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"{path}, line {number}: {shown(line)}; expected a JSON object with a step") from error
         entries.append(entry)
     return entries

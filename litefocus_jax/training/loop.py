@@ -16,6 +16,7 @@ from litefocus_jax.checkpoint.lora import save_adapter
 from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.models.components import Components
 from litefocus_jax.models.unet.self_attention import check_layout
+from litefocus_jax.system.locks import locked
 from litefocus_jax.training.checkpoints import Checkpoints
 from litefocus_jax.training.config import TrainingConfig, learning_rate_at
 from litefocus_jax.training.losses import Batch
@@ -104,13 +105,31 @@ def train(
         NonFiniteLossError: when the loss or its gradient is NaN or infinite; checkpoints are from before that.
         TrainingInterrupted: after Ctrl-C, once the update under way has ended and its state is saved. A second Ctrl-C
             ends at once, unsaved.
+        InUseError: when another process trains in the folder.
     """
     folder = Path(folder)
+    check_run_folder(folder, resume=resume)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        check_run_folder(folder, resume=resume)  # another process may have come and gone
+        return _train(components, source, config, folder, mesh=mesh, progress=progress, monitoring=monitoring)
+
+
+def _train(
+    components: Components,
+    source: Source,
+    config: TrainingConfig,
+    folder: Path,
+    *,
+    mesh: Mesh | None,
+    progress: bool,
+    monitoring: Monitoring,
+) -> Components:
+    """`train`, in a folder that is locked."""
     mesh = Mesh(np.array(jax.devices()[:1]), (DATA_AXIS,)) if mesh is None else mesh
     _check_mesh(mesh, config)
     architecture = Architecture.of(components, config.litefocus)
     check_layout(components.unet.config, architecture.attention)
-    check_run_folder(folder, resume=resume)
     checkpoints = Checkpoints[TrainingState](
         folder / CHECKPOINTS,
         config=config.to_dict(),

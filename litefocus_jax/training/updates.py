@@ -11,9 +11,9 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import jax
 
+from litefocus_jax.system.interruption import deferred_interruption
 from litefocus_jax.system.progress import figures_progress_bar
 from litefocus_jax.training.checkpoints import Checkpoints
-from litefocus_jax.training.interruption import deferred_interruption
 from litefocus_jax.training.journal import Journal
 
 State = TypeVar("State")

@@ -24,7 +24,8 @@ from examples.foley.world.corpus import CAPTIONS_PER_CLIP, Corpus
 from litefocus_jax.checkpoint.weights import abstract
 from litefocus_jax.models import parameters
 from litefocus_jax.models.clap.text import ClapTextConfig, ClapTextModel
-from litefocus_jax.models.tokenization import Tokenizer, Tokens, load_tokenizer, tokenize
+from litefocus_jax.models.stored_tokenizers import load_tokenizer
+from litefocus_jax.models.tokenization import Tokenizer, Tokens, tokenize
 
 STAGE = "clap"
 

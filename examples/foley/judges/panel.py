@@ -6,7 +6,8 @@ from pathlib import Path
 from examples.foley.judges.clap import Clap, load_clap
 from examples.foley.judges.classifier import Classifier, load_classifier
 from examples.foley.parts.model import CLAP_CONFIG
-from litefocus_jax.models.tokenization import Tokenizer, load_tokenizer
+from litefocus_jax.models.stored_tokenizers import load_tokenizer
+from litefocus_jax.models.tokenization import Tokenizer
 
 SHIPPED_JUDGES = Path(__file__).parent / "weights"
 """Classifier and CLAP of the run that made the bundled model."""

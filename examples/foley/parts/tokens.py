@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from litefocus_jax.models.components import Components
-from litefocus_jax.models.tokenization import Tokens, load_tokenizer, tokenize_for_both
+from litefocus_jax.models.stored_tokenizers import load_tokenizer
+from litefocus_jax.models.tokenization import Tokens, tokenize_for_both
 
 
 class CaptionTokens(NamedTuple):

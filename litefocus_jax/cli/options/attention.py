@@ -31,6 +31,7 @@ MaxCrossTokens = Annotated[
     typer.Option(
         "--max-cross-tokens",
         min=1,
+        max=2**31 - 1,
         help="The most tokens drawn; with --litefocus on or linear.",
         rich_help_panel=PANEL,
     ),

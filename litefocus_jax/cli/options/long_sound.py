@@ -35,6 +35,7 @@ SaveEvery = Annotated[
     typer.Option(
         "--save-every",
         min=1,
+        max=100_000,
         help="Keep the run on disk, beside the sound, after this many steps.",
         rich_help_panel=PANEL,
     ),

@@ -17,7 +17,13 @@ Quality = Annotated[
 ]
 Steps = Annotated[
     int | None,
-    typer.Option("--steps", min=1, help="Denoising steps; the model's own number unless given.", rich_help_panel=PANEL),
+    typer.Option(
+        "--steps",
+        min=1,
+        max=100_000,
+        help="Denoising steps; the model's own number unless given.",
+        rich_help_panel=PANEL,
+    ),
 ]
 Guidance = Annotated[
     float | None,
@@ -48,6 +54,7 @@ BatchSize = Annotated[
     typer.Option(
         "--batch-size",
         min=1,
+        max=10_000,
         help="Sounds at a time; unless given, those of one prompt and seed. More keeps a fast GPU busy.",
         rich_help_panel=PANEL,
     ),

@@ -59,13 +59,14 @@ Each = Annotated[
     ),
 ]
 Waveforms = Annotated[
-    int, typer.Option("--waveforms", min=1, help="Sounds for each prompt and seed.", rich_help_panel=PANEL)
+    int, typer.Option("--waveforms", min=1, max=10_000, help="Sounds for each prompt and seed.", rich_help_panel=PANEL)
 ]
 Waveform = Annotated[
     int | None,
     typer.Option(
         "--waveform",
         min=0,
+        max=1_000_000,
         help="Number of the first of these sounds, from 0, to make one of several again alone.",
         rich_help_panel=PANEL,
     ),

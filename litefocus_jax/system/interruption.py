@@ -1,0 +1,111 @@
+"""Ctrl-C and termination: raised, remembered in case nobody hears it, or put off to a good moment.
+
+Python raises `KeyboardInterrupt` wherever it happens to be. Within a callback of the garbage collector, of which JAX
+has one, or while an object is deleted, that is printed and otherwise ignored. So the handlers here remember the signal
+too, and whoever does long work looks at it between two pieces (`raise_if_interrupted`).
+"""
+
+import contextlib
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+logger = logging.getLogger(__name__)
+
+_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)  # Ctrl-C; what schedulers send; the end of a terminal
+_received: int | None = None  # and nobody may have heard it
+_last: int = signal.SIGINT
+
+
+def _raise(number: int, frame: object) -> None:
+    del frame
+    global _received, _last  # a process has one set of handlers
+    _received = _last = number
+    raise KeyboardInterrupt
+
+
+def listen() -> None:
+    """Have the signals that end a process raise `KeyboardInterrupt`, so that it cleans up; for a command's main thread.
+
+    A signal that was to be ignored, as under ``nohup``, stays ignored.
+    """
+    for number in _SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _raise)
+
+
+def exit_code() -> int:
+    """What a command that was interrupted ends with, as shells count it: 128 and the number of the signal."""
+    return 128 + _last
+
+
+def was_interrupted() -> bool:
+    """Whether a signal came that nobody may have heard."""
+    return _received is not None
+
+
+def raise_if_interrupted() -> None:
+    """Raise an interruption that came before, and that nobody heard.
+
+    Raises:
+        KeyboardInterrupt: if there was one.
+    """
+    if was_interrupted():
+        raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def remembered_interruption() -> Iterator[None]:
+    """Within the block, remember Ctrl-C for `raise_if_interrupted` where a program left it to Python.
+
+    For what a library does in somebody else's program. Signals reach the main thread alone: in any other, this does
+    nothing.
+    """
+    global _received
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    _received = None
+    signal.signal(signal.SIGINT, _raise)
+    try:
+        yield
+        raise_if_interrupted()
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _received = None
+
+
+@contextlib.contextmanager
+def deferred_interruption() -> Iterator[Callable[[], bool]]:
+    """Let Ctrl-C and termination be noticed rather than raised; yields a function that says whether there was one.
+
+    A second one raises `KeyboardInterrupt` at once. Signals reach the main thread alone: in any other, this does
+    nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    pressed = False
+
+    def notice(number: int, frame: object) -> None:
+        nonlocal pressed
+        if pressed:
+            _raise(number, frame)
+        pressed = True
+        global _last
+        _last = number
+        logger.warning("Stopping after this update; press Ctrl-C again to stop at once, without saving")
+
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(number, notice)
+    try:
+        yield lambda: pressed
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

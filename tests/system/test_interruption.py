@@ -1,0 +1,56 @@
+"""Signals that are heard wherever they come."""
+
+import gc
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from litefocus_jax.system import interruption
+from litefocus_jax.system.files import replacement_folder
+from litefocus_jax.system.interruption import deferred_interruption, raise_if_interrupted, remembered_interruption
+
+
+class _Deaf:
+    """As JAX's callback of the garbage collector: what is raised here is printed and otherwise ignored."""
+
+    def __call__(self, phase: str, facts: dict) -> None:
+        gc.callbacks.remove(self)
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(1000):  # Python runs handlers between instructions
+            pass
+
+
+def write_and_be_interrupted(destination: Path) -> None:
+    with replacement_folder(destination, overwrite=False, marker="model.json") as new:
+        (new / "model.json").write_text("{}")
+        gc.callbacks.append(_Deaf())
+        gc.collect()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ctrl_c_that_a_callback_swallows_keeps_a_folder_from_appearing(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        write_and_be_interrupted(tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+    raise_if_interrupted()  # nothing is remembered any longer
+
+
+def test_handlers_are_as_they_were_after_the_block():
+    before = signal.getsignal(signal.SIGINT)
+    with remembered_interruption():
+        assert signal.getsignal(signal.SIGINT) is not before
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_training_hears_each_signal_and_may_still_save(number, tmp_path):
+    with deferred_interruption() as interrupted:
+        assert not interrupted()
+        os.kill(os.getpid(), number)
+        assert interrupted()
+        with replacement_folder(tmp_path / "model", overwrite=False, marker="model.json") as new:
+            (new / "model.json").write_text("{}")
+    assert interruption.exit_code() == 128 + number
+    assert (tmp_path / "model" / "model.json").exists()
