@@ -37,6 +37,7 @@ from examples.foley.parts.wording import train_wording
 from examples.foley.world.corpus import Corpus, make_corpus
 from examples.foley.world.vocabulary import vocabulary
 from litefocus_jax.checkpoint import safetensors_files
+from litefocus_jax.checkpoint.digests import write_digests
 from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.checkpoint.random_model import random_model
 from litefocus_jax.checkpoint.store import load_components
@@ -248,6 +249,7 @@ def _save(components: Components, run: Path) -> Path:
         weights = {name: weight.astype(np.float16) for name, weight in to_numpy(getattr(components, folder)).items()}
         with written_beside(model / folder / "model.safetensors") as partial:
             safetensors_files.write_file(partial, weights)
+    write_digests(model)
     return model
 
 

@@ -100,4 +100,5 @@ _LAYOUT = FolderLayout(
     manifest=_manifest,
     config_json=lambda network, config: config.to_dict(),
     write_weights=_write_weights,
+    has_digests=True,
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from litefocus_jax.checkpoint.digests import write_digests
 from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.checkpoint.links import stays_inside
 from litefocus_jax.checkpoint.weights import floating_dtype
@@ -23,11 +24,12 @@ class FolderLayout:
     """What is particular to a format.
 
     Attributes:
-        marker: name of the JSON file by which a folder of the format is recognised; it is written last.
+        marker: name of the JSON file by which a folder of the format is recognised.
         manifest: makes that file's object from the model and the type of its stored weights.
         config_json: makes the object of a network's ``config.json`` from the network and its configuration.
         write_weights: called with a network, its module, the type of the stored weights and the folder for its files.
         extra_folders: copied beside the networks, by name.
+        has_digests: whether a digest of each file is kept beside them.
     """
 
     marker: str
@@ -35,6 +37,7 @@ class FolderLayout:
     config_json: Callable[[Network, Any], Mapping[str, Any]]
     write_weights: Callable[[Network, Any, np.dtype, Path], None]
     extra_folders: tuple[tuple[str, Path], ...] = ()
+    has_digests: bool = False
 
 
 def _copy_folder(source: Path, destination: Path) -> None:
@@ -93,3 +96,5 @@ def save_folder(
         if components.vocabulary is not None:
             write_json(new / VOCABULARY, components.vocabulary.to_dict())
         write_json(new / layout.marker, layout.manifest(components, dtype))
+        if layout.has_digests:
+            write_digests(new)

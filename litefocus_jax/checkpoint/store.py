@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from litefocus_jax.checkpoint import diffusers, native, safetensors_files
+from litefocus_jax.checkpoint.digests import DIGESTS
 from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.checkpoint.hub import download_error, hub_model
 from litefocus_jax.checkpoint.opened import Checkpoint
@@ -20,6 +21,7 @@ BUNDLED_FOLDER = Path(__file__).parents[1] / "assets" / BUNDLED_MODEL
 
 _DOWNLOADED = (
     native.MANIFEST,
+    DIGESTS,
     diffusers.INDEX,
     "*/config.json",
     "scheduler/*.json",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from litefocus_jax.cli.console import output, reporting_errors
 from litefocus_jax.cli.models import open_model
-from litefocus_jax.cli.options.checkpoint import CheckpointOrSound, Prompts, Revision
+from litefocus_jax.cli.options.checkpoint import CheckpointOrSound, Prompts, Revision, Verify
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,6 +28,7 @@ def info(
     *,
     revision: Revision = None,
     prompts: Prompts = False,
+    verify: Verify = False,
 ) -> None:
     """Show a checkpoint's sub-models, sizes and scheduler, and where LiteFocus applies; or what a sound was made of.
 
@@ -43,6 +44,9 @@ def info(
         from litefocus_jax.ops.litefocus.settings import PUBLISHED_TRAINING_LENGTH_IN_S, LiteFocusConfig
 
         checkpoint = open_model(model, revision)
+        if verify:
+            _verify(checkpoint)
+            return
         if prompts:
             _print_prompts(checkpoint)
             return
@@ -61,6 +65,23 @@ def info(
             seconds = multiple * training_length
             chosen = LiteFocusConfig.for_duration(seconds, training_length)
             output.print(f" {seconds:g} s  {_describe_litefocus(chosen)}")
+
+
+def _verify(checkpoint: "opened.Checkpoint") -> None:
+    """Read all of a model, compare it with its digests, and look for what is not finite.
+
+    Raises:
+        CheckpointError: naming what is damaged.
+    """
+    from litefocus_jax.checkpoint.digests import verify
+    from litefocus_jax.checkpoint.matching import convert
+    from litefocus_jax.checkpoint.weights import leaves
+
+    files = verify(checkpoint.folder)
+    for name, stored in checkpoint.networks.items():
+        convert(stored.tensors, stored.keys, leaves(stored.module), str(checkpoint.folder / name))
+    compared = "it has no digests to compare with" if files is None else f"all {files} files are as they were written"
+    output.print(f"{checkpoint.folder}: {compared}, and every weight is finite", markup=False)
 
 
 def _print_prompts(checkpoint: "opened.Checkpoint") -> None:

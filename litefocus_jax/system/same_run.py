@@ -7,6 +7,8 @@ from typing import Any
 
 from litefocus_jax.system.messages import shown
 
+_LONGEST = 1000  # characters of a value in a message
+
 
 def differing_parts(stored: Mapping[str, str], current: Mapping[str, str]) -> list[str]:
     """Names of the parts of a model that have another digest than is stored, or none there.
@@ -28,7 +30,7 @@ def differences(stored: Mapping[str, Any], current: Mapping[str, Any], *, free: 
     """
     current = json.loads(json.dumps(current))
     return [
-        f"{name} was {shown(stored.get(name))} and is {shown(value)}"
+        f"{name} was {shown(stored.get(name), _LONGEST)} and is {shown(value, _LONGEST)}"
         for name, value in current.items()
         if stored.get(name) != value and name not in free
     ]

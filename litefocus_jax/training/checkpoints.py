@@ -12,15 +12,17 @@ from typing import Any, Generic, TypeVar
 import jax
 from jax.sharding import Sharding
 
-from litefocus_jax.checkpoint.errors import CheckpointError
+from litefocus_jax.checkpoint.digests import differing_files, digests_of
+from litefocus_jax.checkpoint.errors import CheckpointError, listed
 from litefocus_jax.system.extras import import_extra
 from litefocus_jax.system.files import replacement_folder, sweep
 from litefocus_jax.system.json_config import read_json
+from litefocus_jax.system.messages import shown
 from litefocus_jax.system.same_run import differences, differing_parts
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _MANIFEST = "training.json"
 _STATE = "state"
@@ -102,6 +104,7 @@ class Checkpoints(Generic[State]):
         try:
             with replacement_folder(self.path(step), overwrite=False, marker=_MANIFEST) as new:
                 self._write(new / _STATE, state)
+                manifest["files"] = digests_of(new / _STATE)
                 (new / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         except Exception as error:  # a full disk is an OSError, a ValueError or a RuntimeError, as deep as it is met
             saved = self.steps()
@@ -121,7 +124,7 @@ class Checkpoints(Generic[State]):
     def stored_config(self) -> dict[str, Any]:
         """The configuration that the newest checkpoint was written under; empty where there is none."""
         steps = self.steps()
-        return read_json(self.path(steps[-1]) / _MANIFEST).get("config", {}) if steps else {}
+        return self._manifest(self.path(steps[-1]))["config"] if steps else {}
 
     def restore(self, like: State, sharding: Sharding, *, free: Collection[str] = ()) -> State:
         """Read the newest checkpoint.
@@ -142,7 +145,12 @@ class Checkpoints(Generic[State]):
                 f"{self.folder} holds no checkpoint; expected a folder such as {self.path(500).name}"
             )
         folder = self.path(steps[-1])
-        self._check(folder / _MANIFEST, free)
+        manifest = self._manifest(folder)
+        self._check(folder / _MANIFEST, manifest, free)
+        if "files" in manifest and (problems := differing_files(folder / _STATE, manifest["files"])):
+            raise CheckpointError(
+                f"{folder} is damaged; remove it to resume from the checkpoint before:\n{listed(problems)}"
+            )
         target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like)
         try:
             with _errors_told_once(), self._orbax.StandardCheckpointer() as reader:
@@ -154,18 +162,32 @@ class Checkpoints(Generic[State]):
         logger.info("Resuming from %s", folder)
         return restored
 
-    def _check(self, path: Path, free: Collection[str]) -> None:
+    def _manifest(self, folder: Path) -> dict[str, Any]:
+        """What a checkpoint says of itself.
+
+        Raises:
+            CheckpointError: when it is of another version, or malformed.
+        """
+        path = folder / _MANIFEST
         manifest = read_json(path)
-        if manifest.get("format_version") != FORMAT_VERSION:
-            raise CheckpointError(
-                f"{path}: format_version = {manifest.get('format_version')!r}; this version reads {FORMAT_VERSION}"
-            )
-        if differing := differing_parts(manifest.get("model", {}), self._model):
+        version = manifest.get("format_version")
+        if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
+            raise CheckpointError(f"{path}: format_version = {shown(version)}; this version reads {FORMAT_VERSION}")
+        for name in ("config", "model", *(["files"] if version > 1 else [])):  # the first version had no digests
+            if not isinstance(manifest.get(name), dict):
+                raise CheckpointError(f"{path}: {name} = {shown(manifest.get(name))}; expected an object")
+        steps = manifest["config"].get("steps", 1)
+        if type(steps) is not int or steps < 1:
+            raise CheckpointError(f"{path}: config: steps = {shown(steps)}; expected a whole number from 1")
+        return manifest
+
+    def _check(self, path: Path, manifest: Mapping[str, Any], free: Collection[str]) -> None:
+        if differing := differing_parts(manifest["model"], self._model):
             raise CheckpointError(
                 f"{path} belongs to another model: {', '.join(differing)} differ in configuration or weights. Resume "
                 "with the model that the training began with, loaded in the same type, or train into another folder"
             )
-        if changes := differences(manifest.get("config", {}), self._config, free={*self._free, *free}):
+        if changes := differences(manifest["config"], self._config, free={*self._free, *free}):
             raise CheckpointError(
                 f"{path} was written under another configuration: {'; '.join(changes)}. Resume with the same one, or "
                 "train into another folder"

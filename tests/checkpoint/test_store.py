@@ -10,6 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 from litefocus_jax.checkpoint import safetensors_files, saving, store
 from litefocus_jax.checkpoint import weights as modules
+from litefocus_jax.checkpoint.digests import digests_of, verify
 from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.checkpoint.store import load_components, open_checkpoint
@@ -409,3 +410,28 @@ def test_networks_of_other_widths_are_named_before_anything_is_read(tmp_path):
         load_components(folder)
     for fault in ("num_train_timesteps = 'many'", "guidance_scale = 1e+30", "vae"):
         assert fault in str(caught.value)
+
+
+def test_a_flipped_bit_in_any_file_is_found_by_its_digest(tmp_path):
+    folder = shutil.copytree(tiny_checkpoint(), tmp_path / "model")
+    assert verify(folder) == len(digests_of(folder)) > 15
+    for name in ("unet/model.safetensors", "vae/config.json", "tokenizer_2/tokenizer.json"):
+        whole = (folder / name).read_bytes()
+        damaged = bytearray(whole)
+        damaged[-9] ^= 1
+        (folder / name).write_bytes(damaged)
+        with pytest.raises(CheckpointError, match=f"not as it was written:\n  {name} is damaged"):
+            verify(folder)
+        (folder / name).write_bytes(whole)
+    (folder / "vocoder" / "more.bin").write_bytes(b"")
+    (folder / "vae" / "config.json").unlink()
+    with pytest.raises(CheckpointError, match=r"vae/config\.json is missing\n  vocoder/more\.bin was not written"):
+        verify(folder)
+
+
+def test_the_bundled_model_is_as_its_digests_say():
+    assert verify(store.BUNDLED_FOLDER)
+
+
+def test_a_folder_of_another_origin_has_no_digests():
+    assert verify(tiny_diffusers_checkpoint()) is None

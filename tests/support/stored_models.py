@@ -23,7 +23,7 @@ def tiny_diffusers_checkpoint() -> Path:
     """What diffusers would have saved for `tiny_checkpoint`, made by running the key tables backwards."""
     components = load_components(tiny_checkpoint())
     folder = tiny_checkpoint().with_name("tiny-diffusers")
-    shutil.copytree(tiny_checkpoint(), folder, ignore=shutil.ignore_patterns("model.*"))
+    shutil.copytree(tiny_checkpoint(), folder, ignore=shutil.ignore_patterns("model.*", "digests.json"))
     index: dict[str, object] = {"_class_name": "AudioLDM2Pipeline"}
     for name, network in NETWORKS.items():
         tensors = invert(modules.to_numpy(components.modules[name]), network.keys)

@@ -33,3 +33,7 @@ Lora = Annotated[
         "with :0.5. May be given several times.",
     ),
 ]
+Verify = Annotated[
+    bool,
+    typer.Option("--verify", help="Read all of the model, and compare every file with the digest it was written with."),
+]
