@@ -20,6 +20,7 @@ from litefocus_jax.generation.options import RequestOptions
 from litefocus_jax.generation.request import Request
 from litefocus_jax.models.generation_defaults import PromptPadding
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
+from litefocus_jax.system.messages import plain
 from litefocus_jax.system.platform import current_platform
 from litefocus_jax.system.typed_json import from_plain, parse_object, to_plain
 
@@ -29,6 +30,9 @@ FORMAT_VERSION = 1
 
 class RecipeError(ValueError):
     """A file holds no recipe, or one that cannot be read or followed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(plain(message))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Commands that are killed at random moments, and at each of the moments when something appears on the disk."""
