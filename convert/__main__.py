@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from litefocus_jax.system.interruption import exit_code, listen, was_interrupted
+from litefocus_jax.system.interruption import exit_code, listening, raise_if_interrupted
 from litefocus_jax.system.messages import plain
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -33,22 +33,21 @@ def main(
     jax.config.update("jax_platforms", "cpu")  # nothing is computed, and weights need not pass through a GPU
     from convert.conversion import convert_checkpoint
 
-    listen()
     console, errors = Console(), Console(stderr=True)
-    try:
-        with console.status("Starting") as status:
-            components = convert_checkpoint(
-                source, destination, dtype=dtype, overwrite=overwrite, revision=revision, report=status.update
-            )
-    except KeyboardInterrupt:
-        errors.print("Interrupted.")
-        raise typer.Exit(exit_code()) from None
-    except (ValueError, OSError, ImportError) as error:
-        errors.print(f"error: {plain(str(error))}", style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from None
-    console.print(_summary(components, destination))
-    if was_interrupted():
-        raise typer.Exit(exit_code())
+    with listening():
+        try:
+            with console.status("Starting") as status:
+                components = convert_checkpoint(
+                    source, destination, dtype=dtype, overwrite=overwrite, revision=revision, report=status.update
+                )
+            console.print(_summary(components, destination))
+            raise_if_interrupted()
+        except KeyboardInterrupt:
+            errors.print("Interrupted.")
+            raise typer.Exit(exit_code()) from None
+        except (ValueError, OSError, ImportError) as error:
+            errors.print(f"error: {plain(str(error))}", style="red", markup=False, highlight=False, soft_wrap=True)
+            raise typer.Exit(1) from None
 
 
 def _summary(components, destination: Path) -> Table:

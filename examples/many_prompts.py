@@ -25,7 +25,7 @@ from jax.sharding import Mesh
 from litefocus_jax import AudioLDM2Pipeline
 from litefocus_jax.audio import save_audio
 from litefocus_jax.cli.destinations import file_names
-from litefocus_jax.system.interruption import listen, raise_if_interrupted
+from litefocus_jax.system.interruption import listening, raise_if_interrupted
 from litefocus_jax.system.progress import progress_bar
 
 logger = logging.getLogger("many_prompts")
@@ -57,7 +57,6 @@ def main(
     """Make a sound for every line of a text file, on any number of hosts that share a folder."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("jax").setLevel(logging.WARNING)
-    listen()  # termination unwinds as Ctrl-C does, so that no half-written file stays
     if host_index >= host_count:
         raise typer.BadParameter(f"{host_index} is not below --host-count {host_count}", param_hint="--host-index")
     if coordinator is not None:
@@ -119,4 +118,5 @@ def make_group(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    with listening():  # termination unwinds as Ctrl-C does, so that no half-written file stays
+        typer.run(main)

@@ -14,7 +14,7 @@ from litefocus_jax.cli.generate import generate
 from litefocus_jax.cli.info import info
 from litefocus_jax.cli.init import init
 from litefocus_jax.cli.suggestions import SuggestingCommand
-from litefocus_jax.system.interruption import exit_code, listen, was_interrupted
+from litefocus_jax.system.interruption import exit_code, listening, was_interrupted
 
 app = typer.Typer(
     name="litefocus-jax",
@@ -51,14 +51,15 @@ def main() -> None:
     """Run the command line; the entry point of the installed script."""
     # Packages that training needs give the root logger a handler, which would say everything a second time.
     logger.propagate = False
-    listen()
-    try:
-        app()
-    except SystemExit as ending:
-        if was_interrupted() or ending.code == exit_code():
-            # XLA's threads finish the step they are in, which may take long, and Python must not be torn down under
-            # them: that crashes. Files are complete or absent at any time, so there is nothing left to clean up.
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(exit_code())
-        raise
+    with listening():
+        try:
+            app()
+        except SystemExit as ending:
+            if was_interrupted() or ending.code == exit_code():
+                # XLA's threads finish the step they are in, which may take long, and Python must not be torn down
+                # under them: that crashes. Files are complete or absent at any time, so there is nothing left to clean
+                # up.
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(exit_code())
+            raise

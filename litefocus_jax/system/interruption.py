@@ -27,14 +27,28 @@ def _raise(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def listen() -> None:
-    """Have the signals that end a process raise `KeyboardInterrupt`, so that it cleans up; for a command's main thread.
+@contextlib.contextmanager
+def listening() -> Iterator[None]:
+    """Have the signals that end a process raise `KeyboardInterrupt` within the block, so that a command cleans up.
 
-    A signal that was to be ignored, as under ``nohup``, stays ignored.
+    A signal that was to be ignored, as under ``nohup``, stays ignored. Signals reach the main thread alone: in any
+    other, this does nothing.
     """
-    for number in _SIGNALS:
-        if signal.getsignal(number) != signal.SIG_IGN:
+    global _received
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _received = None
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:
             signal.signal(number, _raise)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _received = None
 
 
 def exit_code() -> int:

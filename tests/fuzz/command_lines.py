@@ -41,8 +41,8 @@ GENERATE = {
     "--from": ("missing.wav", "/dev/null", "."),
     "--negative": ("noise", "", "\ud800"),
 }
-FLAGS = ("--overwrite", "--resume", "--loop", "--trim", "--json", "--dry-run", "--each", "--quiet", "--ignore-memory")
-FINETUNE = dict.fromkeys(
+FLAGS = ("--overwrite", "--resume", "--loop", "--trim", "--json", "--each", "--quiet", "--ignore-memory")
+FINETUNE: dict[str, tuple[str, ...]] = dict.fromkeys(
     (
         *("--steps", "--batch-size", "-d", "--peak", "--caption-dropout", "--learning-rate", "--warmup-steps"),
         *("--seed", "--weight-decay", "--clip-norm", "--ema-decay", "--timestep-shift", "--lora", "--lora-alpha"),

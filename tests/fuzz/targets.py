@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -19,6 +20,7 @@ from litefocus_jax.checkpoint.native import open_native, open_native_network
 from litefocus_jax.checkpoint.store import load_components
 from litefocus_jax.checkpoint.weights import leaves
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
+from litefocus_jax.diffusion.schedulers import initial_state
 from litefocus_jax.generation.inputs import make_inputs
 from litefocus_jax.generation.recipe import Recipe
 from litefocus_jax.generation.recipe_files import read_recipe, write_recipe
@@ -126,8 +128,8 @@ def _tokenizer_target(name: str) -> Target:
 def _partial_run(path: Path, resume: bool) -> ResumableRun:
     pipe = tiny_pipeline()
     request = pipe.request("rain", audio_length_in_s=0.4, num_inference_steps=4, scheduler="dpm++")
-    tokenizers = tuple(load_tokenizer(tiny_checkpoint() / name, 300) for name in ("tokenizer", "tokenizer_2"))
-    inputs = make_inputs(pipe.components, *tokenizers, request)
+    tokenizer, tokenizer_2 = (load_tokenizer(tiny_checkpoint() / name, 300) for name in ("tokenizer", "tokenizer_2"))
+    inputs = make_inputs(pipe.components, tokenizer, tokenizer_2, request)
     return ResumableRun(PartialRun(path, 1, resume), request, pipe.components, inputs.latents)
 
 
@@ -139,8 +141,6 @@ def _whole_run() -> tuple[Path, Progress]:
     """A file of a run, and what it holds."""
     path = Path(tempfile.mkdtemp(prefix="litefocus-jax-")) / RUN
     run = _partial_run(path, False)
-    from litefocus_jax.diffusion.schedulers import initial_state
-
     latents = jnp.full((1, 10, 8, 4), 0.25, jnp.float32)
     state = initial_state(tiny_pipeline().request("rain", num_inference_steps=4, scheduler="dpm++").schedule, latents)
     progress = Progress(2, 1, state)
@@ -153,7 +153,8 @@ def _read_run(folder: Path, damaged: str) -> None:
     run = _partial_run(_whole_run()[0], False)
     run._path = folder / damaged
     read = run._read(progress.state)
-    same = all(np.array_equal(one, other) for one, other in zip(read.state, progress.state, strict=True))
+    pairs = zip(jax.tree.leaves(read.state), jax.tree.leaves(progress.state), strict=True)
+    same = all(np.array_equal(one, other) for one, other in pairs)
     if not same or read[:2] != progress[:2]:
         raise WronglyReadError("another state than was written")
 
@@ -166,14 +167,10 @@ def _checkpoints(folder: Path) -> Checkpoints:
 
 
 def _read_state(folder: Path, damaged: str) -> None:
-    from jax.sharding import SingleDeviceSharding
-
     del damaged
-    import jax
-
     checkpoints = _checkpoints(folder)
     checkpoints.stored_config()
-    restored = checkpoints.restore(STATE, SingleDeviceSharding(jax.devices()[0]))
+    restored = checkpoints.restore(STATE, jax.sharding.SingleDeviceSharding(jax.devices()[0]))
     if not all(np.array_equal(restored[name], STATE[name]) for name in STATE):
         raise WronglyReadError("another state than was written")
 

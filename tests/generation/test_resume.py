@@ -172,7 +172,7 @@ def test_a_safetensors_file_of_something_else_is_refused(path):
     from safetensors.numpy import save_file
 
     save_file({"latents": np.zeros(3, np.float32)}, path)
-    with pytest.raises(ResumeError, match="is no file of a run: format_version = None, expected 1"):
+    with pytest.raises(ResumeError, match="is no file of a run: format_version = None, expected 2"):
         make(path, resume=True)
 
 
