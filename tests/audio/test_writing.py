@@ -2,6 +2,8 @@
 
 import errno
 import logging
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -194,3 +196,49 @@ def test_files_do_not_hang_on_how_a_sound_is_cut_into_blocks(tmp_path, name):
     audio.save_audio(tmp_path / "whole" / name, long, RATE)
     audio.save_audio_blocks(tmp_path / "blocks" / name, np.array_split(long, 37), RATE)
     assert (tmp_path / "blocks" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from litefocus_jax.audio import save_audio
+resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+noise = np.random.default_rng(0).uniform(-0.5, 0.5, 16000 * 4).astype(np.float32)
+for name in sys.argv[2:]:
+    try:
+        save_audio(Path(sys.argv[1]) / name, noise, 16000)
+    except OSError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit of this kind there")
+def test_a_disk_that_is_full_is_one_line_for_each_format_and_nothing_is_left(tmp_path):
+    names = ("a.wav", "a.flac", "a.ogg", "a.opus", "a.mp3")
+    (tmp_path / "a.wav").write_bytes(b"earlier")
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path), *names], capture_output=True, text=True, check=True
+    )
+    lines = done.stdout.splitlines()
+    assert [f"{tmp_path / name} cannot be written" in line for name, line in zip(names, lines, strict=True)] == [
+        True
+    ] * 5
+    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
+    assert (tmp_path / "a.wav").read_bytes() == b"earlier"
+
+
+def test_a_link_to_nowhere_counts_as_a_file_that_exists(tmp_path):
+    (tmp_path / "rain.wav").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FileExistsError, match=r"rain\.wav exists"):
+        audio.check_writable(tmp_path / "rain.wav", overwrite=False)
+
+
+def test_a_file_that_came_while_the_sound_was_made_is_left_unless_it_may_be_replaced(tmp_path):
+    path = tmp_path / "rain.wav"
+    path.write_text("theirs")
+    with pytest.raises(FileExistsError, match="another process wrote it in the meantime"):
+        audio.save_audio(path, SOUND, RATE, overwrite=False)
+    assert path.read_text() == "theirs"
+    audio.save_audio(path, SOUND, RATE)
+    assert soundfile.info(path).frames == RATE

@@ -341,3 +341,37 @@ def test_long_sound_goes_to_its_file_in_tiles(tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     assert soundfile.info("rain.wav").frames == sum(sizes) == 54400
     assert len(sizes) > 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-d", "1e15", "--ignore-memory"], "--duration = 1e+15 is too long; expected at most 86400"),
+        (["-d", "80000", "--waveforms", "1000"], "GB; ask for shorter sound"),
+        (["--guidance", "1e30"], "--guidance = 1e+30; expected 0 or more"),
+        (["--steps", "1" + "0" * 20], "100000"),
+        (["--windows", "swap", "--window-length", "1e308"], "--window-length = 1e+308; expected a positive number"),
+        (["-o", "~nosuchuser/rain.wav"], "begins with the name of a user who is not known"),
+    ],
+)
+def test_numbers_beyond_reason_are_refused_at_once(fake, arguments, message):
+    started = time.process_time()
+    result = generate("rain", *arguments)
+    assert result.exit_code in (1, 2)
+    assert message in " ".join(result.output.split())
+    assert not fake.requests
+    assert time.process_time() - started < 3.0
+
+
+def test_a_sound_that_another_process_wrote_meanwhile_is_left(fake, tmp_path, monkeypatch):
+    decode = fake.decode_blocks
+
+    def decode_while_another_writes(*arguments, **options):
+        (tmp_path / "rain.wav").write_text("theirs")
+        return decode(*arguments, **options)
+
+    monkeypatch.setattr(fake, "decode_blocks", decode_while_another_writes)
+    result = generate("rain", "-o", "rain.wav")
+    assert result.exit_code == 1
+    assert "another process wrote it in the meantime" in " ".join(result.output.split())
+    assert (tmp_path / "rain.wav").read_text() == "theirs"

@@ -82,3 +82,11 @@ def test_what_is_not_finite_is_named_by_its_stage() -> None:
     require_finite("UNet", {"latents": jnp.ones(3), "mask": jnp.ones(3, bool)})
     with pytest.raises(NonFiniteError, match="the UNet returned NaN or infinity"):
         require_finite("UNet", (jnp.ones(3), jnp.array([1.0, jnp.nan])))
+
+
+def test_advice_about_float16_is_given_to_float16_alone():
+    with pytest.raises(NonFiniteError, match="Try fewer extremes") as caught:
+        require_finite("UNet", jnp.full(2, jnp.nan), dtype="float32")
+    assert "float16" not in str(caught.value)
+    with pytest.raises(NonFiniteError, match="In float16 values overflow easily"):
+        require_finite("UNet", jnp.full(2, jnp.nan), dtype="float16")
