@@ -1,5 +1,6 @@
 """``litefocus-jax info`` and ``litefocus-jax init``."""
 
+import shutil
 from typing import get_args
 
 from litefocus_jax.checkpoint.random_model import SIZES
@@ -43,3 +44,18 @@ def test_init_writes_a_checkpoint_that_info_reads(tmp_path):
     again = run("init", tmp_path / "model")
     assert again.exit_code == 1
     assert "--overwrite" in again.stderr
+
+
+def test_info_verifies_a_model_by_its_digests_where_it_is_asked_to(tmp_path):
+    folder = shutil.copytree(tiny_checkpoint(), tmp_path / "model")
+    whole = run("info", folder, "--verify")
+    assert whole.exit_code == 0, whole.output
+    assert "files are as they were written, and every weight is finite" in whole.stdout
+    path = folder / "unet" / "model.safetensors"
+    damaged = bytearray(path.read_bytes())
+    damaged[-5] ^= 1
+    path.write_bytes(damaged)
+    assert run("info", folder).exit_code == 0
+    result = run("info", folder, "--verify")
+    assert result.exit_code == 1
+    assert "unet/model.safetensors is damaged" in result.stderr

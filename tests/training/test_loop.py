@@ -4,6 +4,8 @@ import dataclasses
 import logging
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -18,6 +20,7 @@ from litefocus_jax.checkpoint.store import load_components
 from litefocus_jax.models.components import Components
 from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
+from litefocus_jax.system.locks import InUseError
 from litefocus_jax.training import loop
 from litefocus_jax.training.checkpoints import Checkpoints, SavingError
 from litefocus_jax.training.config import learning_rate_at
@@ -51,6 +54,21 @@ def finished(tmp_path_factory) -> tuple[Path, Components]:
 
 def checkpoint_names(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "checkpoints").iterdir())
+
+
+def test_a_folder_in_which_another_process_trains_is_refused(tmp_path):
+    code = "import sys, pathlib, litefocus_jax.system.locks as locks\n"
+    code += "with locks.locked(pathlib.Path(sys.argv[1])): print(flush=True); sys.stdin.read()"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    with pytest.raises(InUseError, match="in use by another process"):
+        train_small(tmp_path)
+    holder.kill()
+    holder.communicate()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_leaves_model_log_and_the_newest_checkpoints(finished):
