@@ -113,5 +113,5 @@ def make_given(folder: Path) -> None:
     (folder / SOUNDS).mkdir()
     for name in ("a", "b"):
         write_sound(folder / SOUNDS / f"{name}.wav", np.asarray(tone(1.0), np.float32))
-    write_metadata(folder / SOUNDS, **{"a.wav": "a tone", "b.wav": "another tone"})
+    write_metadata(folder / SOUNDS, a="a tone", b="another tone")
     (folder / "prompts.txt").write_text("rain\nsea\n")

