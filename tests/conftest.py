@@ -2,6 +2,10 @@
 
 import os
 import signal
+from collections.abc import Iterator
+
+import psutil
+import pytest
 
 # A shell lets what it starts in the background ignore Ctrl-C, which some tests send.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -10,8 +14,30 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("LITEFOCUS_COMPILATION_CACHE", "off")
+# Most programs of tests run once or twice, and to optimise them takes longer than that. New processes inherit this.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import jax
 
 # Parity is a statement about formulas, not about the rounding of fast matrix units.
 jax.config.update("jax_default_matmul_precision", "highest")
+
+_MOST_MEMORY = 3e9  # bytes that a process may hold at the end of a file, before it forgets the programs of JAX
+
+
+@pytest.fixture(autouse=True)
+def optimised_where_it_pays(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tests that run for long are compiled as the programs of users are."""
+    is_long = request.node.get_closest_marker("slow") is not None
+    before = os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"]
+    jax.config.update("jax_disable_most_optimizations", before == "1" and not is_long)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before == "1")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def programs_of_other_files_are_forgotten() -> Iterator[None]:
+    """JAX keeps every program that was compiled: gigabytes, at the end."""
+    yield
+    if psutil.Process().memory_info().rss > _MOST_MEMORY:
+        jax.clear_caches()
