@@ -1,17 +1,15 @@
 """From options of the command line to a sound that is given, and to a timeline."""
 
 import dataclasses
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from litefocus_jax.generation.notation import spans_of, timeline_of
+
 if TYPE_CHECKING:
     from litefocus_jax.generation.options import RequestOptions
-
-_NEXT = re.compile(r"(?<!\\),\s*(?=\d+(?:\.\d+)?\s*:)")  # a comma before a number and a colon
-_PROMPT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*:(.*)", re.DOTALL)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,54 +76,27 @@ class EditOptions:
 
 
 def parse_spans(text: str | None, option: str) -> "list[tuple[float | None, float | None]] | None":
-    """The spans that a text means; None for an open end.
-
-    >>> parse_spans("3:7, 9.5:", "--fill")
-    [(3.0, 7.0), (9.5, None)]
+    """The spans that a text means, or None where there is none.
 
     Raises:
         typer.BadParameter: naming the option, when it is no list of spans.
     """
-    if text is None:
-        return None
-    spans = []
-    for part in text.split(","):
-        edges = part.split(":")
-        try:
-            start, end = (float(edge) if edge.strip() else None for edge in edges)
-        except ValueError:
-            raise typer.BadParameter(
-                f"{part.strip()!r} in {text!r}; expected seconds from and to, such as 3:7 or 3:7,9:12",
-                param_hint=option,
-            ) from None
-        spans.append((start, end))
-    return spans
+    try:
+        return None if text is None else spans_of(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def parse_timeline(text: str | None) -> list[tuple[float, str]] | None:
-    """The prompts of a timeline with the second that each begins at.
-
-    Commas and colons may stand in prompts. Only a comma that a number and a colon follow ends one, and that too can be
-    written ``\\\\,`` to be part of it.
-
-    >>> parse_timeline("0:rain, wind, 20:a bell: loud, 40.5:birds")
-    [(0.0, 'rain, wind'), (20.0, 'a bell: loud'), (40.5, 'birds')]
+    """The prompts of a timeline with the second that each begins at, or None where there is none.
 
     Raises:
         typer.BadParameter: when a part does not begin with seconds and a colon.
     """
-    if text is None:
-        return None
-    pairs = []
-    for part in _NEXT.split(text):
-        match = _PROMPT.fullmatch(part)
-        if match is None:
-            raise typer.BadParameter(
-                f'{part!r} does not begin with seconds and a colon; expected "0:rain, 20:rain and thunder"',
-                param_hint="--timeline",
-            )
-        pairs.append((float(match[1]), match[2].replace("\\,", ",").strip()))
-    return pairs
+    try:
+        return None if text is None else timeline_of(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--timeline") from None
 
 
 def timeline_text(pairs: list[tuple[float, str]] | None) -> list[str]:
