@@ -27,7 +27,7 @@ WISH = ["rain", "", "", 0.4, "default", 0, 1, 0, False, None, "Vary", 0.6, ""]
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    studio = tone_studio(0.1)
+    studio = tone_studio(0.06)
     yield serve(studio)
     gradio.close_all(verbose=False)
     studio.close()
