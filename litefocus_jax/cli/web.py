@@ -33,7 +33,7 @@ def web(
 
         from litefocus_jax.checkpoint.store import BUNDLED_MODEL
         from litefocus_jax.pipeline import AudioLDM2Pipeline
-        from litefocus_jax.web.page import serve
+        from litefocus_jax.web import page
         from litefocus_jax.web.studio import Studio
 
         find_devices()
@@ -43,7 +43,7 @@ def web(
         if lora is not None:
             pipeline.load_lora_weights(lora)
         studio = Studio(pipeline, name)
-        address = serve(studio, port=port, inbrowser=browser)
+        address = page.serve(studio, port=port, inbrowser=browser)
         output.print(address, markup=False)
         messages.print("Ctrl-C ends it.")
         try:

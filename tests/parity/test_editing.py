@@ -8,6 +8,7 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 from transformers.audio_utils import mel_filter_bank
 
+from litefocus_jax.checkpoint.random_model import published_config
 from litefocus_jax.decoding.encoding import mel_of
 from litefocus_jax.diffusion.inpainting import Known, hold
 from litefocus_jax.diffusion.noise import noise_levels
