@@ -277,6 +277,7 @@ def _filled(fill: Any, keep: Any, held_in_s: float, frame_in_s: float) -> tuple[
 def _checked_spans(name: str, value: Any, held_in_s: float) -> list[Span]:
     """The spans that a user means, in order; those that touch are one."""
     expected = f"{name} = {value!r}; expected pairs of seconds, as in {name}=[(3.0, 7.0)]"
+    value = value.tolist() if isinstance(value, np.ndarray) else value
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         raise TypeError(expected)
     if not value:

@@ -171,10 +171,15 @@ def build(studio: Studio) -> gradio.Blocks:
         chosen.change(page.show, [gallery, chosen], results, api_name="show")
         for button, use in buttons.items():
             button.click(
-                functools.partial(page.again, use=use), [gallery, chosen], [*inputs, beginning, status], api_name=False
+                functools.partial(page.again, use=use),
+                [gallery, chosen],
+                [*inputs, beginning, status],
+                api_visibility="private",
             )
         for event in (fields["audio"].change, fields["spans"].change, fields["use"].change):
-            event(page.mark, [fields["audio"], fields["use"], fields["spans"]], [given, trouble], api_name=False)
+            event(
+                page.mark, [fields["audio"], fields["use"], fields["spans"]], [given, trouble], api_visibility="private"
+            )
     return blocks
 
 

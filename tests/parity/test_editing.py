@@ -1,5 +1,7 @@
 """What is made of a sound that is given, against the authors' formulas and diffusers'."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -53,16 +55,18 @@ def test_frames_are_held_by_the_formula_of_diffusers_inpainting() -> None:
     scheduler = DDIMScheduler(**NOISE_SCHEDULE)
     clean, noise, latents = map(normal, range(3))
     weight = np.linspace(0.0, 1.0, 6, dtype=np.float32).reshape(1, 6, 1, 1)
-    known = Known(*map(jnp.asarray, (clean, noise, weight, *noise_levels(CONFIG))))
+    arrays = [jnp.asarray(each) for each in (clean, noise, weight, *noise_levels(CONFIG))]
+    known = Known(arrays[0], arrays[1], arrays[2], arrays[3], arrays[4])
     for timestep in (1, 401, 996):
-        proper = scheduler.add_noise(*map(torch.from_numpy, (clean, noise)), torch.tensor([timestep]))
+        at = torch.tensor([timestep])
+        proper: Any = scheduler.add_noise(torch.from_numpy(clean), torch.from_numpy(noise), at)  # pyright: ignore[reportArgumentType]
         init_mask = torch.from_numpy(1.0 - weight)  # 1 where it is made anew
         expected = (1 - init_mask) * proper + init_mask * torch.from_numpy(latents)
         np.testing.assert_allclose(hold(known, jnp.asarray(latents), jnp.int32(timestep)), expected, atol=1e-6)
 
 
 def test_a_variation_is_that_of_diffusers_sampler_entered_in_the_middle() -> None:
-    reference = DPMSolverMultistepScheduler(**NOISE_SCHEDULE, timestep_spacing="trailing")
+    reference: Any = DPMSolverMultistepScheduler(**NOISE_SCHEDULE, timestep_spacing="trailing")
     reference.set_timesteps(20)
     schedule = make_schedule(CONFIG, 20, scheduler="dpm++", timestep_spacing="trailing", strength=0.6)
     timesteps = reference.timesteps[skipped_steps(20, 0.6) :]
@@ -72,6 +76,6 @@ def test_a_variation_is_that_of_diffusers_sampler_entered_in_the_middle() -> Non
     state = initial_state(schedule, jnp.asarray(normal(0)))
     for number, timestep in enumerate(timesteps):
         output = 0.7 * theirs + 0.1 * torch.from_numpy(normal(number))
-        state = step(schedule, schedule.rows(number, number + 1)._replace(), state, jnp.asarray(output.numpy()))
+        state = step(schedule, schedule.rows(number, number + 1), state, jnp.asarray(output.numpy()))
         theirs = reference.step(output, timestep, theirs).prev_sample
         np.testing.assert_allclose(state.latents, theirs, atol=2e-5)

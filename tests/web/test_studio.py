@@ -18,9 +18,9 @@ from tests.web.studio import TonePipeline, tone_studio
 
 
 def made_of(wish: Wish, studio: Any = None) -> list[Made]:
-    *steps, made = (studio or tone_studio()).make(wish, threading.Event())
-    assert [step.done for step in steps] == list(range(1, 21))
-    return made
+    news: list[Any] = [*(studio or tone_studio()).make(wish, threading.Event())]
+    assert [step.done for step in news[:-1]] == list(range(1, 21))
+    return news[-1]
 
 
 def test_each_sound_of_a_wish_is_a_file_with_its_recipe_and_a_picture() -> None:
@@ -124,4 +124,4 @@ def test_the_command_and_the_program_ask_for_what_the_page_asks_for(
     assert words[:2] == ["litefocus-jax", "generate"]
     assert (wish.prompt or wish.timeline) in words
     if wish.use == "Fill":
-        assert parse_spans(words[words.index("--fill") + 1], "--fill") == options["fill"]
+        assert parse_spans(words[words.index("--fill") + 1], "--fill") == options.get("fill")
