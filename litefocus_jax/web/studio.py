@@ -3,9 +3,11 @@
 import dataclasses
 import itertools
 import queue
+import shutil
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,7 +81,8 @@ class Studio:
 
     def __init__(self, pipeline: AudioLDM2Pipeline, model: str) -> None:
         self.pipeline, self.model = pipeline, model
-        self._folder = tempfile.TemporaryDirectory(prefix="litefocus-jax-web-")
+        self._folder = Path(tempfile.mkdtemp(prefix="litefocus-jax-web-"))
+        self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 
@@ -90,7 +93,7 @@ class Studio:
 
     def close(self) -> None:
         """Remove all that was made."""
-        self._folder.cleanup()
+        self._remove()
 
     def request(self, wish: Wish) -> Request:
         """The request of a wish.
@@ -212,7 +215,7 @@ class Studio:
         return made
 
     def _new_folder(self) -> Path:
-        folder = Path(self._folder.name) / str(next(self._numbers))
+        folder = self._folder / str(next(self._numbers))
         folder.mkdir()
         return folder
 
