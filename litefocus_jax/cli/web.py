@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from litefocus_jax.cli.adapters import parse_adapter
 from litefocus_jax.cli.console import messages, output, reporting_errors
 from litefocus_jax.cli.models import open_model
 from litefocus_jax.cli.options import attention, sound
@@ -30,6 +31,7 @@ def web(
         from litefocus_jax.system.extras import import_extra
 
         import_extra("gradio", extra="web", purpose="the page")
+        adapters = [parse_adapter(text) for text in lora or ()]
 
         from litefocus_jax.checkpoint.store import BUNDLED_MODEL
         from litefocus_jax.pipeline import AudioLDM2Pipeline
@@ -40,8 +42,8 @@ def web(
         name = BUNDLED_MODEL if model is None else model
         messages.print(f"Loading {name}", markup=False)
         pipeline = AudioLDM2Pipeline.from_checkpoint(open_model(name, revision), dtype=dtype)
-        if lora is not None:
-            pipeline.load_lora_weights(lora)
+        for adapter in adapters:
+            pipeline.load_lora_weights(adapter.path, scale=adapter.scale)
         studio = Studio(pipeline, name)
         address = page.serve(studio, port=port, inbrowser=browser)
         output.print(address, markup=False)
