@@ -18,9 +18,7 @@ from litefocus_jax.checkpoint.lora import with_adapter
 from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.checkpoint.opened import Checkpoint
 from litefocus_jax.checkpoint.store import HubOptions, open_checkpoint
-from litefocus_jax.decoding.loop import frames_beyond, loop_blocks
-from litefocus_jax.decoding.plan import DecodingPlan, TilingConfig, plan_decoding
-from litefocus_jax.decoding.sound import sound_blocks
+from litefocus_jax.decoding.plan import DecodingPlan, TilingConfig
 from litefocus_jax.generation import habits
 from litefocus_jax.generation.callbacks import CALLBACK_TENSORS, Callback, StepEndCallback, step_callbacks
 from litefocus_jax.generation.denoising import Denoiser
@@ -35,12 +33,12 @@ from litefocus_jax.generation.recipe import Recipe, recipes_of
 from litefocus_jax.generation.request import Request, make_request
 from litefocus_jax.generation.resume import PartialRun
 from litefocus_jax.generation.silence import warn_of_silence
+from litefocus_jax.generation.sounding import Decoder, put_back
 from litefocus_jax.models.components import NETWORKS, Components
 from litefocus_jax.models.description import describe
 from litefocus_jax.models.stored_tokenizers import load_tokenizer
 from litefocus_jax.system.compilation_cache import use_compilation_cache
 from litefocus_jax.system.platform import current_platform
-from litefocus_jax.system.progress import busy, progress_bar
 from litefocus_jax.system.waiting import require_finite
 
 logger = logging.getLogger(__name__)
@@ -80,6 +78,7 @@ class AudioLDM2Pipeline:
     def _prepare(self) -> None:
         self._networks = Networks(self.components)
         self._denoiser = Denoiser(self.components, self._networks, self.tokenizer, self.tokenizer_2)
+        self._decoder = Decoder(self.components, self._networks)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {describe(self.components)}>"
@@ -224,7 +223,7 @@ class AudioLDM2Pipeline:
         return_dict: bool = True,
         **options: Unpack[RequestOptions],
     ) -> AudioPipelineOutput:
-        """Make sound from text: `request`, then `run`.
+        """Make sound from text, or of a sound that is given: `request`, then `run`.
 
         The same arguments give the same bytes on the same machine. A prompt's sound does not depend on its neighbours
         in the batch, except with ``prompt_padding`` of ``"batch"``, as in diffusers: a longer neighbour moves the
@@ -233,7 +232,7 @@ class AudioLDM2Pipeline:
         waveforms per prompt they come in the order made; they are not ranked.
 
         Args:
-            prompt: one text, or one for each sound.
+            prompt: one text, or one for each sound; None where ``timeline`` has them.
             partial_run: as for `run`.
             check_memory: as for `run`.
             output_type: as for `run`.
@@ -283,8 +282,8 @@ class AudioLDM2Pipeline:
         """
         adopted: Any = habits.adopt_call_habits(options)
         request = make_request(self.facts, prompt, **adopted)
-        if rounded := request.rounding_of_loop(adopted.get("audio_length_in_s")):
-            logger.warning(rounded)
+        for notice in request.notices(adopted.get("audio_length_in_s")):
+            logger.warning(notice)
         return request
 
     def run(
@@ -311,7 +310,8 @@ class AudioLDM2Pipeline:
             partial_run: keep the run on disk, and go on with one that was ended.
             check_memory: find out before sampling whether it can fit in memory.
             output_type: ``"audio"``, or diffusers' ``"np"`` for the same; ``"latent"`` returns the latents, for
-                `decode_blocks` to make sound of.
+                `decode_blocks` to make sound of, and `litefocus_jax.generation.sounding.put_back` to put what is kept
+                of a sound that was given back into it.
             progress: draw progress bars, where there is a terminal or a notebook.
             callback: ``callback(step, steps, latents)`` is called after every ``callback_steps`` steps, with the number
                 of steps that are done. Where its second parameter is called ``timestep`` or ``t``, it is called as by
@@ -357,9 +357,9 @@ class AudioLDM2Pipeline:
             audios = np.asarray(latents)
         else:
             # One sound at a time: its memory does not grow with the batch, and the same programs serve any batch.
+            seconds, loop = request.audio_length_in_s, plan.loop
             sounds = (
-                self.decode_blocks(sound, request.audio_length_in_s, loop=plan.loop, progress=progress)
-                for sound in latents
+                put_back(request, self.decode_blocks(sound, seconds, loop=loop, progress=progress)) for sound in latents
             )
             audios = np.stack([np.concatenate([*blocks]) for blocks in sounds])
         if run is not None and steps_done == num_steps:
@@ -461,37 +461,11 @@ class AudioLDM2Pipeline:
             ValueError: when ``latents`` are not of this model, or the sound is to be longer than they are.
             NonFiniteError: when a stage returns NaN or infinity, not before its block is made; the message names it.
         """
-        geometry = self.geometry
-        expected = (geometry.frequencies, geometry.channels)
-        if latents.ndim != 3 or latents.shape[1:] != expected or not len(latents):
-            raise ValueError(f"latents has shape {latents.shape}; expected [time, {expected[0]}, {expected[1]}]")
-        longest = len(latents) * geometry.samples_per_latent_frame
-        samples = longest if loop or audio_length_in_s is None else geometry.samples(audio_length_in_s)
-        if not 0 < samples <= longest:
-            raise ValueError(
-                f"audio_length_in_s = {audio_length_in_s}; expected at most the {longest / geometry.sampling_rate:g} s "
-                "that the latents hold, and more than none"
-            )
-        return self._decode(latents, self.plan_decoding(len(latents), loop=loop), samples, loop, progress)
+        return self._decoder.blocks(latents, audio_length_in_s, self.tiling, loop=loop, progress=progress)
 
     def plan_decoding(self, frames: int, *, loop: bool = False) -> DecodingPlan:
-        """How sound of some latent frames is decoded, by ``tiling``; of a loop with its ends, see `loop_blocks`."""
-        vae, vocoder = self.components.vae.config, self.components.vocoder.config
-        plan = plan_decoding(vae, vocoder, frames, self.tiling)
-        if plan.is_whole or not loop:
-            return plan
-        return plan_decoding(vae, vocoder, frames + 2 * frames_beyond(vae, vocoder, frames), self.tiling)
-
-    def _decode(
-        self, latents: Array | np.ndarray, plan: DecodingPlan, samples: int, loop: bool, progress: bool
-    ) -> Iterator[Float[np.ndarray, " samples"]]:
-        decoders, decode = self._networks.decoders(loop=loop and plan.is_whole), loop_blocks if loop else sound_blocks
-        note = busy("Decoding (at first, compiling VAE and vocoder)", enabled=progress and plan.is_whole)
-        with note, progress_bar("Decoding", plan.steps, enabled=progress and not plan.is_whole) as on_progress:
-            for block in decode(*decoders, latents, plan, on_progress):
-                if samples > 0:
-                    yield block[:samples]
-                samples -= len(block)
+        """How sound of some latent frames is decoded, by ``tiling``."""
+        return self._decoder.plan(frames, self.tiling, loop=loop)
 
     def inputs(self, request: Request) -> Inputs:
         """What the programs take for a request."""

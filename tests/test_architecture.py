@@ -16,7 +16,8 @@ FLOORS = (
     ("generation", "training"),
     ("pipeline",),
     ("evaluation", "benchmark"),
-    ("cli", "web"),
+    ("web",),
+    ("cli",),
     ("__main__",),
 )
 DOOR = {"__init__", "__main__", "pipeline"}  # the only files that lie in no folder

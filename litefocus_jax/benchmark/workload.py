@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
+from litefocus_jax.generation.attention import attention_layout
 from litefocus_jax.generation.options import LiteFocusChoice
-from litefocus_jax.generation.request import attention_layout
 from litefocus_jax.models.components import LatentGeometry
 from litefocus_jax.models.unet.config import UNetConfig
 from litefocus_jax.models.vae import VAEConfig

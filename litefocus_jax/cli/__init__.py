@@ -14,6 +14,7 @@ from litefocus_jax.cli.generate import generate
 from litefocus_jax.cli.info import info
 from litefocus_jax.cli.init import init
 from litefocus_jax.cli.suggestions import SuggestingCommand
+from litefocus_jax.cli.web import web
 from litefocus_jax.system.interruption import exit_code, listening, was_interrupted
 
 app = typer.Typer(
@@ -24,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (generate, info, init, export, finetune, bench):
+for command in (generate, info, init, export, finetune, bench, web):
     app.command(cls=SuggestingCommand)(command)
 
 

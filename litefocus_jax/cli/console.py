@@ -101,6 +101,10 @@ def naming_options(options: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
+        from litefocus_jax.audio.reading import UnusableSoundError
+
+        if isinstance(error, UnusableSoundError):  # its message begins with the name of a file
+            raise
         argument = re.compile(rf"\b({'|'.join(map(re.escape, options))})\b(?= |$)")
         raise ValueError(argument.sub(lambda name: options[name[1]], str(error))) from error
 

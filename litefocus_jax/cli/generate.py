@@ -8,8 +8,9 @@ import typer
 from litefocus_jax.cli.adapters import parse_adapter
 from litefocus_jax.cli.attention import AttentionOptions
 from litefocus_jax.cli.console import UsageError, messages, naming_options, quieten, reporting_errors
+from litefocus_jax.cli.editing import EditOptions, parse_timeline, timeline_text
 from litefocus_jax.cli.models import open_model
-from litefocus_jax.cli.options import attention, finish, long_sound, recipe, sampling, sound
+from litefocus_jax.cli.options import attention, editing, finish, long_sound, recipe, sampling, sound
 from litefocus_jax.cli.options.checkpoint import Lora, Revision
 from litefocus_jax.cli.orders import sound_orders
 from litefocus_jax.cli.origin import Origin
@@ -45,6 +46,10 @@ _ARGUMENTS = {
     "scheduler": "--scheduler",
     "timestep_spacing": "--spacing",
     "eta": "--eta",
+    "strength": "--strength",
+    "continue_for_s": "--continue",
+    "lead_in_for_s": "--lead-in",
+    "timeline": "--timeline",
 }
 _BUNDLED_NOTICE = (
     "Loading foley, the small bundled model, of 36 kinds of synthetic sound; for a real one: -m cvssp/audioldm2"
@@ -95,13 +100,20 @@ def generate(
     windows: long_sound.Windows = None,
     window_length: long_sound.WindowLength = None,
     window_overlap: long_sound.WindowOverlap = None,
+    audio: editing.Audio = None,
+    strength: editing.Strength = None,
+    fill: editing.Fill = None,
+    keep: editing.Keep = None,
+    continued: editing.Continue = None,
+    lead_in: editing.LeadIn = None,
+    timeline: editing.Timeline = None,
     dry_run: long_sound.DryRun = False,
     save_every: long_sound.SaveEvery = None,
     resume: long_sound.Resume = False,
     ignore_memory: long_sound.IgnoreMemory = False,
     quiet: sound.Quiet = False,
 ) -> None:
-    """Make sound from text.
+    """Make sound from text, or of a sound that is given.
 
     Files that exist are left alone unless --overwrite is given, and each file appears once it is complete. The paths
     of the files are printed to standard output, all else to standard error.
@@ -110,13 +122,17 @@ def generate(
         if seconds is not None and windows is None:
             raise typer.BadParameter("needs --windows swap or --windows average", param_hint=option)
     chosen_attention = AttentionOptions(litefocus, sparse_ratio, max_cross_tokens, reach)
+    edit = EditOptions(audio, continued, strength, fill, keep, lead_in)
+    along = parse_timeline(timeline)
 
     started = time.perf_counter()
     with reporting_errors():
         if quiet:
             quieten()
         origin = Origin.read(source, context)
-        texts = [*origin.prompts, *(prompt or [])]
+        if along is not None and (prompt or prompts_file):
+            raise typer.BadParameter("has the prompts; expected no others beside it", param_hint="--timeline")
+        texts = [*origin.prompts, *(prompt or []), *timeline_text(along)]
         rows = [*map(PromptRow, texts), *(read_prompts(prompts_file) if prompts_file else [])]
         if not rows or not all(row.prompt.strip() for row in rows):
             raise typer.BadParameter("give at least one, and none of them empty", param_hint="PROMPT")
@@ -183,6 +199,8 @@ def generate(
                 "scale_scores": scale_scores,
                 "windowed": _windowed_denoising(windows, window_length, window_overlap),
                 "loop": loop,
+                "timeline": along,
+                **edit.request_options(),
                 "prompt_padding": prompt_padding,
             }
         requests, rounded = [], {}
@@ -192,15 +210,16 @@ def generate(
                     negative_prompt=origin.choose("negative", negative, "negative_prompt"),
                     audio_length_in_s=origin.choose("duration", duration, "audio_length_in_s"),
                 )
-                texts, all_options = origin.request(texts, options | own)
+                own = edit.with_length(options | own, facts.geometry.training_length_in_s)
+                texts, all_options = origin.request(texts, own)
                 requests.append(make_request(facts, texts, **all_options))
-                rounded[requests[-1].rounding_of_loop(all_options.get("audio_length_in_s"))] = None
+                rounded |= dict.fromkeys(requests[-1].notices(all_options.get("audio_length_in_s")))
                 length = requests[-1].audio_length_in_s
                 if not (ignore_memory or dry_run):
                     require_least_memory(requests[-1], facts.unet, facts.geometry, dtype or checkpoint.dtype)
                 saving.check(batch.destinations, facts.geometry.sampling_rate, length, overwrite=overwrite or resume)
         if not quiet:
-            for notice in filter(None, rounded):
+            for notice in rounded:
                 messages.print(notice, markup=False)
         pipe = AudioLDM2Pipeline.from_checkpoint(checkpoint, dtype=dtype)
         for adapter in adapters:
@@ -245,6 +264,7 @@ def _make_and_save(
         FinishError: at the end, naming all that could not be finished.
     """
     from litefocus_jax.audio.stages import FinishError
+    from litefocus_jax.generation.sounding import put_back
 
     seconds_made = seconds_taken = 0.0
     total = sum(len(batch.destinations) for _, batch in work)
@@ -265,12 +285,12 @@ def _make_and_save(
             done += 1
             try:
                 with numbered_bars(done, done, total):
-                    loop = request.plan.loop
-                    blocks = pipe.decode_blocks(
-                        result.audios[number], request.audio_length_in_s, loop=loop, progress=progress
-                    )
+                    seconds, loop = request.audio_length_in_s, request.plan.loop
+                    blocks = pipe.decode_blocks(result.audios[number], seconds, loop=loop, progress=progress)
                     waveform = request.waveforms[number]
-                    seconds_made += saving.write(blocks, file, result.sampling_rate, request.seed, waveform, made_of)
+                    seconds_made += saving.write(
+                        put_back(request, blocks), file, result.sampling_rate, request.seed, waveform, made_of
+                    )
             except FinishError as error:
                 unfinished.append(f"{file.sound}: {error}")
                 continue

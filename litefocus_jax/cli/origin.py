@@ -31,6 +31,12 @@ _PARAMETERS = {
     "windowed": ("windows", "window_length", "window_overlap"),
     "loop": ("loop",),
     "prompt_padding": ("prompt_padding",),
+    "audio": ("audio", "continued"),
+    "strength": ("strength", "audio", "continued"),
+    "fill": ("fill", "keep", "audio", "continued"),
+    "continue_for_s": ("continued", "audio"),
+    "lead_in_for_s": ("lead_in", "audio", "continued"),
+    "timeline": ("timeline", "prompt", "prompts_file"),
 }
 _FINISH = {
     "trim": ("trim",),
@@ -40,7 +46,7 @@ _FINISH = {
     "loudness_in_lufs": ("normalize",),
     "peak_in_dbfs": ("peak",),
 }
-_OTHERS_SOUNDS = frozenset({"prompt", "prompts_file", "waveforms", "waveform"})
+_OTHERS_SOUNDS = frozenset({"prompt", "prompts_file", "timeline", "waveforms", "waveform"})
 _OTHERS = (*_OTHERS_SOUNDS, "negative", "duration", "seed", "seeds", "model", "dtype", "subtype")
 
 
@@ -90,7 +96,7 @@ class Origin:
     @property
     def prompts(self) -> list[str]:
         """The prompts of the command where it gives none."""
-        is_given = self.given.keys() & {"prompt", "prompts_file"}
+        is_given = self.given.keys() & {"prompt", "prompts_file", "timeline"}
         return [] if self.recipe is None or is_given else [self.recipe.prompt]
 
     @property

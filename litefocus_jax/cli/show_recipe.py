@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from litefocus_jax.cli.console import output
 
 if TYPE_CHECKING:
-    from litefocus_jax.generation.recipe import Recipe
+    from litefocus_jax.generation.recipe import GivenSound, Recipe
 
 
 def show_recipe(path: Path) -> None:
@@ -52,6 +52,8 @@ def _rows(recipe: "Recipe") -> list[tuple[str, str]]:
     )
     attention = "dense" if recipe.litefocus is None else _fields(recipe.litefocus)
     rows.append(("Attention", attention + (", scaled scores" if recipe.scale_scores else "")))
+    if recipe.audio is not None:
+        rows.append(("Sound", _sound(recipe.audio)))
     if recipe.windowed is not None:
         rows.append(("Windows", _fields(recipe.windowed)))
     if recipe.neighbours is not None:
@@ -65,6 +67,15 @@ def _rows(recipe: "Recipe") -> list[tuple[str, str]]:
     devices = "" if recipe.mesh is None else f", {' x '.join(f'{count} {axis}' for axis, count in recipe.mesh)}"
     rows.append(("Made on", f"{recipe.platform}{devices}, JAX {recipe.jax_version}"))
     return rows
+
+
+def _sound(given: "GivenSound") -> str:
+    """The sound that it was made of, and what was made of that."""
+    made = [f"{start:g} to {end:g} s filled" for start, end in given.fill]
+    made += [f"{given.lead_in_for_s:g} s before it"] if given.lead_in_for_s else []
+    made += [f"{given.continue_for_s:g} s after it"] if given.continue_for_s else []
+    made += [f"strength {given.strength:g}"] if given.strength < 1 or not made else []
+    return ", ".join([given.path or "an array, which no file holds", *made, f"digest {given.digest}"])
 
 
 def _fields(settings: Any) -> str:

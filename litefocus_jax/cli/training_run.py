@@ -99,7 +99,7 @@ def load(
     options: DataOptions,
 ) -> "tuple[AudioBatches, Components, TrainingConfig]":
     """Open the model and the batches; what does not fit is found before weights are read."""
-    from litefocus_jax.generation.request import chosen_litefocus
+    from litefocus_jax.generation.attention import chosen_litefocus
     from litefocus_jax.models.unet.self_attention import check_layout
     from litefocus_jax.system.compilation_cache import use_compilation_cache
     from litefocus_jax.training.batches import clip_samples

@@ -59,8 +59,12 @@ def velocity(
 
 def _mixture(config: SchedulerConfig, timesteps: Int[Array | np.ndarray, " batch"], ndim: int) -> tuple[Array, Array]:
     """Standard deviations of the clean sample and of the noise at some timesteps, shaped to multiply a batch."""
-    alpha_bar = alphas_cumprod(config).astype(np.float64)
+    signal, spread = (jnp.asarray(table)[timesteps] for table in noise_levels(config))
     shape = (-1, *(1,) * (ndim - 1))
-    signal = jnp.asarray(np.sqrt(alpha_bar), jnp.float32)[timesteps]
-    spread = jnp.asarray(np.sqrt(1.0 - alpha_bar), jnp.float32)[timesteps]
     return signal.reshape(shape), spread.reshape(shape)
+
+
+def noise_levels(config: SchedulerConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Standard deviations of the clean sample and of the noise at every trained timestep; float32 ``[T]`` each."""
+    alpha_bar = alphas_cumprod(config).astype(np.float64)
+    return np.sqrt(alpha_bar).astype(np.float32), np.sqrt(1.0 - alpha_bar).astype(np.float32)

@@ -98,6 +98,7 @@ def make_schedule(
     scheduler: str | None = None,
     timestep_spacing: str | None = None,
     eta: float = 0.0,
+    strength: float = 1.0,
 ) -> Schedule:
     """Compute the timesteps and the coefficients of every step.
 
@@ -111,6 +112,7 @@ def make_schedule(
         timestep_spacing: ``"leading"``, ``"trailing"`` or ``"linspace"``, taken as it is; or None for what
             `choose_spacing` says.
         eta: noise added by DDIM at each step, from 0 (none) to 1 (as much as DDPM).
+        strength: share of the steps that are kept, the last ones; see `skipped_steps`.
 
     Raises:
         ValueError: when the sampler or the spacing is unknown; when the number of steps is not positive or more than
@@ -144,13 +146,33 @@ def make_schedule(
             num_inference_steps,
             timesteps[0],
         )
+    first = skipped_steps(num_inference_steps, strength)
     if kind == "dpm++":
         if eta != 0.0:
             raise ValueError(f"eta = {eta} needs scheduler 'ddim'; 'dpm++' adds no noise, expected 0")
-        return Schedule(_dpm_rows(config, timesteps), "dpm++", clip_range=None, is_stochastic=False)
-    clip_range = config.clip_sample_range if config.clip_sample in (True, None) else None
-    next_timesteps = following_timesteps(config, spacing, timesteps)
-    return Schedule(_ddim_rows(config, timesteps, next_timesteps, eta), "ddim", clip_range, is_stochastic=eta > 0.0)
+        whole = Schedule(_dpm_rows(config, timesteps, first), "dpm++", clip_range=None, is_stochastic=False)
+    else:
+        clip_range = config.clip_sample_range if config.clip_sample in (True, None) else None
+        rows = _ddim_rows(config, timesteps, following_timesteps(config, spacing, timesteps), eta)
+        whole = Schedule(rows, "ddim", clip_range, is_stochastic=eta > 0.0)
+    return dataclasses.replace(whole, steps=whole.rows(first, num_inference_steps)) if first else whole
+
+
+def skipped_steps(num_inference_steps: int, strength: float) -> int:
+    """How many steps are left out where sampling begins with a sound, as ``get_timesteps`` of diffusers counts them.
+
+    Where any strength is left, so is a step.
+
+    >>> [skipped_steps(50, strength) for strength in (0.0, 0.001, 0.6, 0.99, 1.0)]
+    [50, 49, 20, 1, 0]
+
+    Args:
+        num_inference_steps: of the whole schedule.
+        strength: from 0, which leaves the sound as it is, to 1, which leaves nothing of it.
+    """
+    if strength <= 0.0:
+        return num_inference_steps
+    return num_inference_steps - min(max(1, int(num_inference_steps * strength)), num_inference_steps)
 
 
 def initial_state(schedule: Schedule, latents: Float[Array, "*shape"]) -> SchedulerState:
@@ -225,7 +247,7 @@ def _ddim_rows(config: SchedulerConfig, timesteps: np.ndarray, next_timesteps: n
     )
 
 
-def _dpm_rows(config: SchedulerConfig, timesteps: np.ndarray) -> StepRow:
+def _dpm_rows(config: SchedulerConfig, timesteps: np.ndarray, first: int) -> StepRow:
     """Algorithm 2 of Lu et al., "DPM-Solver++" (arXiv 2211.01095), predicting the data.
 
     Solver type ``"heun"`` weighs the second-order term by its exact integral, which ``"midpoint"`` approximates.
@@ -246,8 +268,8 @@ def _dpm_rows(config: SchedulerConfig, timesteps: np.ndarray) -> StepRow:
     index = np.arange(num_steps)
     is_few = config.lower_order_final and num_steps < _FEW_STEPS
     ends_in_first_order = config.euler_at_final or is_few or config.final_sigmas_type == "zero"
-    # The first step has no past; a step of no length (the final sigma repeated) needs none.
-    first_order = (index == 0) | (h == 0.0) | ((index == num_steps - 1) & ends_in_first_order)
+    # The first step that is run has no past; a step of no length (the final sigma repeated) needs none.
+    first_order = (index == first) | (index == 0) | (h == 0.0) | ((index == num_steps - 1) & ends_in_first_order)
     gain = next_signal * (1.0 - ratio)
     slope = _second_order_weight(config.solver_type, next_signal, ratio, h)
     # The derivative is estimated as (data - previous data) / r, where r = previous h / h.

@@ -9,6 +9,7 @@ from jax.stages import Compiled
 from jaxtyping import Array, Float
 
 from litefocus_jax.decoding.plan import DecodingPlan
+from litefocus_jax.diffusion.inpainting import hold_clean
 from litefocus_jax.diffusion.schedulers import initial_state
 from litefocus_jax.generation import sampling
 from litefocus_jax.generation.callbacks import StepCallbacks
@@ -67,9 +68,10 @@ class Denoiser:
             inputs.tokens,
             inputs.latents,
             inputs.keys,
-            request.num_waveforms_per_prompt,
+            _contexts_per_prompt(request),
             request.schedule,
             plan,
+            inputs.known,
         )
 
     def denoise(
@@ -97,6 +99,8 @@ class Denoiser:
                 request, self._components.unet.config, self._components.facts.geometry, self._components.dtype
             )
         inputs = self.inputs(request)
+        if not request.schedule.num_steps:  # of a sound that is given, and left as it is
+            return Denoised(inputs.latents, 0, None)
         run = None if partial_run is None else ResumableRun(partial_run, request, self._components, inputs.latents)
         plan = request.plan if run is None else run.plan
         plan = dataclasses.replace(plan, steps_per_call=math.gcd(plan.steps_per_call, callbacks.block))
@@ -133,6 +137,8 @@ class Denoiser:
                 after_call=after_step if callbacks.block else None,
             )
         require_finite("UNet", latents, dtype=self._components.dtype)
+        if inputs.known is not None:
+            latents = hold_clean(inputs.known, latents)
         return Denoised(latents, steps_done, run)
 
     def estimate(self, request: Request, decoding: DecodingPlan) -> Estimate:
@@ -149,6 +155,11 @@ class Denoiser:
         """What denoising takes before its first step: the prompts are encoded."""
         conditioning = sampling.encode(*inputs.tokens)
         require_finite("text encoders", conditioning)
-        context = sampling.project_context(self._components.unet, conditioning, request.num_waveforms_per_prompt)
+        context = sampling.project_context(self._components.unet, conditioning, _contexts_per_prompt(request))
         state = initial_state(request.schedule, inputs.latents)
-        return sampling.Arguments(self._networks.unet(plan), context, state, inputs.keys)
+        return sampling.Arguments(self._networks.unet(plan), context, state, inputs.keys, inputs.known)
+
+
+def _contexts_per_prompt(request: Request) -> int:
+    """How often what the network gets to know of a prompt is repeated: for each waveform, but along one sound once."""
+    return 1 if request.plan.changes_prompt else request.num_waveforms_per_prompt

@@ -6,11 +6,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from litefocus_jax.decoding.encoding import encode_sound
+from litefocus_jax.diffusion.inpainting import Known, weight_of_frames
+from litefocus_jax.diffusion.noise import add_noise, noise_levels
 from litefocus_jax.generation import sampling
+from litefocus_jax.generation.edit import Edit
 from litefocus_jax.generation.embeddings import GivenPrompts, PromptEmbeddings, bucketed, tokens_beside
 from litefocus_jax.generation.request import Request
 from litefocus_jax.models.components import Components
 from litefocus_jax.models.tokenization import Tokenizer, tokenize_prompts
+from litefocus_jax.system.waiting import require_finite
 
 
 class Inputs(NamedTuple):
@@ -18,17 +23,19 @@ class Inputs(NamedTuple):
 
     Attributes:
         keys: all randomness.
-        latents: the noise to begin with.
+        latents: what denoising begins with: noise, or a sound that is given with noise.
         tokens: arguments of `sampling.encode`.
+        known: what is held of a sound that is given, or None.
     """
 
     keys: sampling.RandomKeys
     latents: Float[Array, "sounds time frequency channels"]
     tokens: tuple[Any, ...]
+    known: Known | None = None
 
 
 def make_inputs(components: Components, tokenizer: Tokenizer, tokenizer_2: Tokenizer, request: Request) -> Inputs:
-    """Draw the noise of a request, and tokenize its prompts.
+    """Draw the noise of a request, encode the sound that it may begin with, and tokenize its prompts.
 
     Args:
         components: the model.
@@ -41,7 +48,35 @@ def make_inputs(components: Components, tokenizer: Tokenizer, tokenizer_2: Token
     if latents is None:
         geometry = components.facts.geometry
         latents = sampling.initial_latents(keys.latents, (request.plan.frames, geometry.frequencies, geometry.channels))
-    return Inputs(keys, latents, encode_arguments(components, tokenizer, tokenizer_2, request))
+    tokens = encode_arguments(components, tokenizer, tokenizer_2, request)
+    if request.edit is None or (request.skipped_steps == 0 and not request.edit.spans):
+        return Inputs(keys, latents, tokens)
+    known = _known(components, request, request.edit, latents)
+    if request.skipped_steps:
+        timesteps = request.schedule.steps.timestep[:1]
+        # Where no step is left, there is no noise either.
+        latents = (
+            add_noise(components.scheduler, known.latents, latents, timesteps) if len(timesteps) else known.latents
+        )
+    return Inputs(keys, latents, tokens, known if request.edit.spans else None)
+
+
+def _known(components: Components, request: Request, edit: Edit, noise: Array) -> Known:
+    """The sound that is given, as latents, with the noise that it is held with."""
+    geometry = components.facts.geometry
+    frames, per_frame = request.plan.frames, geometry.samples_per_latent_frame
+    latents = np.zeros((frames, geometry.frequencies, geometry.channels), np.float32)
+    encoded = encode_sound(components.vae, components.vocoder.config, edit.encoder_input(per_frame))
+    latents[edit.encoded[0] : edit.encoded[1]] = encoded
+    require_finite("VAE", encoded)
+    weight = weight_of_frames(frames, edit.frame_spans(per_frame), loop=request.plan.loop)
+    sounds = len(noise)
+    return Known(
+        jnp.broadcast_to(latents, (sounds, *latents.shape)),
+        jnp.asarray(noise),
+        jnp.broadcast_to(weight[None, :, None, None], (sounds, frames, 1, 1)),
+        *map(jnp.asarray, noise_levels(components.scheduler)),
+    )
 
 
 def encode_arguments(
@@ -58,12 +93,11 @@ def encode_arguments(
         components.language_model,
     )
     guided, given = request.plan.guided, request.given or GivenPrompts(None, None)
+    prompts, negative_prompts = request.encoded_prompts
     negative = given.negative if guided else None
-    negative_prompts = request.negative_prompts if guided and negative is None else ()
+    negative_prompts = negative_prompts if guided and negative is None else ()
     if given.positive is None:
-        tokens = tokenize_prompts(
-            tokenizer, tokenizer_2, request.prompts, negative_prompts, padding=request.prompt_padding
-        )
+        tokens = tokenize_prompts(tokenizer, tokenizer_2, prompts, negative_prompts, padding=request.prompt_padding)
     elif negative_prompts:
         length = given.positive.prompt_embeds.shape[1]
         tokens = tokens_beside(tokenizer, tokenizer_2, negative_prompts, length)

@@ -27,7 +27,7 @@ class Networks:
     def unet(self, plan: DenoisingPlan) -> UNet:
         """The UNet that denoises by a plan; its copies on a mesh are kept until there is another mesh."""
         # In windows, each of which has ends, the loop is closed by the windows going round.
-        is_circular = plan.loop and plan.windows is None
+        is_circular = plan.loop and (plan.windows is None or plan.windows.is_whole)
         unet = self._circular_unet if is_circular else self._components.unet
         if plan.mesh is None:
             return unet

@@ -48,6 +48,17 @@ class RequestOptions(TypedDict, total=False):
             ``"average"``; sound of one window's length is not changed by it.
         loop: make sound that runs on into its own beginning: time is a circle for every network. The length is rounded
             to latent frames. Within ``windowed``, the windows go round; a reach of LiteFocus does not.
+        audio: a sound to begin with, as the path of a file or as an array, for all prompts: it is varied, or with one
+            of the options below filled or continued. The sound that is made is as long, unless it is continued.
+        sampling_rate: samples per second of ``audio``, where that is an array.
+        strength: how much of ``audio`` is made anew: 0 gives what the VAE makes of it, 1 nothing of it. Where it is
+            filled or continued 1, which is the best there, and 0.6 otherwise.
+        fill: spans of ``audio`` to make anew, as pairs of seconds, ``[(3.0, 7.0)]``; all else of it stays as it is.
+        keep: the spans that stay, in the place of ``fill``.
+        continue_for_s: seconds to make after ``audio``.
+        lead_in_for_s: seconds to make before it.
+        timeline: several prompts along the sound in the place of ``prompt``, as pairs of the second that each begins at
+            and its text, ``[(0.0, "rain"), (20.0, "birds")]``.
         prompt_padding: what a prompt's place in GPT-2 goes by: ``"batch"``, the longest prompt of the batch, as in
             diffusers, so that neighbours change a sound; or ``"alone"``, itself; None for the model's own.
         mesh: devices of this process that share the denoising: the sounds along its axis ``"data"``, the frames of
@@ -77,6 +88,14 @@ class RequestOptions(TypedDict, total=False):
     scale_scores: bool
     windowed: WindowedDenoising | Literal["swap", "average"] | None
     loop: bool
+    audio: Any
+    sampling_rate: int | None
+    strength: float | None
+    fill: Sequence[tuple[float | None, float | None]] | None
+    keep: Sequence[tuple[float | None, float | None]] | None
+    continue_for_s: float | None
+    lead_in_for_s: float | None
+    timeline: Sequence[tuple[float, str]] | None
     prompt_padding: PromptPadding | None
     mesh: Mesh | None
     prompt_embeds: Float[Array | np.ndarray, "prompts tokens features"] | None
@@ -104,6 +123,14 @@ DEFAULTS: RequestOptions = {
     "scale_scores": False,
     "windowed": None,
     "loop": False,
+    "audio": None,
+    "sampling_rate": None,
+    "strength": None,
+    "fill": None,
+    "keep": None,
+    "continue_for_s": None,
+    "lead_in_for_s": None,
+    "timeline": None,
     "prompt_padding": None,
     "mesh": None,
     "prompt_embeds": None,

@@ -20,6 +20,7 @@ class DenoisingPlan:
         windows: of the latents, or None where the network sees them whole.
         mesh: devices that share the work, or None for one.
         loop: whether the end of the latents runs on into their beginning.
+        holds: whether a part of the latents is known, and held.
     """
 
     frames: int
@@ -29,6 +30,12 @@ class DenoisingPlan:
     windows: WindowLayout | None = None
     mesh: Mesh | None = None
     loop: bool = False
+    holds: bool = False
+
+    @property
+    def changes_prompt(self) -> bool:
+        """Whether there are several prompts along each sound, which all sounds share."""
+        return self.windows is not None and bool(self.windows.stretches)
 
 
 def steps_per_call(num_steps: int, longest: int) -> int:

@@ -16,6 +16,7 @@ from litefocus_jax.audio.finish import NO_FINISH, Finish
 from litefocus_jax.decoding.plan import TilingConfig
 from litefocus_jax.diffusion.scheduler_config import Kind, Spacing
 from litefocus_jax.diffusion.windows import WindowedDenoising
+from litefocus_jax.generation.edit import RecordedSound
 from litefocus_jax.generation.options import RequestOptions
 from litefocus_jax.generation.request import Request
 from litefocus_jax.models.generation_defaults import PromptPadding
@@ -26,6 +27,8 @@ from litefocus_jax.system.typed_json import from_plain, parse_object, to_plain
 
 FORMAT = "litefocus-jax recipe"
 FORMAT_VERSION = 1
+
+_LATER = frozenset({"audio", "timeline"})
 
 
 class RecipeError(ValueError):
@@ -65,6 +68,40 @@ class Neighbours:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class GivenSound:
+    """The sound that a sound was made of.
+
+    Attributes:
+        path: of its file as it was given, or None for an array.
+        digest: of its samples.
+        strength: as of `RequestOptions`, and so the next ones.
+        fill: what of it was made anew.
+        continue_for_s: seconds that were made after it; 0 for none.
+        lead_in_for_s: seconds that were made before it; 0 for none.
+    """
+
+    path: str | None
+    digest: str
+    strength: float
+    fill: tuple[tuple[float, float], ...]
+    continue_for_s: float
+    lead_in_for_s: float
+
+    def request_options(self) -> RequestOptions:
+        """What asks for the same of the same sound."""
+        return {
+            "audio": RecordedSound(self.path or "", self.digest),
+            "strength": self.strength,
+            "fill": self.fill or None,
+            "continue_for_s": self.continue_for_s or None,
+            "lead_in_for_s": self.lead_in_for_s or None,
+        }
+
+
+_NO_SOUND: RequestOptions = dict.fromkeys(("audio", "strength", "fill", "continue_for_s", "lead_in_for_s"))  # pyright: ignore[reportAssignmentType]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
     """One sound: what was asked for, what made it, and what was done to it then.
 
@@ -96,6 +133,8 @@ class Recipe:
         jax_version: of JAX.
         finish: what was done to the sound.
         subtype: sample format of its file, or None where it was not written.
+        audio: the sound that it was made of, or None.
+        timeline: seconds and prompts along it, which ``prompt`` says in one line, or None.
     """
 
     prompt: str
@@ -125,6 +164,8 @@ class Recipe:
     jax_version: str
     finish: Finish = NO_FINISH
     subtype: str | None = None
+    audio: GivenSound | None = None
+    timeline: tuple[tuple[float, str], ...] | None = None
 
     @property
     def row(self) -> int:
@@ -156,11 +197,16 @@ class Recipe:
             "windowed": self.windowed,
             "loop": self.loop,
             "prompt_padding": self.prompt_padding,
+            "timeline": self.timeline,
+            **(_NO_SOUND if self.audio is None else self.audio.request_options()),
         }
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object that `from_dict` reads back to an equal recipe."""
-        return {"format": FORMAT, "format_version": FORMAT_VERSION, **to_plain(self)}
+        plain = to_plain(self)
+        # What came later is left out where it says nothing, so that the files of other sounds stay as they were.
+        plain = {name: value for name, value in plain.items() if value is not None or name not in _LATER}
+        return {"format": FORMAT, "format_version": FORMAT_VERSION, **plain}
 
     def to_json(self) -> str:
         """`to_dict` on one line, in ASCII, for a comment in a file."""
@@ -242,16 +288,18 @@ def recipes_of(
         **{field.name: getattr(attention.sets, field.name) for field in dataclasses.fields(attention.sets)},
         reach_in_s=None if attention.reach is None else attention.reach * frame_in_s,
     )
-    windowed = windows and WindowedDenoising(
-        windows.method, windows.window * frame_in_s, windows.overlap * frame_in_s, windows.windows_per_call
-    )
+    windowed = None
+    if windows is not None and not windows.is_whole:
+        windowed = WindowedDenoising(
+            windows.method, windows.window * frame_in_s, windows.overlap * frame_in_s, windows.windows_per_call
+        )
     shared = Recipe(
         prompt="",
         negative_prompt="",
         seed=request.seed,
         waveform=0,
         audio_length_in_s=request.audio_length_in_s,
-        num_inference_steps=request.schedule.num_steps,
+        num_inference_steps=request.num_inference_steps,
         guidance_scale=request.guidance_scale,
         scheduler=request.schedule.kind,
         timestep_spacing=request.timestep_spacing,
@@ -271,6 +319,9 @@ def recipes_of(
         platform=current_platform().name,
         library_version=litefocus_jax.__version__,
         jax_version=jax.__version__,
+        audio=request.edit
+        and GivenSound(**{field.name: getattr(request.edit, field.name) for field in dataclasses.fields(GivenSound)}),
+        timeline=request.timeline and request.timeline.pairs,
     )
     return tuple(
         dataclasses.replace(
@@ -290,6 +341,7 @@ def _given(request: Request) -> tuple[str, ...]:
     """Names of the options of a request that are arrays."""
     vectors = request.given
     arrays = {
+        "audio": request.edit if request.edit is not None and request.edit.path is None else None,
         "latents": request.latents,
         "prompt_embeds": vectors and vectors.positive,
         "negative_prompt_embeds": vectors and vectors.negative,

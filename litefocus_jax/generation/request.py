@@ -2,8 +2,7 @@
 
 import dataclasses
 import logging
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Unpack, get_args
 
 import jax.numpy as jnp
@@ -14,19 +13,20 @@ from litefocus_jax.diffusion.scheduler_config import Spacing
 from litefocus_jax.diffusion.schedulers import Schedule, make_schedule
 from litefocus_jax.diffusion.timesteps import choose_spacing
 from litefocus_jax.diffusion.windows import WindowedDenoising, WindowLayout
+from litefocus_jax.generation.attention import attention_layout
+from litefocus_jax.generation.checks import finite_number, one_word, positive_count, said, texts_of
+from litefocus_jax.generation.edit import Edit, make_edit
 from litefocus_jax.generation.embeddings import GivenPrompts, given_prompts
 from litefocus_jax.generation.habits import unknown_names
-from litefocus_jax.generation.options import DEFAULTS, LiteFocusChoice, RequestOptions
+from litefocus_jax.generation.options import DEFAULTS, RequestOptions
 from litefocus_jax.generation.plan import DenoisingPlan, steps_per_call
+from litefocus_jax.generation.timeline import Timeline, make_timeline
 from litefocus_jax.generation.waveforms import first_waveforms
 from litefocus_jax.generation.words import warn_of_unknown_words
 from litefocus_jax.models.components import LatentGeometry, ModelFacts
 from litefocus_jax.models.generation_defaults import LARGEST_GUIDANCE, QUALITIES, PromptPadding, Sampling
 from litefocus_jax.models.unet.self_attention import check_layout, frames_at_last_level
-from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
-from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 from litefocus_jax.parallel.mesh import TIME_AXIS, check_frames, check_mesh
-from litefocus_jax.system.messages import shown
 from litefocus_jax.system.platform import current_platform
 
 logger = logging.getLogger(__name__)
@@ -57,6 +57,9 @@ class Request:
         prompt_padding: what a prompt's place in GPT-2 goes by.
         latents: initial noise instead of the seed's.
         given: prompts that are given as vectors; the texts in their place are empty.
+        skipped_steps: of the schedule that was asked for, where it is begun with a sound.
+        edit: what is made of a sound that is given, or None.
+        timeline: several prompts along the sound, which the one of ``prompts`` stands for, or None.
     """
 
     prompts: tuple[str, ...]
@@ -75,6 +78,14 @@ class Request:
         default=None, repr=False, compare=False
     )
     given: GivenPrompts | None = dataclasses.field(default=None, repr=False, compare=False)
+    skipped_steps: int = 0
+    edit: Edit | None = None
+    timeline: Timeline | None = None
+
+    @property
+    def num_inference_steps(self) -> int:
+        """Steps that were asked for; the schedule has those of them that run."""
+        return self.schedule.num_steps + self.skipped_steps
 
     @property
     def batch_size(self) -> int:
@@ -92,6 +103,13 @@ class Request:
         """The sampler, its steps and their spacing."""
         return Sampling(self.schedule.kind, self.schedule.num_steps, self.timestep_spacing)
 
+    @property
+    def encoded_prompts(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The texts that are encoded, and as many negative ones: the prompts, or those of the timeline."""
+        if self.timeline is None:
+            return self.prompts, self.negative_prompts
+        return self.timeline.prompts, self.negative_prompts * len(self.timeline.prompts)
+
     def rounding_of_loop(self, audio_length_in_s: float | None) -> str | None:
         """What became of the length of a loop that was asked for, if anything."""
         if not self.plan.loop or audio_length_in_s in (None, self.audio_length_in_s):
@@ -101,16 +119,29 @@ class Request:
             f"{audio_length_in_s:g} s: a loop is a whole number of them"
         )
 
+    def notices(self, audio_length_in_s: float | None) -> list[str]:
+        """What a user should be told of what became of the request: of the sound that is given, and of a loop's length.
+
+        Args:
+            audio_length_in_s: as it was asked for.
+        """
+        rounded = self.rounding_of_loop(audio_length_in_s)
+        return [*(() if self.edit is None else self.edit.notes), *([] if rounded is None else [rounded])]
+
     def facts(self) -> dict[str, Any]:
         """All that decides the sound but initial latents, as plain values."""
         plan = self.plan
         given = {} if self.given is None else {"digest of the given prompts": self.given.digest}
+        edit = {} if self.edit is None else {"audio": self.edit.facts()}
+        timeline = {} if self.timeline is None else {"timeline": self.timeline.pairs}
         return {
             **given,
+            **edit,
+            **timeline,
             "prompt": self.prompts,
             "negative_prompt": self.negative_prompts,
             "audio_length_in_s": self.audio_length_in_s,
-            "num_inference_steps": self.schedule.num_steps,
+            "num_inference_steps": self.num_inference_steps,
             "guidance_scale": self.guidance_scale,
             "num_waveforms_per_prompt": self.num_waveforms_per_prompt,
             "eta": self.eta,
@@ -148,34 +179,56 @@ def make_request(
         raise TypeError(unknown_names(unknown, DEFAULTS, "option of a request"))
     asked: Any = {**DEFAULTS, **options}
     geometry, defaults = model.geometry, model.defaults
-    given = given_prompts(asked, model.unet, None if prompt is None else len(_texts("prompt", prompt)))
-    prompts = ("",) * len(given.positive[0]) if given and given.positive else _said("prompt", prompt)
+    timeline = make_timeline(asked["timeline"])
+    if timeline is not None:
+        # Its own text stands for it where a prompt is wanted, as in a recipe.
+        if prompt is not None and texts_of("prompt", prompt) != (str(timeline),):
+            raise ValueError("prompt and timeline are both given; expected one of them")
+        prompt = str(timeline) if len(timeline.prompts) > 1 else timeline.prompts
+    given = given_prompts(asked, model.unet, None if prompt is None else len(texts_of("prompt", prompt)))
+    if timeline is not None and given is not None:
+        raise ValueError("timeline is given beside prompts as vectors; expected one of them")
+    prompts = ("",) * len(given.positive[0]) if given and given.positive else said("prompt", prompt)
     negative_prompts = _negative_prompts(asked["negative_prompt"], len(prompts))
-    warn_of_unknown_words(model.vocabulary, (*prompts, *negative_prompts))
+    warn_of_unknown_words(model.vocabulary, (*(timeline.prompts if timeline else prompts), *negative_prompts))
     # Prompts that are vectors are not compared: each counts as another one.
     is_text = given is None or given.positive is None
     texts = list(zip(prompts if is_text else range(len(prompts)), negative_prompts, strict=True))
     loop = asked["loop"]
     if not isinstance(loop, bool):
         raise TypeError(f"loop = {loop!r}; expected True or False")
-    seconds = _length(asked["audio_length_in_s"], geometry, loop=loop)
-    frames = round(seconds / geometry.frame_in_s) if loop else geometry.latent_frames(seconds)
-    waveforms = _count("num_waveforms_per_prompt", asked["num_waveforms_per_prompt"], _MOST_WAVEFORMS)
+    edit = make_edit(asked, geometry)
+    if edit is None:
+        seconds = _length(asked["audio_length_in_s"], geometry, loop=loop)
+        frames = round(seconds / geometry.frame_in_s) if loop else geometry.latent_frames(seconds)
+    else:
+        seconds = geometry.seconds_of(edit.samples)
+        frames = -(-edit.samples // geometry.samples_per_latent_frame)
+    waveforms = positive_count("num_waveforms_per_prompt", asked["num_waveforms_per_prompt"], _MOST_WAVEFORMS)
     guidance_scale = asked["guidance_scale"]
-    guidance_scale = _number("guidance_scale", defaults.guidance_scale if guidance_scale is None else guidance_scale)
+    guidance_scale = finite_number(
+        "guidance_scale", defaults.guidance_scale if guidance_scale is None else guidance_scale
+    )
     _check_guidance(guidance_scale, negative_prompts)
-    schedule, timestep_spacing = _schedule(model, asked)
-    prompt_padding = _word("prompt_padding", asked["prompt_padding"], get_args(PromptPadding))
+    schedule, timestep_spacing, skipped = _schedule(model, asked, 1.0 if edit is None else edit.strength)
+    prompt_padding = one_word("prompt_padding", asked["prompt_padding"], get_args(PromptPadding))
     seed = asked["seed"]
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
         raise ValueError(f"seed = {seed!r}; expected a whole number from 0 to 2**32 - 1")
     windows = _windows(asked["windowed"], frames, geometry, loop=loop)
+    if timeline is not None:
+        windows = timeline.layout(windows, frames, geometry)
+        windows = windows and dataclasses.replace(windows, loop=loop)
     seen_in_s = seconds if windows is None else windows.window * geometry.frame_in_s
     attention = attention_layout(asked["litefocus"], geometry, seen_in_s, scale_scores=asked["scale_scores"])
     check_layout(model.unet, attention)
     mesh = asked["mesh"]
     if mesh is not None:
-        mesh = check_mesh(mesh, windowed=windows is not None)
+        mesh = check_mesh(mesh, windowed=windows is not None and not windows.is_whole)
+        if timeline is not None and mesh.shape.get(TIME_AXIS, 1) > 1:
+            raise ValueError(
+                f"timeline is given, but the mesh spreads frames along {TIME_AXIS!r}; expected 'data' alone"
+            )
         if loop and mesh.shape.get(TIME_AXIS, 1) > 1:
             raise ValueError(f"loop = True, but the mesh spreads the frames along {TIME_AXIS!r}; expected 'data' alone")
         check_frames(mesh, frames_at_last_level(model.unet, frames))
@@ -198,75 +251,36 @@ def make_request(
             windows=windows,
             mesh=mesh,
             loop=loop,
+            holds=edit is not None and bool(edit.spans),
         ),
         prompt_padding=prompt_padding or defaults.prompt_padding,
         latents=_latents(asked["latents"], (len(prompts) * waveforms, frames, geometry.frequencies, geometry.channels)),
         given=given,
+        skipped_steps=skipped,
+        edit=edit,
+        timeline=timeline if timeline is not None and len(timeline.prompts) > 1 else None,
     )
 
 
-def _schedule(model: ModelFacts, asked: RequestOptions) -> tuple[Schedule, Spacing]:
-    """The sampler and its steps, with the spacing that they have.
+def _schedule(model: ModelFacts, asked: RequestOptions, strength: float) -> tuple[Schedule, Spacing, int]:
+    """The sampler and its steps, with the spacing that they have, and how many of them are skipped.
 
     A spacing that the caller asks for is taken as it is; a default gives way where it would begin below pure noise.
     """
-    way = model.defaults.way(_word("quality", asked.get("quality"), QUALITIES))
+    way = model.defaults.way(one_word("quality", asked.get("quality"), QUALITIES))
     steps, spacing = asked.get("num_inference_steps"), asked.get("timestep_spacing")
-    num_steps = _count("num_inference_steps", way.num_inference_steps if steps is None else steps, _MOST_STEPS)
+    num_steps = positive_count("num_inference_steps", way.num_inference_steps if steps is None else steps, _MOST_STEPS)
     scheduler = asked.get("scheduler")
     if scheduler is None:
         scheduler = way.scheduler or model.scheduler.sampler
     if spacing is None and way.timestep_spacing is not None:
         spacing = choose_spacing(model.scheduler, num_steps, scheduler, preferred=way.timestep_spacing)
-    eta = _number("eta", asked.get("eta"))
-    schedule = make_schedule(model.scheduler, num_steps, scheduler=scheduler, timestep_spacing=spacing, eta=eta)
-    return schedule, spacing or choose_spacing(model.scheduler, num_steps, schedule.kind)
-
-
-def attention_layout(
-    litefocus: LiteFocusChoice, geometry: LatentGeometry, seen_in_s: float, *, scale_scores: bool = False
-) -> AttentionLayout:
-    """The attention that a choice comes to.
-
-    Args:
-        litefocus: see `RequestOptions`.
-        geometry: of the model.
-        seen_in_s: seconds of sound that the network sees at a time.
-        scale_scores: see `AttentionLayout`.
-
-    Raises:
-        TypeError: for a choice of a wrong type.
-        ValueError: for an unknown word.
-    """
-    if not isinstance(scale_scores, bool):
-        raise TypeError(f"scale_scores = {scale_scores!r}; expected True or False")
-    config = chosen_litefocus(litefocus, geometry, seen_in_s)
-    if config is None:
-        return dataclasses.replace(DENSE, scale_scores=scale_scores)
-    return config.layout(geometry.frame_in_s, scale_scores=scale_scores)
-
-
-def chosen_litefocus(litefocus: LiteFocusChoice, geometry: LatentGeometry, seen_in_s: float) -> LiteFocusConfig | None:
-    """The setting that a choice means, None being dense attention.
-
-    Takes and raises what `attention_layout` does.
-    """
-    if litefocus is None or isinstance(litefocus, LiteFocusConfig):
-        return litefocus
-    if not isinstance(litefocus, str):
-        raise TypeError(f"litefocus is a {type(litefocus).__name__}; expected 'auto', None or a LiteFocusConfig")
-    training_length = geometry.training_length_in_s
-    words: dict[str, Callable[[], LiteFocusConfig | None]] = {
-        "auto": lambda: LiteFocusConfig.for_duration(seen_in_s, training_length),
-        "on": LiteFocusConfig,
-        "linear": lambda: LiteFocusConfig.linear(training_length),
-        "off": lambda: None,
-    }
-    if litefocus not in words:
-        raise ValueError(
-            f"litefocus = {litefocus!r}; expected {', '.join(map(repr, words))}, None or a LiteFocusConfig"
-        )
-    return words[litefocus]()
+    eta = finite_number("eta", asked.get("eta"))
+    schedule = make_schedule(
+        model.scheduler, num_steps, scheduler=scheduler, timestep_spacing=spacing, eta=eta, strength=strength
+    )
+    spacing = spacing or choose_spacing(model.scheduler, num_steps, schedule.kind)
+    return schedule, spacing, num_steps - schedule.num_steps
 
 
 def _windows(windowed: Any, frames: int, geometry: LatentGeometry, *, loop: bool) -> WindowLayout | None:
@@ -299,7 +313,7 @@ def _latents(latents: Any, shape: tuple[int, ...]) -> Array | None:
 def _negative_prompts(negative_prompt: Any, count: int) -> tuple[str, ...]:
     if negative_prompt is None:
         return ("",) * count
-    texts = _texts("negative_prompt", negative_prompt)
+    texts = texts_of("negative_prompt", negative_prompt)
     if len(texts) == 1:
         texts *= count
     if len(texts) != count:
@@ -328,7 +342,7 @@ def _length(audio_length_in_s: Any, geometry: LatentGeometry, *, loop: bool) -> 
         audio_length_in_s = geometry.training_length_in_s
         if audio_length_in_s is None:
             raise ValueError("audio_length_in_s is not given, and the UNet's sample_size does not say a default")
-    seconds = _number("audio_length_in_s", audio_length_in_s)
+    seconds = finite_number("audio_length_in_s", audio_length_in_s)
     if seconds > LONGEST_IN_S:
         raise ValueError(f"audio_length_in_s = {seconds:g} is too long; expected at most {LONGEST_IN_S:g}, a day")
     if seconds < geometry.frame_in_s:
@@ -340,53 +354,3 @@ def _length(audio_length_in_s: Any, geometry: LatentGeometry, *, loop: bool) -> 
         return seconds
     # As a quotient of whole numbers, which the number of samples comes back from.
     return round(seconds / geometry.frame_in_s) * geometry.samples_per_latent_frame / geometry.sampling_rate
-
-
-def _texts(name: str, value: Any) -> tuple[str, ...]:
-    if not isinstance(value, Sequence) or isinstance(value, bytes):
-        raise TypeError(f"{name} is a {type(value).__name__}; expected a string or a list of strings")
-    texts = (value,) if isinstance(value, str) else tuple(value)
-    for text in texts:
-        if not isinstance(text, str):
-            raise TypeError(f"{name} holds a {type(text).__name__}, {text!r}; expected a string or a list of strings")
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            # As Python reads an argument of the command line whose bytes are not text.
-            raise ValueError(f"{name} {text!r} holds half of a surrogate pair; expected Unicode text")
-    if not texts:
-        raise ValueError(f"{name} is an empty list; expected at least one text")
-    return texts
-
-
-def _word(name: str, value: Any, known: tuple[Any, ...]) -> Any:
-    if value is not None and (not isinstance(value, str) or value not in known):
-        raise ValueError(f"{name} = {value!r}; expected {', '.join(map(repr, known))} or None")
-    return value
-
-
-def _said(name: str, value: Any) -> tuple[str, ...]:
-    texts = _texts(name, value)
-    if not all(text.strip() for text in texts):
-        raise ValueError(f"{name} is empty; expected what is to be heard, in words")
-    return texts
-
-
-def _number(name: str, value: Any) -> float:
-    try:
-        if isinstance(value, bool | str):  # which float() would take
-            raise TypeError
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        raise TypeError(f"{name} = {shown(value)}; expected a number") from None
-    if not math.isfinite(number):
-        raise ValueError(f"{name} = {number}; expected a finite number")
-    return number
-
-
-def _count(name: str, value: Any, largest: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} = {value!r}; expected a whole number")
-    if value < 1:
-        raise ValueError(f"{name} = {shown(int(value))}; expected at least 1")
-    if value > largest:
-        raise ValueError(f"{name} = {shown(int(value))}; expected at most {largest:,}")
-    return int(value)

@@ -16,13 +16,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, PartitionSpec
 from jax.stages import Compiled
 from jaxtyping import Array, Float, Int, Key
 
+from litefocus_jax.diffusion.inpainting import Known, hold
 from litefocus_jax.diffusion.schedulers import Schedule, SchedulerState, initial_state, step
 from litefocus_jax.diffusion.windows import merge_windows
 from litefocus_jax.generation.plan import DenoisingPlan
+from litefocus_jax.generation.spreading import Arguments, RandomKeys, specs, spread_arguments, spread_state
 from litefocus_jax.models.clap.text import ClapTextModel
 from litefocus_jax.models.conditioning import TextConditioning, encode_text, join_conditioning
 from litefocus_jax.models.gpt2 import GPT2
@@ -30,26 +31,12 @@ from litefocus_jax.models.projection import ProjectionModel
 from litefocus_jax.models.t5 import T5Encoder
 from litefocus_jax.models.tokenization import PromptTokens
 from litefocus_jax.models.unet.network import Context, UNet
-from litefocus_jax.parallel.mesh import DATA_AXIS, EVERYWHERE, TIME_AXIS, along_data, spread
+from litefocus_jax.parallel.mesh import DATA_AXIS, EVERYWHERE, TIME_AXIS, along_data
 from litefocus_jax.parallel.time_axis import cut_shares, fill_shares
 from litefocus_jax.system.platform import LowMemoryJit, current_platform
 from litefocus_jax.system.waiting import wait_for
 
 logger = logging.getLogger(__name__)
-
-
-class RandomKeys(NamedTuple):
-    """The sources of randomness of one generation.
-
-    Attributes:
-        latents: one key per sound, for its first noise.
-        steps: one key per sound, for the noise DDIM adds at each step.
-        litefocus: for LiteFocus's gathered tokens, which all sounds share.
-    """
-
-    latents: Key[Array, " sounds"]
-    steps: Key[Array, " sounds"]
-    litefocus: Key[Array, ""]
 
 
 def random_keys(seed: int, waveforms: Sequence[int]) -> RandomKeys:
@@ -118,22 +105,6 @@ def project_context(unet: UNet, conditioning: TextConditioning, num_waveforms_pe
     )
 
 
-class Arguments(NamedTuple):
-    """What denoising takes beside its plan and its schedule; weights are among it, and no program holds any.
-
-    Attributes:
-        unet: computes in the dtype of its weights; the latents and the guidance stay in float32.
-        context: from `project_context`.
-        state: latents ``[sounds, time, frequency, channels]`` and the scheduler's memory.
-        keys: from `random_keys`.
-    """
-
-    unet: UNet
-    context: Context
-    state: SchedulerState
-    keys: RandomKeys
-
-
 @functools.partial(LowMemoryJit, static_argnames="plan")
 def denoise(
     arguments: Arguments,
@@ -161,17 +132,20 @@ def denoise(
     is_time_split = plan.mesh.shape[TIME_AXIS] > 1
 
     def run_share(arguments: Arguments, schedule: Schedule, first_step: Array, guidance_scale: Array) -> SchedulerState:
-        if plan.guided:
+        if plan.guided and not plan.changes_prompt:
             context = jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:]), arguments.context)
             arguments = arguments._replace(context=context)
-        state = jax.tree.map(lambda array: cut_shares(array, plan.frames), arguments.state)
-        state = _run_steps(arguments._replace(state=state), schedule, first_step, guidance_scale, plan)
+        state, known = jax.tree.map(
+            lambda array: cut_shares(array, plan.frames) if array.ndim == 4 else array,
+            (arguments.state, arguments.known),
+        )
+        state = _run_steps(arguments._replace(state=state, known=known), schedule, first_step, guidance_scale, plan)
         return jax.tree.map(fill_shares, state)
 
     run_shares = jax.shard_map(
         run_share,
         mesh=plan.mesh,
-        in_specs=(_specs(plan, along_data()), EVERYWHERE, EVERYWHERE, EVERYWHERE),
+        in_specs=(specs(plan, along_data()), EVERYWHERE, EVERYWHERE, EVERYWHERE),
         out_specs=along_data(),
         axis_names={DATA_AXIS} if is_time_split else set(plan.mesh.axis_names),
         # The models' loops begin with zeros, which the check takes for values that all devices share.
@@ -184,10 +158,10 @@ def _run_steps(
     arguments: Arguments, schedule: Schedule, first_step: Array, guidance_scale: Array, plan: DenoisingPlan
 ) -> SchedulerState:
     """`denoise` on one device, or on a device's share."""
-    unet, context, state, keys = arguments
+    unet, context, state, keys, known = arguments
     attention, windows = plan.attention, plan.windows
     time_embeddings = unet.embed_time(jnp.asarray(schedule.steps.timestep))  # [S, D]
-    if windows is not None:
+    if windows is not None and not windows.stretches:
         context = jax.tree.map(lambda array: jnp.repeat(array, windows.call_size, axis=0), context)
 
     def body(state: SchedulerState, xs: tuple) -> tuple[SchedulerState, None]:
@@ -195,17 +169,20 @@ def _run_steps(
         is_drawn_once = attention.sets is not None and attention.sets.resample == "once"
         attention_key = keys.litefocus if is_drawn_once else jax.random.fold_in(keys.litefocus, number)
 
-        def predict(latents: Array) -> Array:
+        def predict(latents: Array, prompts: Array | None = None) -> Array:
             sample = latents.astype(unet.dtype)
             if plan.guided:
                 sample = jnp.concatenate([sample, sample])
-            output = unet(sample, time_embedding, context, attention=attention, key_rng=attention_key)
+            own = context if prompts is None else _contexts_of(context, prompts, len(sample), guided=plan.guided)
+            output = unet(sample, time_embedding, own, attention=attention, key_rng=attention_key)
             output = output.astype(jnp.float32)
             if plan.guided:
                 negative, positive = jnp.split(output, 2)
                 output = negative + guidance_scale * (positive - negative)
             return output
 
+        if known is not None:
+            state = state._replace(latents=hold(known, state.latents, row.timestep))
         output = predict(state.latents) if windows is None else merge_windows(windows, predict, state.latents)
         noise = None
         if schedule.is_stochastic:
@@ -218,46 +195,24 @@ def _run_steps(
     return state
 
 
-def spread_arguments(arguments: Arguments, plan: DenoisingPlan) -> Arguments:
-    """Lay the arguments of `denoise` where its devices want them; without a mesh, do nothing.
+def _contexts_of(context: Context, prompts: Int[Array, " call_size"], count: int, *, guided: bool) -> Context:
+    """The contexts of the windows of a call: each sound has one under each of the given prompts.
 
-    Each device gets its share of the sounds and of their frames; the last sound, and each sound's last frame, is
-    repeated until all shares are equal. Under guidance the context's arrays become ``[2, sounds, ...]``, the negative
-    prompts first. The arrays may be `jax.ShapeDtypeStruct`.
+    Args:
+        context: of all prompts, ``[prompts, ...]``, preceded by the negative ones under guidance.
+        prompts: numbers of those of a sound's windows.
+        count: windows of all sounds, under guidance twice.
+        guided: whether there are negative prompts.
     """
-    if plan.mesh is None:
-        return arguments
-    if plan.guided:
-        arguments = arguments._replace(context=_in_pairs(arguments.context))
-    return spread(plan.mesh, arguments, _specs(plan, _per_frame(plan.mesh)))
+    branches = 2 if guided else 1
 
+    def pick(array: Array) -> Array:
+        rows = array.reshape(branches, -1, *array.shape[1:])[:, prompts]  # [G, W, ...]
+        sounds = count // (branches * len(prompts))
+        rows = jnp.broadcast_to(rows[:, None], (branches, sounds, *rows.shape[1:]))
+        return rows.reshape(count, *array.shape[1:])
 
-def _spread_state(state: SchedulerState, plan: DenoisingPlan) -> SchedulerState:
-    """Lay out the state as `spread_arguments` does."""
-    return state if plan.mesh is None else spread(plan.mesh, state, _per_frame(plan.mesh))
-
-
-def _per_frame(mesh: Mesh) -> PartitionSpec:
-    """How arrays ``[sounds, time, ...]`` lie on a mesh."""
-    return PartitionSpec(DATA_AXIS, TIME_AXIS) if mesh.shape[TIME_AXIS] > 1 else along_data()
-
-
-def _specs(plan: DenoisingPlan, state: PartitionSpec) -> Any:
-    """Where `Arguments` lie on a mesh: a tree of layouts like theirs."""
-    keys = RandomKeys(latents=along_data(), steps=along_data(), litefocus=EVERYWHERE)  # pyright: ignore[reportArgumentType]
-    return Arguments(EVERYWHERE, along_data(int(plan.guided)), state, keys)  # pyright: ignore[reportArgumentType]
-
-
-def _in_pairs(context: Context) -> Context:
-    """[2 * sounds, ...] as [2, sounds, ...]."""
-
-    def pair(array: Array) -> Array:
-        return array.reshape(2, -1, *array.shape[1:])
-
-    def pair_any(leaf: Any) -> Any:
-        return jax.eval_shape(pair, leaf) if isinstance(leaf, jax.ShapeDtypeStruct) else pair(leaf)
-
-    return jax.tree.map(pair_any, context)
+    return jax.tree.map(pick, context)
 
 
 class Progress(NamedTuple):
@@ -341,7 +296,7 @@ def sample(
             verdict = AfterStep(None, True) if after_call is None else after_call(whole)
             if verdict.latents is not None:
                 whole = whole._replace(state=whole.state._replace(latents=verdict.latents))
-                arguments = arguments._replace(state=_spread_state(whole.state, plan))
+                arguments = arguments._replace(state=spread_state(whole.state, plan))
             if on_call is not None:
                 on_call(whole)
             goes_on = verdict.goes_on
@@ -359,6 +314,7 @@ def compile_ahead(
     num_waveforms_per_prompt: int,
     schedule: Schedule,
     plan: DenoisingPlan,
+    known: Known | None = None,
 ) -> Future[Compiled]:
     """Compile the loop that `sample` is going to call, or read it from the cache, in another thread.
 
@@ -373,6 +329,7 @@ def compile_ahead(
         num_waveforms_per_prompt: as for `project_context`.
         schedule: as for `sample`.
         plan: as for `sample`.
+        known: as of `Arguments`.
     """
 
     def compile_denoise() -> Compiled:
@@ -380,7 +337,7 @@ def compile_ahead(
         project = functools.partial(project_context, num_waveforms_per_prompt=num_waveforms_per_prompt)
         context = jax.eval_shape(project, unet, conditioning)
         state = jax.eval_shape(functools.partial(initial_state, schedule), latents)
-        arguments = spread_arguments(Arguments(unet, context, state, keys), plan)
+        arguments = spread_arguments(Arguments(unet, context, state, keys, known), plan)
         part = _part(schedule, 0, plan.steps_per_call)
         return denoise.lower(arguments, part, jnp.int32(0), jnp.float32(1), plan=plan).compile()
 

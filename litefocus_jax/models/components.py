@@ -1,6 +1,7 @@
 """What "a model" is: its networks, by their folders' names, and how their sizes fit together."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,11 @@ class LatentGeometry:
     def samples(self, audio_length_in_s: float) -> int:
         """Samples of a clip of this length, rounded down as diffusers does."""
         return int(audio_length_in_s * self.sampling_rate)
+
+    def seconds_of(self, samples: int) -> float:
+        """The length that `samples` makes as many samples of again, whatever the rounding of the quotient."""
+        seconds = samples / self.sampling_rate
+        return seconds if self.samples(seconds) == samples else math.nextafter(seconds, math.inf)
 
     def latent_frames(self, audio_length_in_s: float) -> int:
         """The fewest latent frames that cover the clip's samples.

@@ -6,16 +6,13 @@ import logging
 import math
 from collections.abc import Sequence
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from litefocus_jax.audio import log_mel_spectrogram
+from litefocus_jax.decoding.encoding import encode_mels, mel_of
 from litefocus_jax.models.components import Components, LatentGeometry
 from litefocus_jax.models.stored_tokenizers import load_tokenizer
 from litefocus_jax.models.tokenization import tokenize_for_both
-from litefocus_jax.models.vae import VAE, LatentDistribution
 from litefocus_jax.training.data import Dataset, Short, Sound, audible_share, read_clip
 from litefocus_jax.training.losses import Batch
 from litefocus_jax.training.updates import NamedBatch
@@ -24,11 +21,8 @@ logger = logging.getLogger(__name__)
 
 # First numbers of the two families of random draws, so that they have nothing to do with each other.
 _ORDER, _CLIPS = range(2)
-# Clips that the VAE encodes at a time: its first layers are wide, and a large batch need not fit beside the UNet.
-_ENCODED_TOGETHER = 4
 _NAMED = 3  # sounds in a message
 _MOSTLY = 0.5  # share of a clip
-_HIGHEST_MEL_IN_HZ = 8000.0  # what AudioLDM2's spectrograms reach to
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,7 +171,6 @@ class AudioBatches:
 
     def mel(self, sound: Sound, place: float) -> Float[np.ndarray, "frames mel_bins"]:
         """The log-mel spectrogram of a clip, as many frames as the VAE makes latents from."""
-        vocoder = self._vocoder_config
         waveform = read_clip(
             sound,
             place,
@@ -186,14 +179,7 @@ class AudioBatches:
             peak=self.peak,
             short=self.short,
         )
-        mel = log_mel_spectrogram(
-            waveform,
-            self.sampling_rate,
-            num_mels=vocoder.model_in_dim,
-            hop_length=vocoder.hop_length,
-            fmax=min(_HIGHEST_MEL_IN_HZ, self.sampling_rate / 2),
-        )
-        return mel[: self.samples // vocoder.hop_length]  # the last one is centred on the end
+        return mel_of(waveform, self._vocoder_config)
 
     def _draw_order(self, epoch: int) -> np.ndarray:
         return np.random.default_rng([self.seed, _ORDER, epoch]).permutation(len(self.dataset.sounds))
@@ -210,20 +196,6 @@ def named(sounds: Sequence[Sound]) -> str:
     """The names of the first few, for a message."""
     names = list(dict.fromkeys(sound.file_name for sound in sounds))
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-
-
-def encode_mels(
-    vae: VAE, mels: Float[np.ndarray, "clips frames mel_bins"], *, together: int = _ENCODED_TOGETHER
-) -> LatentDistribution:
-    """The distribution of each spectrogram's latents, at most ``together`` spectrograms at a time."""
-    together = max(count for count in range(1, together + 1) if len(mels) % count == 0)
-    parts = [_encode(vae, mels[start : start + together]) for start in range(0, len(mels), together)]
-    return jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *parts)
-
-
-@jax.jit
-def _encode(vae: VAE, mels: Float[Array, "clips frames mel_bins"]) -> LatentDistribution:
-    return vae.encode(mels[..., None])
 
 
 def clip_samples(geometry: LatentGeometry, audio_length_in_s: float | None) -> int:

@@ -14,8 +14,9 @@ import soundfile
 import soxr
 from jaxtyping import Float
 
+from litefocus_jax.audio.reading import SILENCE, UnusableSoundError
 from litefocus_jax.system.progress import progress_bar
-from litefocus_jax.training.examination import SILENCE, Facts, UnusableSoundError, examine
+from litefocus_jax.training.examination import Facts, examine
 from litefocus_jax.training.file_names import FolderFiles, NoFileError, OutsideFolderError
 from litefocus_jax.training.metadata import Columns, Entry, find_metadata, read_metadata
 

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from jaxtyping import Float
 
 from litefocus_jax.audio.levels import amplitude
+from litefocus_jax.audio.reading import (
+    SILENCE,
+    SILENCE_IN_DB,
+    UnusableSoundError,
+    check_mixture,
+    check_not_too_short,
+    extremes,
+    opened,
+)
 
-SILENCE_IN_DB = -60.0
-"""Sounds whose amplitude stays below this, relative to full scale, are silent."""
-
-SHORTEST_IN_S = 0.04
-"""Shorter sounds are not used: this is one latent frame of AudioLDM2."""
-
-SILENCE = amplitude(SILENCE_IN_DB)
 _BELOW_ITS_PEAK = amplitude(-50.0)  # a pause in a loud sound: its room, or the noise of its recording
-_CANCELLED = 0.01  # of the channels' amplitude is left in their mean
 _WINDOW_IN_S = 0.05  # a period of 20 Hz
 _WINDOWS_AT_A_TIME = 64
 
@@ -40,30 +40,17 @@ class Facts:
     audible: tuple[tuple[int, int], ...]
 
 
-class UnusableSoundError(ValueError):
-    """A file that there is nothing to learn from; the message goes on where the file's name ended."""
-
-
 def examine(path: Path) -> Facts:
     """Decode a file from its beginning to its end, a few seconds at a time.
 
     Amplitude is half of the way from the least to the greatest sample within 50 ms, so that a constant offset has none.
 
     Raises:
-        UnusableSoundError: when it is no sound file, damaged, shorter than `SHORTEST_IN_S`, holds NaN or infinity, or
+        UnusableSoundError: when it is no sound file, damaged, shorter than 0.04 s, holds NaN or infinity, or
             nothing is left to hear of the mean of its channels.
     """
-    try:
-        if not path.is_file():  # a pipe would be waited for
-            raise UnusableSoundError("is not a file")
-        if path.stat().st_size == 0:
-            raise UnusableSoundError("is empty")
-        with soundfile.SoundFile(path) as file:
-            if file.frames <= 0:
-                raise UnusableSoundError("holds no samples")
-            return _listen(file)
-    except (soundfile.SoundFileError, OSError, TypeError) as error:  # TypeError: a suffix of headerless samples
-        raise UnusableSoundError(f"cannot be read: {error}") from None
+    with opened(path) as file:
+        return _listen(file)
 
 
 def _listen(file: soundfile.SoundFile) -> Facts:
@@ -76,20 +63,17 @@ def _listen(file: soundfile.SoundFile) -> Facts:
         frames += len(block)
         digest.update(block.tobytes())
         channels = np.ascontiguousarray(block.T)
-        least, greatest = _extremes(channels, window)
+        least, greatest = extremes(channels, window)
         if not (np.isfinite(least).all() and np.isfinite(greatest).all()):  # both of which NaN runs through
             raise UnusableSoundError("holds NaN or infinity")
         highest = max(highest, -float(least.min()), float(greatest.max()))
         loudest_channel = max(loudest_channel, float((greatest - least).max()) / 2.0)
         if len(channels) > 1:
-            least, greatest = _extremes(channels.mean(axis=0, keepdims=True), window)
+            least, greatest = extremes(channels.mean(axis=0, keepdims=True), window)
         mixed.append((greatest - least)[0] / 2.0)
     if frames < file.frames:
         raise UnusableSoundError(f"is cut short: it promises {file.frames} samples and holds {frames}")
-    if frames < SHORTEST_IN_S * file.samplerate:
-        raise UnusableSoundError(
-            f"is too short: {frames} samples, {frames / file.samplerate:.2g} s; expected {SHORTEST_IN_S:g} s or more"
-        )
+    check_not_too_short(frames, file.samplerate)
     amplitudes = np.concatenate(mixed)
     _check_audible(amplitudes.max(), loudest_channel, highest)
     is_audible = amplitudes >= max(SILENCE, amplitudes.max() * _BELOW_ITS_PEAK)
@@ -98,20 +82,9 @@ def _listen(file: soundfile.SoundFile) -> Facts:
     return Facts(frames, file.samplerate, digest.hexdigest(), tuple(zip(ends[::2], ends[1::2], strict=True)))
 
 
-def _extremes(
-    channels: Float[np.ndarray, "channels frames"], window: int
-) -> tuple[Float[np.ndarray, "channels windows"], Float[np.ndarray, "channels windows"]]:
-    """The least and the greatest sample of each window; the last one may be shorter."""
-    starts = np.arange(0, channels.shape[1], window)
-    return np.minimum.reduceat(channels, starts, axis=1), np.maximum.reduceat(channels, starts, axis=1)
-
-
 def _check_audible(mixed: float, loudest_channel: float, highest: float) -> None:
     if highest < SILENCE:
         raise UnusableSoundError(f"is silent: its peak is below {SILENCE_IN_DB:g} dB of full scale")
     if loudest_channel < SILENCE:
         raise UnusableSoundError(f"is silent: it holds a constant offset of {highest:.2g} of full scale and no sound")
-    if mixed < max(SILENCE, _CANCELLED * loudest_channel):
-        raise UnusableSoundError(
-            "mixes to silence: its channels cancel each other out. Turn one of them over, or keep one alone"
-        )
+    check_mixture(mixed, loudest_channel)

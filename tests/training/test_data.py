@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from litefocus_jax.audio import log_mel_spectrogram
-from litefocus_jax.training.batches import AudioBatches, encode_mels
+from litefocus_jax.decoding.encoding import encode_mels
+from litefocus_jax.training.batches import AudioBatches
 from litefocus_jax.training.data import Dataset, open_dataset, read_clip
 from tests.support.models import small_components
 from tests.support.sounds import RATE, sound_folder, tone, write_metadata, write_sound

@@ -11,12 +11,12 @@ from jax.sharding import Mesh
 from examples.foley.parts.lengths import LengthOrder
 from examples.foley.parts.tokens import CaptionTokens
 from examples.foley.world.corpus import CAPTIONS_PER_CLIP, Corpus
+from litefocus_jax.decoding.encoding import encode_mels
 from litefocus_jax.models.components import Components
 from litefocus_jax.models.vae import VAE, LatentDistribution
 from litefocus_jax.system.files import written_beside
 from litefocus_jax.system.platform import current_platform
 from litefocus_jax.system.progress import progress_bar
-from litefocus_jax.training.batches import encode_mels
 from litefocus_jax.training.config import TrainingConfig
 from litefocus_jax.training.loop import LOG, train
 from litefocus_jax.training.losses import Batch

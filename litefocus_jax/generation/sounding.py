@@ -1,0 +1,94 @@
+"""From latents to the sound of a request: decoded, and where a sound was given, put back into it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Array, Float
+
+from litefocus_jax.audio.splicing import CROSS_FADE_IN_S, spliced
+from litefocus_jax.decoding.loop import frames_beyond, loop_blocks
+from litefocus_jax.decoding.plan import DecodingPlan, TilingConfig, plan_decoding
+from litefocus_jax.decoding.sound import sound_blocks
+from litefocus_jax.generation.networks import Networks
+from litefocus_jax.generation.request import Request
+from litefocus_jax.models.components import Components
+from litefocus_jax.system.progress import busy, progress_bar
+
+Blocks = Iterator[Float[np.ndarray, " samples"]]
+
+
+class Decoder:
+    """A model's VAE and vocoder, which make sound of latents.
+
+    Args:
+        components: the model.
+        networks: of the model.
+    """
+
+    def __init__(self, components: Components, networks: Networks) -> None:
+        self._components, self._networks = components, networks
+        self._geometry = components.facts.geometry
+
+    def plan(self, frames: int, tiling: TilingConfig, *, loop: bool = False) -> DecodingPlan:
+        """How sound of some latent frames is decoded; of a loop with its ends, see `loop_blocks`."""
+        vae, vocoder = self._components.vae.config, self._components.vocoder.config
+        plan = plan_decoding(vae, vocoder, frames, tiling)
+        if plan.is_whole or not loop:
+            return plan
+        return plan_decoding(vae, vocoder, frames + 2 * frames_beyond(vae, vocoder, frames), tiling)
+
+    def blocks(
+        self,
+        latents: Float[Array | np.ndarray, "time frequency channels"],
+        audio_length_in_s: float | None,
+        tiling: TilingConfig,
+        *,
+        loop: bool,
+        progress: bool,
+    ) -> Blocks:
+        """Decode one sound block by block; the arguments and errors are those of `AudioLDM2Pipeline.decode_blocks`.
+
+        Args:
+            latents: of one sound.
+            audio_length_in_s: seconds of it; all unless given, and of a loop.
+            tiling: how long sounds are decoded.
+            loop: whether the end runs on into the beginning.
+            progress: draw a bar.
+        """
+        geometry = self._geometry
+        expected = (geometry.frequencies, geometry.channels)
+        if latents.ndim != 3 or latents.shape[1:] != expected or not len(latents):
+            raise ValueError(f"latents has shape {latents.shape}; expected [time, {expected[0]}, {expected[1]}]")
+        longest = len(latents) * geometry.samples_per_latent_frame
+        samples = longest if loop or audio_length_in_s is None else geometry.samples(audio_length_in_s)
+        if not 0 < samples <= longest:
+            raise ValueError(
+                f"audio_length_in_s = {audio_length_in_s}; expected at most the {longest / geometry.sampling_rate:g} s "
+                "that the latents hold, and more than none"
+            )
+        return self._decode(latents, self.plan(len(latents), tiling, loop=loop), samples, loop, progress)
+
+    def _decode(
+        self, latents: Array | np.ndarray, plan: DecodingPlan, samples: int, loop: bool, progress: bool
+    ) -> Blocks:
+        decoders, decode = self._networks.decoders(loop=loop and plan.is_whole), loop_blocks if loop else sound_blocks
+        note = busy("Decoding (at first, compiling VAE and vocoder)", enabled=progress and plan.is_whole)
+        with note, progress_bar("Decoding", plan.steps, enabled=progress and not plan.is_whole) as on_progress:
+            for block in decode(*decoders, latents, plan, on_progress):
+                if samples > 0:
+                    yield block[:samples]
+                samples -= len(block)
+
+
+def put_back(request: Request, blocks: Blocks) -> Blocks:
+    """A decoded sound of a request; what was given and is not made anew is in it as it was given.
+
+    Args:
+        request: what was asked for.
+        blocks: from `AudioLDM2Pipeline.decode_blocks`.
+    """
+    edit = request.edit
+    if edit is None or not edit.spans:
+        return blocks
+    fade = round(CROSS_FADE_IN_S * edit.sampling_rate)
+    return spliced(blocks, edit.waveform, edit.spans, fade, loop=request.plan.loop)

@@ -1,0 +1,89 @@
+"""What denoising takes, and where it lies on the devices that share the work."""
+
+from typing import Any, NamedTuple
+
+import jax
+from jax.sharding import Mesh, PartitionSpec
+from jaxtyping import Array, Key
+
+from litefocus_jax.diffusion.inpainting import Known
+from litefocus_jax.diffusion.schedulers import SchedulerState
+from litefocus_jax.generation.plan import DenoisingPlan
+from litefocus_jax.models.unet.network import Context, UNet
+from litefocus_jax.parallel.mesh import DATA_AXIS, EVERYWHERE, TIME_AXIS, along_data, spread
+
+
+class RandomKeys(NamedTuple):
+    """The sources of randomness of one generation.
+
+    Attributes:
+        latents: one key per sound, for its first noise.
+        steps: one key per sound, for the noise DDIM adds at each step.
+        litefocus: for LiteFocus's gathered tokens, which all sounds share.
+    """
+
+    latents: Key[Array, " sounds"]
+    steps: Key[Array, " sounds"]
+    litefocus: Key[Array, ""]
+
+
+class Arguments(NamedTuple):
+    """What denoising takes beside its plan and its schedule; weights are among it, and no program holds any.
+
+    Attributes:
+        unet: computes in the dtype of its weights; the latents and the guidance stay in float32.
+        context: from `project_context`.
+        state: latents ``[sounds, time, frequency, channels]`` and the scheduler's memory.
+        keys: from `random_keys`.
+        known: what is held of a sound that is given, or None.
+    """
+
+    unet: UNet
+    context: Context
+    state: SchedulerState
+    keys: RandomKeys
+    known: Known | None = None
+
+
+def spread_arguments(arguments: Arguments, plan: DenoisingPlan) -> Arguments:
+    """Lay the arguments of `denoise` where its devices want them; without a mesh, do nothing.
+
+    Each device gets its share of the sounds and of their frames; the last sound, and each sound's last frame, is
+    repeated until all shares are equal. Under guidance the context's arrays become ``[2, sounds, ...]``, the negative
+    prompts first. The arrays may be `jax.ShapeDtypeStruct`.
+    """
+    if plan.mesh is None:
+        return arguments
+    if plan.guided and not plan.changes_prompt:
+        arguments = arguments._replace(context=_in_pairs(arguments.context))
+    return spread(plan.mesh, arguments, specs(plan, _per_frame(plan.mesh)))
+
+
+def spread_state(state: SchedulerState, plan: DenoisingPlan) -> SchedulerState:
+    """Lay out the state as `spread_arguments` does."""
+    return state if plan.mesh is None else spread(plan.mesh, state, _per_frame(plan.mesh))
+
+
+def _per_frame(mesh: Mesh) -> PartitionSpec:
+    """How arrays ``[sounds, time, ...]`` lie on a mesh."""
+    return PartitionSpec(DATA_AXIS, TIME_AXIS) if mesh.shape[TIME_AXIS] > 1 else along_data()
+
+
+def specs(plan: DenoisingPlan, state: PartitionSpec) -> Any:
+    """Where `Arguments` lie on a mesh: a tree of layouts like theirs."""
+    keys = RandomKeys(latents=along_data(), steps=along_data(), litefocus=EVERYWHERE)  # pyright: ignore[reportArgumentType]
+    context = EVERYWHERE if plan.changes_prompt else along_data(int(plan.guided))
+    known = Known(state, state, state, EVERYWHERE, EVERYWHERE) if plan.holds else None  # pyright: ignore[reportArgumentType]
+    return Arguments(EVERYWHERE, context, state, keys, known)  # pyright: ignore[reportArgumentType]
+
+
+def _in_pairs(context: Context) -> Context:
+    """[2 * sounds, ...] as [2, sounds, ...]."""
+
+    def pair(array: Array) -> Array:
+        return array.reshape(2, -1, *array.shape[1:])
+
+    def pair_any(leaf: Any) -> Any:
+        return jax.eval_shape(pair, leaf) if isinstance(leaf, jax.ShapeDtypeStruct) else pair(leaf)
+
+    return jax.tree.map(pair_any, context)
