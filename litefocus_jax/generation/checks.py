@@ -8,6 +8,9 @@ import numpy as np
 
 from litefocus_jax.system.messages import shown
 
+LONGEST_IN_S = 86_400.0
+"""Seconds of the longest sound that may be asked for."""
+
 
 def texts_of(name: str, value: Any) -> tuple[str, ...]:
     """One text or several; at least one.
@@ -81,3 +84,14 @@ def positive_count(name: str, value: Any, largest: int) -> int:
     if value > largest:
         raise ValueError(f"{name} = {shown(int(value))}; expected at most {largest:,}")
     return int(value)
+
+
+def at_most_a_day(name: str, seconds: float) -> float:
+    """The same seconds.
+
+    Raises:
+        ValueError: when they are more than `LONGEST_IN_S`.
+    """
+    if seconds > LONGEST_IN_S:
+        raise ValueError(f"{name} = {seconds:g} is too long; expected at most {LONGEST_IN_S:g}, a day")
+    return seconds

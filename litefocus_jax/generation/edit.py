@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from litefocus_jax.audio.reading import InputSound, UnusableSoundError, read_sound, sound_of_array
-from litefocus_jax.generation.checks import finite_number
+from litefocus_jax.generation.checks import at_most_a_day, finite_number
 from litefocus_jax.generation.options import RequestOptions
 from litefocus_jax.models.components import LatentGeometry
 
@@ -224,7 +224,7 @@ def _seconds(name: str, value: Any, geometry: LatentGeometry) -> float:
     """Seconds that are to be made beyond an end; 0 for none."""
     if value is None:
         return 0.0
-    seconds = finite_number(name, value)
+    seconds = at_most_a_day(name, finite_number(name, value))
     if seconds < geometry.frame_in_s:
         raise ValueError(f"{name} = {seconds:g}; expected at least one latent frame, {geometry.frame_in_s:g} s")
     return seconds

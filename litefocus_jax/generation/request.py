@@ -14,7 +14,7 @@ from litefocus_jax.diffusion.schedulers import Schedule, make_schedule
 from litefocus_jax.diffusion.timesteps import choose_spacing
 from litefocus_jax.diffusion.windows import WindowedDenoising, WindowLayout
 from litefocus_jax.generation.attention import attention_layout
-from litefocus_jax.generation.checks import finite_number, one_word, positive_count, said, texts_of
+from litefocus_jax.generation.checks import at_most_a_day, finite_number, one_word, positive_count, said, texts_of
 from litefocus_jax.generation.edit import Edit, make_edit
 from litefocus_jax.generation.embeddings import GivenPrompts, given_prompts
 from litefocus_jax.generation.habits import unknown_names
@@ -30,9 +30,6 @@ from litefocus_jax.parallel.mesh import TIME_AXIS, check_frames, check_mesh
 from litefocus_jax.system.platform import current_platform
 
 logger = logging.getLogger(__name__)
-
-LONGEST_IN_S = 86_400.0
-"""Seconds of the longest sound that may be asked for."""
 
 _MOST_STEPS = 100_000
 _MOST_WAVEFORMS = 10_000
@@ -342,9 +339,7 @@ def _length(audio_length_in_s: Any, geometry: LatentGeometry, *, loop: bool) -> 
         audio_length_in_s = geometry.training_length_in_s
         if audio_length_in_s is None:
             raise ValueError("audio_length_in_s is not given, and the UNet's sample_size does not say a default")
-    seconds = finite_number("audio_length_in_s", audio_length_in_s)
-    if seconds > LONGEST_IN_S:
-        raise ValueError(f"audio_length_in_s = {seconds:g} is too long; expected at most {LONGEST_IN_S:g}, a day")
+    seconds = at_most_a_day("audio_length_in_s", finite_number("audio_length_in_s", audio_length_in_s))
     if seconds < geometry.frame_in_s:
         raise ValueError(
             f"audio_length_in_s = {seconds:g} is too short; expected at least one latent frame, "

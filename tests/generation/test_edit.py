@@ -236,6 +236,7 @@ def test_what_became_of_the_sound_is_told(caplog: pytest.LogCaptureFixture) -> N
     ({"fill": [(0.1, 0.11)]}, "leaves 0.01 s to make from 0.1 s on; expected at least one latent frame"),
     ({"fill": [(0.1, 0.2)], "keep": [(0.1, 0.2)]}, "fill and keep are both given"),
     ({"continue_for_s": 0.0}, "continue_for_s = 0; expected at least one latent frame"),
+    ({"continue_for_s": 1e308}, r"continue_for_s = 1e\+308 is too long; expected at most 86400, a day"),
     ({"audio_length_in_s": 2.0}, "audio_length_in_s = 2, but the sound that is given has 0.64 s"),
     ({"audio_length_in_s": 2.0, "continue_for_s": 1.0}, "audio_length_in_s = 2, but what is made"),
 ])  # fmt: skip
