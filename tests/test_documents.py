@@ -95,3 +95,8 @@ def test_long_pages_begin_with_their_contents(document: Path) -> None:
         beginning = text_of(document).partition("\n## ")[0]
         missing = set(anchors_in(document, "##")) - {link.removeprefix("#") for link in _LINK.findall(beginning)}
         assert missing == set()
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, *SOURCES], ids=str)
+def test_nothing_is_installed_from_an_index_where_it_is_not(path: Path) -> None:
+    assert not re.findall(r"pip install [^&|;\n]*litefocus-jax.*", text_of(path)), "say '.' or '.[extra]', from a clone"
