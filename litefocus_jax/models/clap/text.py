@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from litefocus_jax.models import parameters
 from litefocus_jax.models.clap.deaf_audio import DEAF_AUDIO_CONFIG, deaf_audio_tensors
+from litefocus_jax.models.clap.projection import ClapProjection, unit_vectors
 from litefocus_jax.models.keys import KeyTable, Network, Rule
 from litefocus_jax.models.layers import LayerNorm
 from litefocus_jax.models.text_layers import Embedding, activation_named, multi_head_attention
@@ -165,19 +166,6 @@ class ClapTextLayer(nnx.Module):
         return self.output_norm(hidden + self.output(self.activation(self.intermediate(hidden))))
 
 
-class ClapProjection(nnx.Module):
-    """Two linear layers into the space that text and sound share."""
-
-    def __init__(self, config: ClapTextConfig, *, rngs: nnx.Rngs) -> None:
-        self.activation = activation_named(config.projection_hidden_act, "projection_hidden_act")
-        self.linear1 = parameters.linear(config.hidden_size, config.projection_dim, rngs=rngs)
-        self.linear2 = parameters.linear(config.projection_dim, config.projection_dim, rngs=rngs)
-
-    def __call__(self, pooled: Float[Array, "batch hidden_size"]) -> Float[Array, "batch projection_dim"]:
-        """Project pooled features."""
-        return self.linear2(self.activation(self.linear1(pooled)))
-
-
 class ClapTextModel(nnx.Module):
     """Token ids to one unit vector per prompt.
 
@@ -193,7 +181,9 @@ class ClapTextModel(nnx.Module):
         self.embeddings = ClapTextEmbeddings(config, rngs=rngs)
         self.layers = nnx.List([ClapTextLayer(config, rngs=rngs) for _ in range(config.num_hidden_layers)])
         self.pooler = parameters.linear(config.hidden_size, config.hidden_size, rngs=rngs)
-        self.projection = ClapProjection(config, rngs=rngs)
+        self.projection = ClapProjection(
+            config.hidden_size, config.projection_dim, activation=config.projection_hidden_act, rngs=rngs
+        )
 
     def __call__(
         self, input_ids: Int[Array, "batch tokens"], attention_mask: Bool[Array, "batch tokens"]
@@ -208,9 +198,7 @@ class ClapTextModel(nnx.Module):
         hidden = self.embeddings(input_ids)
         for layer in self.layers:
             hidden = layer(hidden, mask)
-        features = self.projection(jnp.tanh(self.pooler(hidden[:, 0])))
-        norm = jnp.linalg.norm(features.astype(jnp.float32), axis=-1, keepdims=True)
-        return (features / jnp.maximum(norm, 1e-12)).astype(features.dtype)
+        return unit_vectors(self.projection(jnp.tanh(self.pooler(hidden[:, 0]))))
 
 
 _CLAP_LAYER = r"text_model.encoder.layer.{n:\d+}."
