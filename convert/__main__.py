@@ -17,16 +17,24 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def main(
     source: Annotated[
         str,
-        typer.Argument(metavar="SRC", help="The checkpoint: a diffusers folder, or a hub id such as cvssp/audioldm2."),
+        typer.Argument(
+            metavar="SRC",
+            help="The checkpoint: a diffusers folder, or a hub id such as cvssp/audioldm2; or a judge's .pth file.",
+        ),
     ],
-    destination: Annotated[Path, typer.Argument(metavar="DST", help="The native folder to write.")],
+    destination: Annotated[
+        Path, typer.Argument(metavar="DST", help="The native folder to write, or a judge's .safetensors file.")
+    ],
     dtype: Annotated[
         str, typer.Option(help="The type of the written weights: float32, bfloat16 or float16.")
     ] = "float32",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier model in DST.")] = False,
     revision: Annotated[str | None, typer.Option(help="The branch, tag or commit on the hub.")] = None,
 ) -> None:
-    """Convert a PyTorch checkpoint of AudioLDM2 (safetensors or pickles) to the native format."""
+    """Convert a PyTorch checkpoint of AudioLDM2 (safetensors or pickles) to the native format.
+
+    Of a judge of sounds (Cnn14 of PANNs, VGGish), a pickle becomes a file of safetensors.
+    """
     # Slow imports wait until the arguments are known to be well-formed.
     import jax
 
@@ -36,6 +44,13 @@ def main(
     console, errors = Console(), Console(stderr=True)
     with listening():
         try:
+            if Path(source).is_file():
+                from convert.judges import convert_judge
+
+                judge = convert_judge(Path(source), destination, overwrite=overwrite)
+                console.print(f"{destination}: the weights of {judge.name} ({judge.licence})", markup=False)
+                raise_if_interrupted()
+                return
             with console.status("Starting") as status:
                 components = convert_checkpoint(
                     source, destination, dtype=dtype, overwrite=overwrite, revision=revision, report=status.update

@@ -53,8 +53,12 @@ def pickle_patterns(folder: str, stem: str) -> tuple[str, ...]:
     return tuple(f"{folder}/{pickle_stem}{rest}" for rest in (".bin", "-*-of-*.bin", ".bin.index.json"))
 
 
-def read_file(path: Path) -> dict[str, LazyArray]:
+def read_file(path: Path, *, inside: str | None = None) -> dict[str, LazyArray]:
     """The tensors of one pickle, memory-mapped where its layout allows.
+
+    Args:
+        path: of the pickle.
+        inside: where it has an entry of that name which holds tensors by name, these are taken, and nothing else.
 
     Raises:
         CheckpointError: when the pickle would run code, is damaged, or holds anything but tensors.
@@ -83,6 +87,8 @@ def read_file(path: Path) -> dict[str, LazyArray]:
         raise CheckpointError(
             f"{path} is damaged or not a PyTorch file: {type(error).__name__}: {first_line}"
         ) from error
+    if inside is not None and isinstance(tensors, Mapping) and isinstance(tensors.get(inside), Mapping):
+        tensors = tensors[inside]
     if not isinstance(tensors, Mapping):
         raise CheckpointError(f"{path} holds a {type(tensors).__name__}; expected tensors by name")
     problems = [

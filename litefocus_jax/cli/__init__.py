@@ -8,6 +8,7 @@ import typer
 
 from litefocus_jax.cli.bench import bench
 from litefocus_jax.cli.console import configure_logging, logger
+from litefocus_jax.cli.evaluate import evaluate
 from litefocus_jax.cli.export import export
 from litefocus_jax.cli.finetune import finetune
 from litefocus_jax.cli.generate import generate
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (generate, info, init, export, finetune, bench, web):
+for command in (generate, info, init, export, finetune, evaluate, bench, web):
     app.command(cls=SuggestingCommand)(command)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import warnings
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
@@ -126,8 +127,61 @@ def frechet_distance_at_infinity(
     return estimated(followed, sets, bootstrap=bootstrap, seed=seed)
 
 
-def _distance(generated: np.ndarray, reference: np.ndarray) -> float:
-    return Gaussian.of(generated).distance(Gaussian.of(reference))
+def pooled_frechet_distance(
+    generated: Sequence[Float[ArrayLike, "pieces features"]],
+    reference: Sequence[Float[ArrayLike, "pieces features"]],
+    *,
+    bootstrap: int | None = None,
+    seed: int = 0,
+) -> float:
+    """`frechet_distance` of judges that hear a sound in pieces, as VGGish does: the pieces of all sounds are pooled.
+
+    Args:
+        generated: features of the pieces of each sound that is judged.
+        reference: those of recordings.
+        bootstrap: sets to draw anew for an interval; what is drawn are sounds, with all of their pieces.
+        seed: of these draws.
+
+    Raises:
+        MetricError: as `frechet_distance`, or when there is no sound.
+
+    Warns:
+        FewSoundsWarning: when there are no more pieces than features.
+    """
+    sets = []
+    for name, sounds in (("generated", generated), ("reference", reference)):
+        if not len(sounds):
+            raise MetricError(f"{name} holds no sounds; expected the pieces of one or more")
+        sets.append([checked(f"{name}[{number}]", pieces, least=1) for number, pieces in enumerate(sounds)])
+    pooled = [checked(name, np.concatenate(each)) for name, each in zip(("generated", "reference"), sets, strict=True)]
+    check_alike("generated", pooled[0], "reference", pooled[1], paired=False)
+    _warn_of_few(*pooled)
+
+    def of_sounds(first: np.ndarray, second: np.ndarray) -> float:
+        drawn = [np.concatenate([each[i] for i in rows]) for each, rows in zip(sets, (first, second), strict=True)]
+        return _distance(*drawn)
+
+    return estimated(of_sounds, [np.arange(len(each)) for each in sets], bootstrap=bootstrap, seed=seed)
+
+
+def _distance(
+    generated: Float64[np.ndarray, "sounds features"], reference: Float64[np.ndarray, "others features"]
+) -> float:
+    """The distance of the Gaussians of two sets.
+
+    For few sounds it is had without the large covariances: with ``C = A^T A`` for each set, the trace of
+    ``(C1 C2)^(1/2)`` is the sum of the singular values of ``A1 A2^T``, which has a row for each sound and a column for
+    each other.
+    """
+    if min(len(generated), len(reference)) >= generated.shape[1]:
+        return Gaussian.of(generated).distance(Gaussian.of(reference))
+    means = [each.mean(axis=0) for each in (generated, reference)]
+    first, second = (
+        (each - mean) / np.sqrt(len(each) - 1) for each, mean in zip((generated, reference), means, strict=True)
+    )
+    trace = np.square(first).sum() + np.square(second).sum()
+    trace -= 2.0 * np.linalg.svd(first @ second.T, compute_uv=False).sum()
+    return max(0.0, float(np.square(means[0] - means[1]).sum() + trace))
 
 
 def _warn_of_few(generated: np.ndarray, reference: np.ndarray) -> None:

@@ -4,7 +4,6 @@ Letters in shape comments: B batch, T frames, F mel bins, C channels.
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple, Self
@@ -152,25 +151,28 @@ class Cnn14(nnx.Module):
 
 
 def config_of(stored: Mapping[str, tuple[int, ...]]) -> Cnn14Config:
-    """The published configuration that a file of weights was trained with.
+    """The configuration of a file of weights, which has none beside it.
 
-    The file has none; but it holds the constants of its spectrogram, whose size says the length of the window.
+    Its sizes are those of its tensors; and it holds the constants of its spectrogram, whose size says which of the
+    published spectrograms it is.
 
     Args:
         stored: shapes of its tensors, by name.
 
     Raises:
-        ConfigError: when they are not those of a published Cnn14.
+        ConfigError: when the spectrogram is not one of those.
     """
-    bins = math.prod(stored.get("logmel_extractor.melW", (0,))[:1])
-    found = [config for config in PUBLISHED.values() if config.window_size // 2 + 1 == bins]
-    if not found:
-        known = " or ".join(f"{rate} Hz" for rate in PUBLISHED)
+    bins = stored.get("logmel_extractor.melW", (0,))[0]
+    published = next((config for config in PUBLISHED.values() if config.window_size // 2 + 1 == bins), None)
+    if published is None:
         raise ConfigError(
             f"logmel_extractor.melW has {bins or 'no'} frequencies, and so the rate of the sounds is unknown; expected "
-            f"a Cnn14 for {known}, with the constants of its spectrogram"
+            f"a Cnn14 for {' or '.join(f'{rate} Hz' for rate in PUBLISHED)}, with the constants of its spectrogram"
         )
-    return found[0]
+    blocks = sum(name.startswith("conv_block") and name.endswith("conv1.weight") for name in stored)
+    channels = (stored.get(f"conv_block{number}.conv1.weight", (0,))[0] for number in range(1, blocks + 1))
+    classes_num = stored.get("fc_audioset.bias", (published.classes_num,))[0]
+    return dataclasses.replace(published, channels=tuple(channels), classes_num=classes_num)
 
 
 _BLOCK = r"conv_block{n:\d+}."

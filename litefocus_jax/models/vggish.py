@@ -4,6 +4,8 @@ Letters in shape comments: B examples, T frames, F mel bins, C channels.
 """
 
 import dataclasses
+import re
+from collections.abc import Mapping
 from typing import Self
 
 import jax
@@ -99,6 +101,28 @@ class Vggish(nnx.Module):
             if number < last or last_activation:
                 x = jax.nn.relu(x)
         return x
+
+
+def config_of(stored: Mapping[str, tuple[int, ...]]) -> VggishConfig:
+    """The configuration of a file of weights, which has none beside it: its sizes are those of its tensors.
+
+    Args:
+        stored: shapes of its tensors, by name.
+    """
+    levels: list[tuple[int, ...]] = []
+    last = None
+    for place, channels in _outputs(stored, "features"):
+        if last is None or place - last > 2:  # a pooling lies between
+            levels.append(())
+        levels[-1] += (channels,)
+        last = place
+    return VggishConfig(levels=tuple(levels), features=tuple(width for _, width in _outputs(stored, "embeddings")))
+
+
+def _outputs(stored: Mapping[str, tuple[int, ...]], sequence: str) -> list[tuple[int, int]]:
+    """Place and number of outputs of each layer of a ``Sequential``."""
+    pattern = re.compile(rf"{sequence}\.(\d+)\.weight")
+    return sorted((int(match[1]), shape[0]) for name, shape in stored.items() if (match := pattern.fullmatch(name)))
 
 
 _RULES = (

@@ -179,7 +179,7 @@ def check_destination(destination: Path, *, overwrite: bool, marker: str) -> Non
         return
     if not (destination / marker).is_file():
         raise FileExistsError(
-            f"{destination} exists and holds no {marker}, so it is not an earlier model and is never replaced; "
+            f"{destination} exists and holds no {marker}, so it is not an earlier one and is never replaced; "
             "choose another destination"
         )
     if not overwrite:

@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 
-_SOUND_SUFFIXES = frozenset(
+SOUND_SUFFIXES = frozenset(
     {".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".rf64", ".snd", ".w64", ".wav", ".wave"}
 )
+"""How the names of sound files end, in lower case."""
 
 
 class OutsideFolderError(ValueError):
@@ -67,7 +68,7 @@ class FolderFiles:
             for path in sorted(self._all_files()):
                 name = path.relative_to(self.folder).as_posix()
                 self._alike[_key(name)].append(path)
-                if path.suffix.lower() in _SOUND_SUFFIXES:
+                if path.suffix.lower() in SOUND_SUFFIXES:
                     self._alike[_key(name[: -len(path.suffix)])].append(path)
         return self._alike
 

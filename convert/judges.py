@@ -1,0 +1,42 @@
+"""A judge's published pickle in, safetensors out: PANNs' Cnn14 or VGGish."""
+
+from pathlib import Path
+
+import numpy as np
+
+from convert import pickles
+from litefocus_jax.checkpoint import safetensors_files
+from litefocus_jax.checkpoint.judges import PublishedJudge, recognised
+from litefocus_jax.system.files import written_beside
+
+_STATE = "model"  # PANNs' files hold the network's tensors beside what training goes on with
+
+
+def convert_judge(source: Path, destination: Path, *, overwrite: bool = False) -> PublishedJudge:
+    """Write the tensors of a judge, under the names that they have, to a safetensors file, whole or not at all.
+
+    Args:
+        source: the published file.
+        destination: a file whose name ends in ``.safetensors``.
+        overwrite: replace a file that is there.
+
+    Returns:
+        Which judge it is.
+
+    Raises:
+        CheckpointError: when the pickle would run code, is damaged, or holds neither judge.
+        FileExistsError: when the destination exists and may not be replaced.
+        ImportError: when PyTorch is not installed.
+        ValueError: when the destination has another suffix.
+    """
+    if destination.suffix != ".safetensors":
+        raise ValueError(
+            f"{destination} does not end in .safetensors; expected such a file for the weights of {source}"
+        )
+    if destination.exists() and (not overwrite or not destination.is_file()):
+        raise FileExistsError(f"{destination} exists; choose another destination, or overwrite it (--overwrite)")
+    tensors = pickles.read_file(source, inside=_STATE)
+    judge = recognised(tensors, str(source))
+    with written_beside(destination) as partial:
+        safetensors_files.write_file(partial, {name: np.asarray(tensor) for name, tensor in tensors.items()})
+    return judge

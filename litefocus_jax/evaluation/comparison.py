@@ -1,0 +1,223 @@
+"""All that some judges say of a set of sounds: every metric that their answers allow, and what is to be known of it."""
+
+import dataclasses
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+from litefocus_jax.evaluation.bootstrap import Estimate
+from litefocus_jax.evaluation.classes import inception_score, kl_divergence
+from litefocus_jax.evaluation.features import FewSoundsWarning, MetricError
+from litefocus_jax.evaluation.frechet import frechet_distance, frechet_distance_at_infinity, pooled_frechet_distance
+from litefocus_jax.evaluation.judges import Cnn14Judge, VggishJudge
+from litefocus_jax.evaluation.kernel import kernel_distance
+from litefocus_jax.evaluation.similarity import clap_score
+from litefocus_jax.evaluation.sounds import SoundFile, SoundFolder, check_pairs
+from litefocus_jax.models.clap.joint import Clap
+
+_SPLITS = 10  # of the Inception score
+_FEWEST_AT_INFINITY = 10  # sounds, below which nothing can be followed
+
+OnSound = Callable[[str], None]
+"""Told what is listened to, before each sound and each metric."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Judges:
+    """Who listens; at least one of them.
+
+    Attributes:
+        vggish: for the Frechet audio distance.
+        cnn14: for Frechet and kernel distances, the KL divergence and the Inception score.
+        clap: for how well sounds fit captions, and a kernel distance.
+    """
+
+    vggish: VggishJudge | None = None
+    cnn14: Cnn14Judge | None = None
+    clap: Clap | None = None
+
+    @property
+    def by_name(self) -> dict[str, Any]:
+        """Those that there are."""
+        named = {"VGGish": self.vggish, "Cnn14": self.cnn14, "CLAP": self.clap}
+        return {name: judge for name, judge in named.items() if judge is not None}
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """One metric.
+
+    Attributes:
+        metric: its name, such as ``"FAD"``.
+        judge: who listened.
+        value: the figure.
+        interval: the ends of its interval, or None where there is none.
+        better: which way.
+    """
+
+    metric: str
+    judge: str
+    value: float
+    interval: tuple[float, float] | None
+    better: Literal["less", "more"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What was found.
+
+    Attributes:
+        figures: in the order in which they are best looked at.
+        notes: what is to be known of them, in sentences.
+    """
+
+    figures: tuple[Figure, ...]
+    notes: tuple[str, ...]
+
+
+def check_evaluation(judges: Judges, reference: SoundFolder | None, captions: Mapping[str, str] | None) -> None:
+    """Refuse judges that have nothing to judge by, before any of them listens.
+
+    Raises:
+        MetricError: naming what is missing.
+    """
+    if judges.vggish is not None and reference is None:
+        raise MetricError("VGGish compares sounds with recordings; give --reference too, or leave --vggish out")
+    if judges.clap is not None and reference is None and captions is None:
+        raise MetricError(
+            "CLAP compares sounds with captions and recordings; give --captions or --reference too, or leave --clap out"
+        )
+    if judges.clap is None and captions is not None:
+        raise MetricError("captions are judged by CLAP; give --clap too, or leave --captions out")
+
+
+def evaluate(
+    judges: Judges,
+    generated: SoundFolder,
+    reference: SoundFolder | None = None,
+    captions: Mapping[str, str] | None = None,
+    *,
+    paired: bool = True,
+    bootstrap: int | None = 1000,
+    seed: int = 0,
+    on_sound: OnSound = lambda what: None,
+) -> Evaluation:
+    """Listen to all sounds, and compute every metric that the judges allow.
+
+    Args:
+        judges: who listens.
+        generated: the sounds that are judged.
+        reference: recordings to compare them with.
+        captions: of the sounds, by their names.
+        paired: whether a recording belongs to the sound of its name, for the KL divergence.
+        bootstrap: sets to draw anew for an interval of 95%; None or 0 for none.
+        seed: of these draws.
+        on_sound: told what is being done.
+
+    Raises:
+        MetricError: as `check_evaluation` and `check_pairs`; or when a judge hears something that is not finite.
+    """
+    check_evaluation(judges, reference, captions)
+    if judges.cnn14 is not None and reference is not None and paired:
+        check_pairs(generated, reference)
+    draws: dict[str, Any] = {"bootstrap": bootstrap, "seed": seed}
+    heard = {"generated": _listen(judges, generated, on_sound)}
+    if reference is not None:
+        heard["reference"] = _listen(judges, reference, on_sound)
+    figures, notes = [], [*_notes_of_rates(judges, generated, reference)]
+    for metric, judge, better, compute in _metrics(judges, heard, captions, paired, draws):
+        on_sound(f"{metric} ({judge})")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", FewSoundsWarning)
+            value = compute()
+        notes += [f"{metric} ({judge}): {each.message}" for each in caught if each.category is FewSoundsWarning]
+        interval = value.interval if isinstance(value, Estimate) else None
+        figures.append(Figure(metric, judge, float(value), interval, better))
+    if judges.cnn14 is not None and len(generated.sounds) < _SPLITS:
+        notes.append(f"no Inception score: it takes {_SPLITS} sounds, and there are {len(generated.sounds)}")
+    if judges.cnn14 is not None and reference is not None and not paired:
+        notes.append("no KL divergence: the sounds are not paired with the recordings (--unpaired)")
+    return Evaluation(tuple(figures), tuple(notes))
+
+
+_Metric = tuple[str, str, Literal["less", "more"], Callable[[], float]]
+
+
+def _metrics(
+    judges: Judges,
+    heard: Mapping[str, Mapping[str, Any]],
+    captions: Mapping[str, str] | None,
+    paired: bool,
+    draws: Mapping[str, Any],
+) -> Iterator[_Metric]:
+    """Every metric that can be had: name, judge, which way is better, and how it is computed."""
+    sounds, recordings = heard["generated"], heard.get("reference")
+    if recordings is not None:
+        for name, key in (("Cnn14", "embedding"), ("CLAP", "CLAP")):
+            if key in sounds:
+                yield "KAD", name, "less", lambda key=key: kernel_distance(sounds[key], recordings[key], **draws)
+        if judges.vggish is not None:
+            ours, theirs = sounds["VGGish"], recordings["VGGish"]
+            yield "FAD", "VGGish", "less", lambda: pooled_frechet_distance(ours, theirs, **draws)
+            if len(ours) >= _FEWEST_AT_INFINITY:
+                pooled = np.concatenate(ours), np.concatenate(theirs)
+                yield "FAD, endless sounds", "VGGish", "less", lambda: frechet_distance_at_infinity(*pooled)
+        if judges.cnn14 is not None:
+            yield "FD", "Cnn14", "less", lambda: frechet_distance(sounds["embedding"], recordings["embedding"], **draws)
+            if paired:
+                logits = sounds["logits"], recordings["logits"]
+                yield "KL", "Cnn14", "less", lambda: kl_divergence(*logits, **draws)
+                sigmoid: Any = {"activation": "sigmoid", **draws}
+                yield "KL of sigmoids", "Cnn14", "less", lambda: kl_divergence(*logits, **sigmoid)
+    if judges.cnn14 is not None and len(sounds["logits"]) >= _SPLITS:
+        bootstrap = draws["bootstrap"]  # the seed is that of its shuffling
+        yield "IS", "Cnn14", "more", lambda: inception_score(sounds["logits"], splits=_SPLITS, bootstrap=bootstrap)
+    if judges.clap is not None and captions is not None:
+        embedded = judges.clap.embed_captions([captions[name] for name in sounds["names"]])
+        yield "CLAP score", "CLAP", "more", lambda: clap_score(sounds["CLAP"], embedded, **draws)
+
+
+def _listen(judges: Judges, folder: SoundFolder, on_sound: OnSound) -> dict[str, Any]:
+    """What every judge hears in each sound."""
+    heard: dict[str, list[Any]] = {"names": [], "VGGish": [], "embedding": [], "logits": [], "CLAP": []}
+    for name, sound in folder.sounds.items():
+        on_sound(str(sound.path))
+        heard["names"].append(name)
+        for key, answer in _answers(judges, sound):
+            if not np.isfinite(answer).all():
+                raise MetricError(f"a judge hears NaN or infinity in {sound.path} ({key}); its weights may be damaged")
+            heard[key].append(answer)
+    joined = {key: np.stack(answers) for key, answers in heard.items() if answers and key not in ("names", "VGGish")}
+    return {"names": heard["names"], "VGGish": heard["VGGish"], **joined}
+
+
+def _answers(judges: Judges, sound: SoundFile) -> Iterator[tuple[str, np.ndarray]]:
+    if judges.vggish is not None:
+        yield "VGGish", judges.vggish.listen(sound.waveform(judges.vggish.sampling_rate))
+    if judges.cnn14 is not None:
+        embedding, logits = judges.cnn14.listen(sound.waveform(judges.cnn14.sampling_rate))
+        yield "embedding", embedding
+        yield "logits", logits
+    if judges.clap is not None:
+        yield "CLAP", judges.clap.embed_sound(sound.waveform(judges.clap.sampling_rate))
+
+
+def _notes_of_rates(judges: Judges, generated: SoundFolder, reference: SoundFolder | None) -> Iterator[str]:
+    """Which sounds are resampled, and for whom."""
+    folders = [folder for folder in (generated, reference) if folder is not None]
+    for folder in folders:
+        for name, judge in judges.by_name.items():
+            others = {rate: count for rate, count in folder.rates.items() if rate != judge.sampling_rate}
+            if others:
+                rates = " and ".join(f"{count} at {rate} Hz" for rate, count in others.items())
+                yield (
+                    f"{folder.folder}: {rates} of {len(folder.sounds)} sounds are resampled to "
+                    f"{judge.sampling_rate} Hz for {name}"
+                )
+    if len(folders) == 2 and min(folders[0].rates) != min(folders[1].rates):
+        yield (
+            f"{folders[0].folder} has sounds from {min(folders[0].rates)} Hz on and {folders[1].folder} from "
+            f"{min(folders[1].rates)} Hz on: what the lower rate cannot hold is a difference to judges that hear it"
+        )

@@ -1,0 +1,89 @@
+"""Judges: networks that listen to sounds, each with what it wants of them.
+
+Sounds are given to VGGish and to Cnn14 as audioldm_eval does: without their mean, and followed by silence up to two
+seconds.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from litefocus_jax.evaluation.spectrograms import VGGISH_SAMPLING_RATE, cnn14_log_mel, vggish_examples
+from litefocus_jax.models.cnn14 import Cnn14
+from litefocus_jax.models.vggish import Vggish
+
+_SHORTEST_IN_S = 2.0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class VggishJudge:
+    """VGGish, for the Frechet audio distance.
+
+    Attributes:
+        network: with its weights, from `litefocus_jax.checkpoint.judges.load_vggish`.
+    """
+
+    network: Vggish
+
+    @property
+    def sampling_rate(self) -> int:
+        """Of the sounds that it listens to, in hertz."""
+        return VGGISH_SAMPLING_RATE
+
+    def listen(self, waveform: Float[np.ndarray, " samples"]) -> Float[np.ndarray, "pieces features"]:
+        """What it hears in every 0.96 s of a sound, before the last activation.
+
+        Raises:
+            ValueError: when the waveform is empty, not one-dimensional, or not finite.
+        """
+        return np.asarray(_listen(self.network, vggish_examples(prepared(waveform, self.sampling_rate))))
+
+
+class Heard(NamedTuple):
+    """What Cnn14 hears in one sound.
+
+    Attributes:
+        embedding: ``[2048]``.
+        logits: ``[527]``.
+    """
+
+    embedding: Float[np.ndarray, " features"]
+    logits: Float[np.ndarray, " classes"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Cnn14Judge:
+    """PANNs' Cnn14, for Frechet and kernel distances, the KL divergence and the Inception score.
+
+    Attributes:
+        network: with its weights, from `litefocus_jax.checkpoint.judges.load_cnn14`.
+    """
+
+    network: Cnn14
+
+    @property
+    def sampling_rate(self) -> int:
+        """Of the sounds that it listens to, in hertz."""
+        return self.network.config.sampling_rate
+
+    def listen(self, waveform: Float[np.ndarray, " samples"]) -> Heard:
+        """What it hears in a sound.
+
+        Raises:
+            ValueError: when the waveform is empty, not one-dimensional, or not finite.
+        """
+        log_mel = cnn14_log_mel(prepared(waveform, self.sampling_rate), self.network.config)
+        embedding, logits = _listen(self.network, log_mel[None])
+        return Heard(np.asarray(embedding[0]), np.asarray(logits[0]))
+
+
+_listen = jax.jit(lambda network, seen: network(seen))
+
+
+def prepared(waveform: Float[np.ndarray, " samples"], sampling_rate: int) -> Float[np.ndarray, " samples"]:
+    """A sound as VGGish and Cnn14 get it: without its mean, and two seconds long at least."""
+    centred = waveform - waveform.mean()
+    return np.pad(centred, (0, max(0, round(_SHORTEST_IN_S * sampling_rate) - len(centred))))

@@ -1,0 +1,135 @@
+"""Folders of sounds to be judged."""
+
+import dataclasses
+import functools
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from jaxtyping import Float
+
+from litefocus_jax.evaluation.features import MetricError
+from litefocus_jax.training.examination import Facts, UnusableSoundError, examine
+from litefocus_jax.training.file_names import SOUND_SUFFIXES
+
+_LISTED = 10  # names, or reasons, in an error message
+
+
+@dataclasses.dataclass(frozen=True)
+class SoundFile:
+    """A sound that can be judged.
+
+    Attributes:
+        path: of its file.
+        name: its path in the folder, without suffix, by which it is paired with captions and recordings.
+        facts: what is known of it.
+    """
+
+    path: Path
+    name: str
+    facts: Facts
+
+    def waveform(self, sampling_rate: int) -> Float[np.ndarray, " samples"]:
+        """The mean of its channels at a rate, to which it is resampled by soxr ("HQ")."""
+        waveform = _mean_of_channels(self.path)
+        if self.facts.sampling_rate == sampling_rate:
+            return waveform
+        return soxr.resample(waveform, self.facts.sampling_rate, sampling_rate)
+
+
+@functools.lru_cache(maxsize=1)  # the judges listen to a sound one after the other
+def _mean_of_channels(path: Path) -> Float[np.ndarray, " samples"]:
+    frames, _ = soundfile.read(path, dtype="float32", always_2d=True)
+    return frames.mean(axis=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class SoundFolder:
+    """The sounds of a folder and of those in it.
+
+    Attributes:
+        folder: as it was given.
+        sounds: by name, in alphabetical order.
+    """
+
+    folder: Path
+    sounds: Mapping[str, SoundFile]
+
+    @property
+    def rates(self) -> dict[int, int]:
+        """How many sounds have each sampling rate."""
+        return dict(sorted(Counter(sound.facts.sampling_rate for sound in self.sounds.values()).items()))
+
+    @property
+    def seconds(self) -> float:
+        """Length of all sounds together."""
+        return sum(sound.facts.frames / sound.facts.sampling_rate for sound in self.sounds.values())
+
+
+def open_sounds(folder: str | Path) -> SoundFolder:
+    """Find the sounds of a folder, and listen to each whether it can be judged.
+
+    Raises:
+        MetricError: when there are fewer than two sounds, two have the same name, or some cannot be judged: no sound
+            files, damaged, too short, silent, or with NaN or infinity in them; the message names them.
+        OSError: when the folder is missing, or no folder.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise FileNotFoundError(f"{folder} does not exist; expected a folder of sounds")
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file; expected a folder of sounds")
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUND_SUFFIXES)
+    paths = [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    if not paths:
+        raise MetricError(f"{folder} holds no sounds; expected files such as {', '.join(_SHOWN_SUFFIXES)}")
+    if len(paths) == 1:
+        raise MetricError(f"{folder} holds one sound, {paths[0].name}; expected two or more: metrics are of sets")
+    named: dict[str, Path] = {}
+    for path in paths:
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in named:
+            raise MetricError(f"{named[name]} and {path} have the same name without suffix; expected one of them")
+        named[name] = path
+    sounds, problems = {}, []
+    for name, path in named.items():
+        try:
+            sounds[name] = SoundFile(path, name, examine(path))
+        except UnusableSoundError as error:
+            problems.append(f"{path} {error}")
+    if problems:
+        raise MetricError(f"{listed(problems, '; ')}. Leave out what cannot be judged")
+    return SoundFolder(folder, sounds)
+
+
+_SHOWN_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg")
+
+
+def check_pairs(generated: SoundFolder, reference: SoundFolder) -> None:
+    """Check that every sound has its recording, of the same name, and no recording is left.
+
+    Raises:
+        MetricError: naming those without a partner.
+    """
+    missing = [name for name in generated.sounds if name not in reference.sounds]
+    spare = [name for name in reference.sounds if name not in generated.sounds]
+    if not missing and not spare:
+        return
+    problems = []
+    if missing:
+        problems.append(f"{reference.folder} has no recording for {listed(missing)}")
+    if spare:
+        problems.append(f"{generated.folder} has no sound for {listed(spare)}")
+    raise MetricError(
+        f"{' and '.join(problems)}: the KL divergence needs pairs of the same names ({len(generated.sounds)} and "
+        f"{len(reference.sounds)} sounds). Give such folders, or --unpaired to leave it out"
+    )
+
+
+def listed(names: list[str], separator: str = ", ") -> str:
+    """Names one after the other, and how many more there are."""
+    more = len(names) - _LISTED
+    return separator.join(names[:_LISTED]) + (f"{separator}and {more} more" if more > 0 else "")
