@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from litefocus_jax.evaluation import Gaussian
+from litefocus_jax.evaluation import (
+    Estimate,
+    FewSoundsWarning,
+    Gaussian,
+    MetricError,
+    frechet_distance,
+    pooled_frechet_distance,
+)
 
 
 def gaussian(mean: list[float], deviations: list[float]) -> Gaussian:
@@ -42,3 +49,29 @@ def test_a_set_without_full_rank_has_a_distance():
 def test_sets_without_a_covariance_are_an_error(embeddings, message):
     with pytest.raises(ValueError, match=message):
         Gaussian.of(embeddings)
+
+
+def test_few_sounds_of_many_features_take_the_same_distance_by_a_shorter_way():
+    generator = np.random.default_rng(0)
+    generated, reference = generator.standard_normal((7, 40)), 1.0 + 2.0 * generator.standard_normal((9, 40))
+    with pytest.warns(FewSoundsWarning):
+        found = frechet_distance(generated, reference)
+    assert found == pytest.approx(Gaussian.of(generated).distance(Gaussian.of(reference)), rel=1e-6)
+
+
+def test_pieces_of_sounds_are_pooled_and_sounds_are_drawn():
+    generator = np.random.default_rng(0)
+    generated = [generator.standard_normal((pieces, 2)) for pieces in (3, 1, 2, 4)]
+    reference = [generator.standard_normal((2, 2)) for _ in range(5)]
+    found = pooled_frechet_distance(generated, reference, bootstrap=50)
+    assert found == pytest.approx(frechet_distance(np.concatenate(generated), np.concatenate(reference)))
+    assert isinstance(found, Estimate)
+    # A single sound is drawn again and again: there is nothing that could move.
+    alone = pooled_frechet_distance(generated[:1], [np.concatenate(reference)], bootstrap=50)
+    assert isinstance(alone, Estimate)
+    assert alone.low == pytest.approx(alone.high)
+
+
+def test_a_set_without_sounds_has_no_pooled_distance():
+    with pytest.raises(MetricError, match="reference holds no sounds"):
+        pooled_frechet_distance([np.zeros((2, 3))], [])
