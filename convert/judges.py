@@ -37,6 +37,6 @@ def convert_judge(source: Path, destination: Path, *, overwrite: bool = False) -
         raise FileExistsError(f"{destination} exists; choose another destination, or overwrite it (--overwrite)")
     tensors = pickles.read_file(source, inside=_STATE)
     judge = recognised(tensors, str(source))
-    with written_beside(destination) as partial:
+    with written_beside(destination, overwrite=overwrite) as partial:
         safetensors_files.write_file(partial, {name: np.asarray(tensor) for name, tensor in tensors.items()})
     return judge

@@ -89,7 +89,7 @@ def read_sound(path: str | Path, sampling_rate: int) -> InputSound:
     """
     try:
         with opened(Path(path)) as file:
-            _check_length(file.frames, file.samplerate)
+            check_not_too_long(file.frames, file.samplerate)
             mixture = _Mixture(file.samplerate, file.channels)
             while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
                 mixture.add(block)
@@ -120,7 +120,7 @@ def sound_of_array(samples: Any, from_rate: int, sampling_rate: int) -> InputSou
     frames = _as_frames(samples)
     mixture = _Mixture(int(from_rate), frames.shape[1])
     try:
-        _check_length(len(frames), int(from_rate))
+        check_not_too_long(len(frames), int(from_rate))
         for start in range(0, len(frames), _BLOCK):
             mixture.add(_full_scale_one(frames[start : start + _BLOCK]))
         return mixture.sound(sampling_rate, None)
@@ -161,6 +161,18 @@ def check_not_too_short(frames: int, rate: int) -> None:
     if frames < SHORTEST_IN_S * rate:
         raise UnusableSoundError(
             f"is too short: {frames} samples, {frames / rate:.2g} s; expected {SHORTEST_IN_S:g} s or more"
+        )
+
+
+def check_not_too_long(frames: int, rate: int) -> None:
+    """Check that a sound can be held in memory.
+
+    Raises:
+        UnusableSoundError: when it is longer than an hour.
+    """
+    if frames > LONGEST_IN_S * rate:
+        raise UnusableSoundError(
+            f"is too long: {frames / rate:.0f} s; expected {LONGEST_IN_S:g} s at most: cut a part out of it"
         )
 
 
@@ -214,13 +226,6 @@ def _amplitude(channels: Float[np.ndarray, "channels frames"], window: int) -> f
     """Half of the way from the least to the greatest sample of any window, so that a constant offset has none."""
     least, greatest = extremes(np.ascontiguousarray(channels), window)
     return float((greatest - least).max()) / 2.0
-
-
-def _check_length(frames: int, rate: int) -> None:
-    if frames > LONGEST_IN_S * rate:
-        raise UnusableSoundError(
-            f"is too long: {frames / rate:.0f} s; expected {LONGEST_IN_S:g} s at most: cut a part out of it"
-        )
 
 
 def _as_frames(samples: Any) -> np.ndarray:

@@ -15,7 +15,7 @@ from litefocus_jax.models.clap.audio import ClapAudioConfig
 from litefocus_jax.models.clap.features import FEATURES_FILE, ClapFeaturesConfig
 from litefocus_jax.models.clap.joint import Clap
 from litefocus_jax.models.keys import Network
-from litefocus_jax.models.tokenization import load_tokenizer
+from litefocus_jax.models.stored_tokenizers import load_tokenizer
 from litefocus_jax.system.json_config import ConfigError
 
 _WHERE = (

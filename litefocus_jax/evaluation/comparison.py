@@ -16,6 +16,7 @@ from litefocus_jax.evaluation.kernel import kernel_distance
 from litefocus_jax.evaluation.similarity import clap_score
 from litefocus_jax.evaluation.sounds import SoundFile, SoundFolder, check_pairs
 from litefocus_jax.models.clap.joint import Clap
+from litefocus_jax.system.interruption import raise_if_interrupted
 
 _SPLITS = 10  # of the Inception score
 _FEWEST_AT_INFINITY = 10  # sounds, below which nothing can be followed
@@ -128,6 +129,7 @@ def evaluate(
         heard["reference"] = _listen(judges, reference, on_sound)
     figures, notes = [], [*_notes_of_rates(judges, generated, reference)]
     for metric, judge, better, compute in _metrics(judges, heard, captions, paired, draws):
+        raise_if_interrupted()
         on_sound(f"{metric} ({judge})")
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", FewSoundsWarning)
@@ -183,6 +185,7 @@ def _listen(judges: Judges, folder: SoundFolder, on_sound: OnSound) -> dict[str,
     """What every judge hears in each sound."""
     heard: dict[str, list[Any]] = {"names": [], "VGGish": [], "embedding": [], "logits": [], "CLAP": []}
     for name, sound in folder.sounds.items():
+        raise_if_interrupted()
         on_sound(str(sound.path))
         heard["names"].append(name)
         for key, answer in _answers(judges, sound):

@@ -1,18 +1,16 @@
 """Folders of sounds to be judged."""
 
 import dataclasses
-import functools
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import soundfile
-import soxr
 from jaxtyping import Float
 
+from litefocus_jax.audio.reading import UnusableSoundError, check_not_too_long, read_sound
 from litefocus_jax.evaluation.features import MetricError
-from litefocus_jax.training.examination import Facts, UnusableSoundError, examine
+from litefocus_jax.training.examination import Facts, examine
 from litefocus_jax.training.file_names import SOUND_SUFFIXES
 
 _LISTED = 10  # names, or reasons, in an error message
@@ -33,17 +31,12 @@ class SoundFile:
     facts: Facts
 
     def waveform(self, sampling_rate: int) -> Float[np.ndarray, " samples"]:
-        """The mean of its channels at a rate, to which it is resampled by soxr ("HQ")."""
-        waveform = _mean_of_channels(self.path)
-        if self.facts.sampling_rate == sampling_rate:
-            return waveform
-        return soxr.resample(waveform, self.facts.sampling_rate, sampling_rate)
+        """The mean of its channels at a rate, to which it is resampled by soxr (its "HQ").
 
-
-@functools.lru_cache(maxsize=1)  # the judges listen to a sound one after the other
-def _mean_of_channels(path: Path) -> Float[np.ndarray, " samples"]:
-    frames, _ = soundfile.read(path, dtype="float32", always_2d=True)
-    return frames.mean(axis=1)
+        Raises:
+            UnusableSoundError: when it has changed since it was looked at.
+        """
+        return read_sound(self.path, sampling_rate).waveform
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +67,7 @@ def open_sounds(folder: str | Path) -> SoundFolder:
 
     Raises:
         MetricError: when there are fewer than two sounds, two have the same name, or some cannot be judged: no sound
-            files, damaged, too short, silent, or with NaN or infinity in them; the message names them.
+            files, damaged, too short or too long, silent, or with NaN or infinity in them; the message names them.
         OSError: when the folder is missing, or no folder.
     """
     folder = Path(folder)
@@ -98,6 +91,7 @@ def open_sounds(folder: str | Path) -> SoundFolder:
     for name, path in named.items():
         try:
             sounds[name] = SoundFile(path, name, examine(path))
+            check_not_too_long(sounds[name].facts.frames, sounds[name].facts.sampling_rate)
         except UnusableSoundError as error:
             problems.append(f"{path} {error}")
     if problems:
