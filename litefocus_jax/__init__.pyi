@@ -7,6 +7,7 @@ from litefocus_jax.audio import log_mel_spectrogram as log_mel_spectrogram
 from litefocus_jax.audio import save_audio as save_audio
 from litefocus_jax.audio import save_audio_blocks as save_audio_blocks
 from litefocus_jax.audio import spectrogram_picture as spectrogram_picture
+from litefocus_jax.checkpoint.clap import load_clap as load_clap
 from litefocus_jax.checkpoint.diffusers import save_diffusers as save_diffusers
 from litefocus_jax.checkpoint.errors import CheckpointError as CheckpointError
 from litefocus_jax.checkpoint.lora import LoraConfig as LoraConfig

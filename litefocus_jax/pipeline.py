@@ -13,6 +13,7 @@ import numpy as np
 from jax.stages import Compiled
 from jaxtyping import Array, Float
 
+from litefocus_jax.checkpoint.clap import load_clap
 from litefocus_jax.checkpoint.fingerprint import model_digest
 from litefocus_jax.checkpoint.lora import with_adapter
 from litefocus_jax.checkpoint.native import save_native
@@ -29,11 +30,13 @@ from litefocus_jax.generation.networks import Networks
 from litefocus_jax.generation.options import RequestOptions, takes_request_options
 from litefocus_jax.generation.output import AudioPipelineOutput
 from litefocus_jax.generation.plan import DenoisingPlan
+from litefocus_jax.generation.ranking import check_rankable, ranked
 from litefocus_jax.generation.recipe import Recipe, recipes_of
 from litefocus_jax.generation.request import Request, make_request
 from litefocus_jax.generation.resume import PartialRun
 from litefocus_jax.generation.silence import warn_of_silence
 from litefocus_jax.generation.sounding import Decoder, put_back
+from litefocus_jax.models.clap.joint import Clap
 from litefocus_jax.models.components import NETWORKS, Components
 from litefocus_jax.models.description import describe
 from litefocus_jax.models.stored_tokenizers import load_tokenizer
@@ -55,6 +58,8 @@ class AudioLDM2Pipeline:
 
     Attributes:
         tiling: how long sounds are decoded; may be set to another one.
+        clap: both towers of CLAP, for ``rank=True``; read from the checkpoint, if it holds them, when first wanted. For
+            others it may be set to what `litefocus_jax.load_clap` reads from a checkpoint that does.
 
     Each network is an attribute by its name in `Components`, such as ``pipe.unet``. What else diffusers' pipeline has
     is answered by what there is in its place.
@@ -65,6 +70,8 @@ class AudioLDM2Pipeline:
 
     _interrupt = False  # set by a callback, ends the call that is running; diffusers' name
 
+    clap: Clap | None = None
+
     def __init__(self, components: Components) -> None:
         self.components = components
         self.tiling = TilingConfig()
@@ -73,6 +80,7 @@ class AudioLDM2Pipeline:
         self.tokenizer = load_tokenizer(components.tokenizer, components.text_encoder.config.vocab_size)
         self.tokenizer_2 = load_tokenizer(components.tokenizer_2, components.text_encoder_2.config.vocab_size)
         self._checkpoint: Checkpoint | None = None
+        self._folder: Path | None = None
         self._prepare()
 
     def _prepare(self) -> None:
@@ -174,7 +182,7 @@ class AudioLDM2Pipeline:
         if dtype is None:
             dtype = current_platform().default_dtype
         pipe = cls(checkpoint.load(dtype))
-        pipe._checkpoint = checkpoint
+        pipe._checkpoint, pipe._folder = checkpoint, checkpoint.folder
         return pipe
 
     def load_lora_weights(self, pretrained_model_name_or_path: str | Path, *, scale: float = 1.0) -> None:
@@ -212,6 +220,7 @@ class AudioLDM2Pipeline:
         self,
         prompt: str | Sequence[str] | None = None,
         *,
+        rank: bool = False,
         partial_run: PartialRun | None = None,
         check_memory: bool = True,
         output_type: OutputType = "audio",
@@ -229,10 +238,11 @@ class AudioLDM2Pipeline:
         in the batch, except with ``prompt_padding`` of ``"batch"``, as in diffusers: a longer neighbour moves the
         positions of the vectors GPT-2 generates, and the negative prompt is cut to the token length of the longest
         prompt. With several
-        waveforms per prompt they come in the order made; they are not ranked.
+        waveforms per prompt they come in the order made, unless they are ranked.
 
         Args:
             prompt: one text, or one for each sound; None where ``timeline`` has them.
+            rank: as for `run`.
             partial_run: as for `run`.
             check_memory: as for `run`.
             output_type: as for `run`.
@@ -257,6 +267,7 @@ class AudioLDM2Pipeline:
         """
         result = self.run(
             self.request(prompt, **options),
+            rank=rank,
             partial_run=partial_run,
             check_memory=check_memory,
             output_type=output_type,
@@ -290,6 +301,7 @@ class AudioLDM2Pipeline:
         self,
         request: Request,
         *,
+        rank: bool = False,
         partial_run: PartialRun | None = None,
         check_memory: bool = True,
         output_type: OutputType = "audio",
@@ -307,6 +319,8 @@ class AudioLDM2Pipeline:
 
         Args:
             request: from `request`.
+            rank: order the waveforms of each prompt by how well they fit it, the best first; ``scores`` of the result
+                says how well. CLAP listens, see ``pipe.clap``.
             partial_run: keep the run on disk, and go on with one that was ended.
             check_memory: find out before sampling whether it can fit in memory.
             output_type: ``"audio"``, or diffusers' ``"np"`` for the same; ``"latent"`` returns the latents, for
@@ -326,7 +340,8 @@ class AudioLDM2Pipeline:
 
         Raises:
             TypeError: when a callback cannot be called.
-            ValueError: when ``output_type`` is unknown, or callbacks ask for what there is not.
+            ValueError: when ``output_type`` is unknown, callbacks ask for what there is not, or ``rank`` is asked for
+                without prompts in words, or without a CLAP that hears.
             InsufficientMemoryError: when it cannot fit in the device's memory; the message says what to change.
             ResumeError: when ``partial_run`` is of another request or model.
             FileExistsError: when ``partial_run`` exists and is not to be resumed.
@@ -337,6 +352,9 @@ class AudioLDM2Pipeline:
                 f"output_type = {output_type!r}; expected 'audio' (or 'np', NumPy arrays both) or 'latent'; "
                 "torch.from_numpy(result.audios) makes tensors of them"
             )
+        if rank:
+            check_rankable(request, output_type)
+            self.clap = self.clap or self._read_clap()
         on_step_end = callback_on_step_end and functools.partial(callback_on_step_end, self)
         callbacks = step_callbacks(
             callback, callback_steps, on_step_end, callback_on_step_end_tensor_inputs, lambda: self._interrupt
@@ -369,7 +387,16 @@ class AudioLDM2Pipeline:
             warn_of_silence(recipes, audios)
         if steps_done < num_steps or callback_on_step_end is not None:
             recipes = ()  # what a callback ended, or may have changed, is not made again by its request
-        return AudioPipelineOutput(audios, self.geometry.sampling_rate, recipes, request, steps_done)
+        output = AudioPipelineOutput(audios, self.geometry.sampling_rate, recipes, request, steps_done)
+        return ranked(output, self.clap) if rank and self.clap is not None else output
+
+    def _read_clap(self) -> Clap:
+        try:
+            if self._folder is None:
+                raise ValueError("the model was not read from a checkpoint")
+            return load_clap(self._folder)
+        except ValueError as error:
+            raise ValueError(f"rank=True: {error}. Or set pipe.clap = litefocus_jax.load_clap(folder)") from error
 
     def recipes(self, request: Request) -> tuple[Recipe, ...]:
         """What each sound of a request is made of: all that is needed to make the same bytes again, alone."""

@@ -61,7 +61,16 @@ _OTHER_NAMES = {
     "verbose": "progress",
 }
 
-_CALL_ALONE = ("output_type", "return_dict", "progress", "partial_run", "check_memory", "callback", "callback_steps")
+_CALL_ALONE = (
+    "output_type",
+    "return_dict",
+    "progress",
+    "partial_run",
+    "check_memory",
+    "rank",
+    "callback",
+    "callback_steps",
+)
 
 _PARTS = "AudioLDM2Pipeline(dataclasses.replace(pipe.components, {name}=...)) puts in another part"
 _JITTED = "every stage is compiled and runs on JAX's device as it is"
@@ -97,7 +106,7 @@ _LOADING: Mapping[str, tuple[tuple[Any, ...], str]] = {
     "proxies": ((None,), "set HTTPS_PROXY, which the hub's client reads"),
     "mirror": ((None,), "set HF_ENDPOINT, which the hub's client reads"),
     "resume_download": ((None, True, False), ""),
-    "feature_extractor": ((None,), "it serves a ranking of waveforms that is not made here"),
+    "feature_extractor": ((None,), "it serves the ranking of waveforms: rank=True in the call reads the checkpoint's"),
     "scheduler": ((None,), "a sampler is chosen in the call: scheduler='ddim' or 'dpm++'"),
     **{name: ((), _PARTS.format(name=name)) for name in (*NETWORKS, "tokenizer", "tokenizer_2")},
 }
@@ -150,8 +159,8 @@ _ATTRIBUTES: Mapping[str, str] = {
     "set_progress_bar_config": "bars are left out by progress=False in the call",
     "progress_bar": "bars are drawn by the call, and left out by progress=False",
     "config": "each part has its own, such as pipe.unet.config",
-    "feature_extractor": "it serves a ranking of waveforms that is not made here",
-    "score_waveforms": "waveforms come in the order made and are not ranked",
+    "feature_extractor": "it is part of pipe.clap, with which rank=True in the call orders the waveforms of a prompt",
+    "score_waveforms": "rank=True in the call orders the waveforms of a prompt; their scores are result.scores",
     "prepare_latents": "latents=... in the call, [prompts * waveforms, time, frequency, channel], or seed=...",
     "push_to_hub": "pipe.save_pretrained(folder) writes it, and `hf upload` of the hub's client publishes the folder",
     "register_modules": _PARTS.format(name="unet"),

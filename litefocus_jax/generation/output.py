@@ -33,6 +33,7 @@ class AudioPipelineOutput:
         request: what was asked for, or None where it is not known.
         steps_done: denoising steps that were done: fewer than asked for where a callback ended it.
         numbers: of the sounds, counted over all that were made; without it they are these.
+        scores: how well each sound fits its prompt, CLAP's cosine from -1 to 1; None where they were not ranked.
     """
 
     audios: np.ndarray
@@ -41,6 +42,7 @@ class AudioPipelineOutput:
     request: Request | None = None
     steps_done: int | None = None
     numbers: tuple[int, ...] | None = None
+    scores: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.audios)
@@ -55,7 +57,11 @@ class AudioPipelineOutput:
     def __getitem__(self, index: int | slice) -> "np.ndarray | AudioPipelineOutput":
         if isinstance(index, slice):
             return dataclasses.replace(
-                self, audios=self.audios[index], numbers=self._numbers[index], recipes=self.recipes[index]
+                self,
+                audios=self.audios[index],
+                numbers=self._numbers[index],
+                recipes=self.recipes[index],
+                scores=None if self.scores is None else self.scores[index],
             )
         if isinstance(index, bool) or not isinstance(index, int | np.integer):
             raise TypeError(f"result[{index!r}]: expected the number of a sound or a slice; all are in result.audios")
