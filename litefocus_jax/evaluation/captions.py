@@ -1,6 +1,7 @@
 """The captions of sounds that are to be judged, from a table of ours or of AudioCaps."""
 
 import csv
+import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -42,7 +43,8 @@ def captions_of(path: str | Path, names: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     spare: dict[str, None] = {}
     wanted = set(names)
-    for line, (caption, spellings) in rows.items():
+    for line, (caption, written) in rows.items():
+        spellings = [unicodedata.normalize("NFC", name) for name in written]
         matching = [name for name in spellings if name in wanted]
         if not matching:
             spare[f"{spellings[0]} (line {line})"] = None

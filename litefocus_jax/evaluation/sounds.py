@@ -1,6 +1,7 @@
 """Folders of sounds to be judged."""
 
 import dataclasses
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,7 +46,7 @@ class SoundFolder:
 
     Attributes:
         folder: as it was given.
-        sounds: by name, in alphabetical order.
+        sounds: by name, in the order of the names.
     """
 
     folder: Path
@@ -83,12 +84,13 @@ def open_sounds(folder: str | Path) -> SoundFolder:
         raise MetricError(f"{folder} holds one sound, {paths[0].name}; expected two or more: metrics are of sets")
     named: dict[str, Path] = {}
     for path in paths:
-        name = path.relative_to(folder).with_suffix("").as_posix()
+        # Systems write accents in two ways.
+        name = unicodedata.normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
         if name in named:
             raise MetricError(f"{named[name]} and {path} have the same name without suffix; expected one of them")
         named[name] = path
     sounds, problems = {}, []
-    for name, path in named.items():
+    for name, path in sorted(named.items()):  # by name, in which suffixes have no say: pairs come in one order
         try:
             sounds[name] = SoundFile(path, name, examine(path))
             check_not_too_long(sounds[name].facts.frames, sounds[name].facts.sampling_rate)
