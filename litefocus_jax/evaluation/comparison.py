@@ -219,8 +219,10 @@ def _notes_of_rates(judges: Judges, generated: SoundFolder, reference: SoundFold
                     f"{folder.folder}: {rates} of {len(folder.sounds)} sounds are resampled to "
                     f"{judge.sampling_rate} Hz for {name}"
                 )
-    if len(folders) == 2 and min(folders[0].rates) != min(folders[1].rates):
+    lowest = [min(folder.rates) for folder in folders]
+    keen = [name for name, judge in judges.by_name.items() if judge.sampling_rate > min(lowest)]
+    if len(set(lowest)) > 1 and keen:
         yield (
-            f"{folders[0].folder} has sounds from {min(folders[0].rates)} Hz on and {folders[1].folder} from "
-            f"{min(folders[1].rates)} Hz on: what the lower rate cannot hold is a difference to judges that hear it"
+            f"{folders[0].folder} has sounds from {lowest[0]} Hz on and {folders[1].folder} from {lowest[1]} Hz on: "
+            f"what the lower rate cannot hold is a difference to {' and '.join(keen)}"
         )

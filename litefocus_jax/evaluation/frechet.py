@@ -155,7 +155,7 @@ def pooled_frechet_distance(
         sets.append([checked(f"{name}[{number}]", pieces, least=1) for number, pieces in enumerate(sounds)])
     pooled = [checked(name, np.concatenate(each)) for name, each in zip(("generated", "reference"), sets, strict=True)]
     check_alike("generated", pooled[0], "reference", pooled[1], paired=False)
-    _warn_of_few(*pooled)
+    _warn_of_few(*pooled, unit="pieces")
 
     def of_sounds(first: np.ndarray, second: np.ndarray) -> float:
         drawn = [np.concatenate([each[i] for i in rows]) for each, rows in zip(sets, (first, second), strict=True)]
@@ -184,11 +184,11 @@ def _distance(
     return max(0.0, float(np.square(means[0] - means[1]).sum() + trace))
 
 
-def _warn_of_few(generated: np.ndarray, reference: np.ndarray) -> None:
+def _warn_of_few(generated: np.ndarray, reference: np.ndarray, unit: str = "sounds") -> None:
     for name, features in (("generated", generated), ("reference", reference)):
         if len(features) <= features.shape[1]:
             warnings.warn(
-                f"{name} holds {len(features)} sounds of {features.shape[1]} features: their covariance is singular, "
+                f"{name} holds {len(features)} {unit} of {features.shape[1]} features: their covariance is singular, "
                 "and the Frechet distance says more of the number of sounds than of how they sound; use "
                 "kernel_distance, or more sounds",
                 FewSoundsWarning,

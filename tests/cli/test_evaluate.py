@@ -162,10 +162,12 @@ def test_captions_that_do_not_fit_the_sounds_are_named(sounds, tmp_path):
     assert "captions without a sound: spare (line 11)" in message
 
 
-def test_other_rates_are_resampled_and_told(recordings, tmp_path):
+def test_other_rates_are_resampled_and_told(tmp_path):
     sounds = folder_of(tmp_path / "generated", rate=44100)
+    recordings = folder_of(tmp_path / "recorded", rate=8000)
     arguments = ["--vggish", vggish_file(), "--bootstrap", 0, "-o", tmp_path / "report"]
     result = run("evaluate", sounds, "-r", recordings, *arguments)
     assert result.exit_code == 0, result.output
     assert "10 at 44100 Hz of 10 sounds are resampled to 16000 Hz for VGGish" in result.stderr
-    assert "sounds from 44100 Hz on" in result.stderr
+    assert "10 at 8000 Hz of 10 sounds are resampled to 16000 Hz for VGGish" in result.stderr
+    assert "what the lower rate cannot hold is a difference to VGGish" in result.stderr
