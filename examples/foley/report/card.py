@@ -80,7 +80,7 @@ def card(
         _HEAD.format(kinds=len(KINDS), seconds=TRAINING_SECONDS, rate=SAMPLING_RATE),
         "## Kinds of sound\n\n" + kinds_table(vocabulary(), audible.get("levels", {})) + _how_audible(audible),
         _WORDS,
-        "## Quality\n\n" + circumstances(results) + quality_table(results) + _HOW_QUALITY,
+        "## Quality\n\n" + circumstances(results) + _command(results) + quality_table(results) + _HOW_QUALITY,
         _LIMITS,
         "## Size\n\n" + sizes_table(stored),
     ]
@@ -109,6 +109,21 @@ def _how_audible(audible: Results) -> str:
         f"\nQuietest: the level of the loudest half second, where that is least among {audible['seeds']} seeds of "
         f"{prompts} (`python -m examples.foley.audible`).\n"
     )
+
+
+def _command(results: Results) -> str:
+    """What measures that again, and what it leaves out."""
+    config = results.get("config")
+    if not config:
+        return ""
+    options = [f"--{name} {_listed(config[name])}" for name in ("multiples", "sounds", "seeds", "reference", "steps")]
+    only = [] if "unseen" in results else ["--only-lengths"]
+    command = " ".join(["python -m examples.foley.evaluate foley -o runs/evaluation", *only, *options])
+    return f"`{command}`. What stands as not measured was not, since the last training.\n\n"
+
+
+def _listed(value: int | Sequence[int]) -> str:
+    return str(value) if isinstance(value, int) else ",".join(map(str, value))
 
 
 def sizes_table(stored: int | None) -> str:
