@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.text import Text
 
-from litefocus_jax.system.interruption import exit_code
+from litefocus_jax.system.interruption import exit_code, forget_last
 from litefocus_jax.system.messages import plain
 
 # Results go to standard output, one thing per line, and all the rest to standard error: a pipe gets the results alone.
@@ -70,6 +70,7 @@ def reporting_errors(out_of_memory: str = _OUT_OF_MEMORY) -> Iterator[None]:
     Args:
         out_of_memory: the message when memory runs out.
     """
+    forget_last()
     try:
         yield
     except KeyboardInterrupt:

@@ -56,6 +56,12 @@ def exit_code() -> int:
     return 128 + _last
 
 
+def forget_last() -> None:
+    """Begin a command: which signal ended an earlier one in this process says nothing of it."""
+    global _last
+    _last = signal.SIGINT
+
+
 def was_interrupted() -> bool:
     """Whether a signal came that nobody may have heard."""
     return _received is not None

@@ -109,6 +109,9 @@ def train(
     """
     folder = Path(folder)
     check_run_folder(folder, resume=resume)
+    mesh = Mesh(np.array(jax.devices()[:1]), (DATA_AXIS,)) if mesh is None else mesh
+    _check_mesh(mesh, config)
+    check_layout(components.unet.config, Architecture.of(components, config.litefocus).attention)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         check_run_folder(folder, resume=resume)  # another process may have come and gone
@@ -121,15 +124,12 @@ def _train(
     config: TrainingConfig,
     folder: Path,
     *,
-    mesh: Mesh | None,
+    mesh: Mesh,
     progress: bool,
     monitoring: Monitoring,
 ) -> Components:
     """`train`, in a folder that is locked."""
-    mesh = Mesh(np.array(jax.devices()[:1]), (DATA_AXIS,)) if mesh is None else mesh
-    _check_mesh(mesh, config)
     architecture = Architecture.of(components, config.litefocus)
-    check_layout(components.unet.config, architecture.attention)
     checkpoints = Checkpoints[TrainingState](
         folder / CHECKPOINTS,
         config=config.to_dict(),

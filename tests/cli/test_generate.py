@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from litefocus_jax.decoding.plan import TilingConfig
 from litefocus_jax.generation.request import make_request
 from litefocus_jax.ops.litefocus.layout import DENSE
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
+from litefocus_jax.system.interruption import deferred_interruption
 from tests.support.command_line import FakePipeline, generate, open_tiny, run, written
 from tests.support.models import tiny_checkpoint
 
@@ -296,6 +298,12 @@ def test_only_an_interrupted_command_leaves_without_waiting_for_the_device(monke
     with pytest.raises(SystemExit):
         litefocus_jax.cli.main()
     assert left == left_at_once
+
+
+def test_what_ended_an_earlier_command_says_nothing_of_the_next_one(fake):
+    with deferred_interruption():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert generate("interrupt").exit_code == 130
 
 
 def test_exhausted_memory_is_explained(fake):

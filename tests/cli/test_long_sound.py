@@ -47,9 +47,9 @@ def test_usage_errors_are_found_before_anything_runs(fake, arguments, message):
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--window-length", "0.01"], "--window-length = 0.01; expected at least two latent frames, 0.08 s"),
-    (["--window-length", "-1"], "--window-length = -1.0; expected a positive, finite number of seconds"),
+    (["--window-length", "-1"], "--window-length = -1.0; expected a positive number of seconds, at most 86,400"),
     (["--window-overlap", "2"], "--window-overlap = 2.0 is 50 latent frames of 0.04 s; expected at least one, and few"),
-    (["--window-overlap", "nan"], "--window-overlap = nan; expected a positive, finite number of seconds"),
+    (["--window-overlap", "nan"], "--window-overlap = nan; expected a positive number of seconds, at most 86,400"),
 ])  # fmt: skip
 def test_bad_windows_are_found_before_the_weights_are_read(fake, arguments, message):
     result = generate("rain", "-d", "8", "--windows", "swap", *arguments)
