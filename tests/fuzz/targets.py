@@ -54,14 +54,12 @@ class Target:
         files: those that are damaged, one at a time.
         read: reads the folder, of which one file is damaged; raises `WronglyReadError` where what it found is not
             what a whole file says, though a header, a checksum or a digest could tell.
-        names_file: whether an error names the folder.
     """
 
     name: str
     make: Callable[[Path], object]
     files: Sequence[str]
     read: Callable[[Path, str], object]
-    names_file: bool = True
 
 
 def _network_target(name: str, *, is_native: bool) -> Target:

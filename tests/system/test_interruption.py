@@ -45,7 +45,9 @@ def test_handlers_are_as_they_were_after_the_block():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_training_hears_each_signal_and_may_still_save(number, tmp_path):
+def test_a_training_hears_each_signal_and_may_still_save(number, tmp_path, request):
+    before = signal.signal(number, signal.default_int_handler)  # nohup has us ignore SIGHUP
+    request.addfinalizer(lambda: signal.signal(number, before))
     with deferred_interruption() as interrupted:
         assert not interrupted()
         os.kill(os.getpid(), number)

@@ -1,5 +1,7 @@
 """The page, through its own client and in a browser."""
 
+import asyncio
+import gc
 import json
 import shutil
 import threading
@@ -31,6 +33,10 @@ def address() -> Iterator[str]:
     yield serve(studio)
     gradio.close_all(verbose=False)
     studio.close()
+    # Gradio never closes the event loops that it makes. Their warnings are to come here, and not at whatever test
+    # the garbage collector next runs in.
+    asyncio.set_event_loop(None)
+    gc.collect()
 
 
 def client(address: str) -> Any:
