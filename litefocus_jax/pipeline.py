@@ -35,7 +35,7 @@ from litefocus_jax.generation.recipe import Recipe, recipes_of
 from litefocus_jax.generation.request import Request, make_request
 from litefocus_jax.generation.resume import PartialRun
 from litefocus_jax.generation.silence import warn_of_silence
-from litefocus_jax.generation.sounding import Decoder, put_back
+from litefocus_jax.generation.sounding import Decoder, sound_of_request
 from litefocus_jax.models.clap.joint import Clap
 from litefocus_jax.models.components import NETWORKS, Components
 from litefocus_jax.models.description import describe
@@ -237,8 +237,7 @@ class AudioLDM2Pipeline:
         The same arguments give the same bytes on the same machine. A prompt's sound does not depend on its neighbours
         in the batch, except with ``prompt_padding`` of ``"batch"``, as in diffusers: a longer neighbour moves the
         positions of the vectors GPT-2 generates, and the negative prompt is cut to the token length of the longest
-        prompt. With several
-        waveforms per prompt they come in the order made, unless they are ranked.
+        prompt. With several waveforms per prompt they come in the order made, unless they are ranked.
 
         Args:
             prompt: one text, or one for each sound; None where ``timeline`` has them.
@@ -324,8 +323,8 @@ class AudioLDM2Pipeline:
             partial_run: keep the run on disk, and go on with one that was ended.
             check_memory: find out before sampling whether it can fit in memory.
             output_type: ``"audio"``, or diffusers' ``"np"`` for the same; ``"latent"`` returns the latents, for
-                `decode_blocks` to make sound of, and `litefocus_jax.generation.sounding.put_back` to put what is kept
-                of a sound that was given back into it.
+                `decode_blocks` to make sound of; what is kept of a sound that was given is not in it, but for
+                `litefocus_jax.generation.sounding.sound_of_request`.
             progress: draw progress bars, where there is a terminal or a notebook.
             callback: ``callback(step, steps, latents)`` is called after every ``callback_steps`` steps, with the number
                 of steps that are done. Where its second parameter is called ``timestep`` or ``t``, it is called as by
@@ -375,10 +374,7 @@ class AudioLDM2Pipeline:
             audios = np.asarray(latents)
         else:
             # One sound at a time: its memory does not grow with the batch, and the same programs serve any batch.
-            seconds, loop = request.audio_length_in_s, plan.loop
-            sounds = (
-                put_back(request, self.decode_blocks(sound, seconds, loop=loop, progress=progress)) for sound in latents
-            )
+            sounds = (sound_of_request(request, sound, self.decode_blocks, progress=progress) for sound in latents)
             audios = np.stack([np.concatenate([*blocks]) for blocks in sounds])
         if run is not None and steps_done == num_steps:
             run.finish()

@@ -1,11 +1,13 @@
 """Mel spectrograms in decibels of power, as judges of sound were trained on; everything is computed in float64."""
 
-from collections.abc import Iterator
-
 import numpy as np
 from jaxtyping import Float
 
+from litefocus_jax.audio.mel import hann_window, windowed_magnitudes
 from litefocus_jax.audio.waveforms import checked
+
+FRAMES_AT_A_TIME = 2048
+"""Whose spectra, many times the size of the sound, are held at once."""
 
 _LEAST_POWER = 1e-10  # -100 dB
 
@@ -34,27 +36,6 @@ def mel_decibels(
     if len(waveform) <= n_fft // 2:
         raise ValueError(f"waveform has {len(waveform)} samples; expected more than half a window, {n_fft // 2}")
     padded = np.pad(waveform, n_fft // 2, mode="reflect")
-    powers = (np.square(magnitudes) @ filters for magnitudes in windowed_magnitudes(padded, n_fft, n_fft, hop_length))
+    blocks = windowed_magnitudes(padded, hann_window(n_fft, np.float64), n_fft, hop_length, FRAMES_AT_A_TIME)
+    powers = (np.square(magnitudes) @ filters for magnitudes in blocks)
     return np.concatenate([10.0 * np.log10(np.maximum(power, _LEAST_POWER)) for power in powers]).astype(np.float32)
-
-
-def windowed_magnitudes(
-    waveform: Float[np.ndarray, " samples"],
-    window_length: int,
-    n_fft: int,
-    hop_length: int,
-    frames_at_a_time: int = 2048,
-) -> Iterator[Float[np.ndarray, "frames bins"]]:
-    """Magnitudes of Fourier transforms of the whole windows of a waveform, a few frames at a time.
-
-    Args:
-        waveform: at least as long as a window.
-        window_length: samples under a periodic Hann window.
-        n_fft: samples of a transform; what is beyond the window is zero.
-        hop_length: samples between the beginnings of two windows.
-        frames_at_a_time: how many are held at once.
-    """
-    window = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(window_length) / window_length)
-    frames = np.lib.stride_tricks.sliding_window_view(waveform, window_length)[::hop_length]
-    for start in range(0, len(frames), frames_at_a_time):
-        yield np.abs(np.fft.rfft(frames[start : start + frames_at_a_time] * window, n_fft))

@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
+from litefocus_jax.audio.mel import check_band, triangles
+
 _SCALE, _BREAK_IN_HZ = 1127.0, 700.0
 
 
@@ -36,17 +38,14 @@ def htk_filters(
     Raises:
         ValueError: unless ``0 <= fmin < fmax <= sampling_rate / 2``.
     """
-    if not 0.0 <= fmin < fmax <= sampling_rate / 2:
-        raise ValueError(f"fmin = {fmin:g} and fmax = {fmax:g}; expected 0 <= fmin < fmax <= {sampling_rate / 2:g} Hz")
-    frequencies = np.fft.rfftfreq(n_fft, 1.0 / sampling_rate)[:, None]  # [bins, 1]
+    check_band(fmin, fmax, sampling_rate)
+    frequencies = np.fft.rfftfreq(n_fft, 1.0 / sampling_rate)
     edges = np.linspace(_to_mel(fmin), _to_mel(fmax), num_mels + 2)
     if straight_in == "mel":
         frequencies = _to_mel(frequencies)
     else:
         edges = _BREAK_IN_HZ * np.expm1(edges / _SCALE)
-    lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
-    rising, falling = (frequencies - lower) / (centre - lower), (upper - frequencies) / (upper - centre)
-    filters = np.maximum(0.0, np.minimum(rising, falling))
+    filters = triangles(frequencies, edges)
     if straight_in == "mel":
         filters[0] = 0.0
     filters.flags.writeable = False

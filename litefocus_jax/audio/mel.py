@@ -52,15 +52,33 @@ def magnitude_blocks(
     padding = n_fft // 2
     # A single sample has nothing to reflect.
     padded = np.pad(waveform, padding, mode="reflect" if waveform.size > 1 else "edge")
-    frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop_length]  # [frames, n_fft]
-    window = hann_window(n_fft)
+    yield from windowed_magnitudes(padded, hann_window(n_fft), n_fft, hop_length, frames_at_a_time)
+
+
+def windowed_magnitudes(
+    waveform: Float[np.ndarray, " samples"],
+    window: Float[np.ndarray, " window"],
+    n_fft: int,
+    hop_length: int,
+    frames_at_a_time: int,
+) -> Iterator[Float[np.ndarray, "frames bins"]]:
+    """Magnitudes of Fourier transforms of the whole windows of a waveform, a few frames at a time.
+
+    Args:
+        waveform: at least as long as the window.
+        window: what each frame is multiplied by; its type is that of the computation.
+        n_fft: samples of a transform; what is beyond the window is zero.
+        hop_length: samples between the beginnings of two windows.
+        frames_at_a_time: how many are held at once.
+    """
+    frames = np.lib.stride_tricks.sliding_window_view(waveform, len(window))[::hop_length]  # [frames, window]
     for start in range(0, len(frames), frames_at_a_time):
-        yield np.abs(np.fft.rfft(frames[start : start + frames_at_a_time] * window))  # [frames, bins]
+        yield np.abs(np.fft.rfft(frames[start : start + frames_at_a_time] * window, n_fft))  # [frames, bins]
 
 
-def hann_window(n_fft: int) -> Float[np.ndarray, " n_fft"]:
-    """A periodic Hann window, float32."""
-    return (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(n_fft) / n_fft)).astype(np.float32)
+def hann_window(n_fft: int, dtype: type[np.floating] = np.float32) -> Float[np.ndarray, " n_fft"]:
+    """A periodic Hann window, float32 unless another type is given."""
+    return (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(n_fft) / n_fft)).astype(dtype)
 
 
 @functools.lru_cache(maxsize=8)
@@ -92,14 +110,34 @@ def _triangles(
     sampling_rate: int, n_fft: int, num_mels: int, fmin: float, fmax: float
 ) -> tuple[Float[np.ndarray, "bins mels"], Float[np.ndarray, " mels"]]:
     """Triangles whose peaks are 1, and their widths in hertz."""
-    if not 0.0 <= fmin < fmax <= sampling_rate / 2:
-        raise ValueError(f"fmin = {fmin:g} and fmax = {fmax:g}; expected 0 <= fmin < fmax <= {sampling_rate / 2:g} Hz")
-    frequencies = np.fft.rfftfreq(n_fft, 1.0 / sampling_rate)[:, None]  # [bins, 1]
+    check_band(fmin, fmax, sampling_rate)
     lowest, highest = hertz_to_mel(np.array([fmin, fmax]))
     edges = mel_to_hertz(np.linspace(lowest, highest, num_mels + 2))
+    return triangles(np.fft.rfftfreq(n_fft, 1.0 / sampling_rate), edges), edges[2:] - edges[:-2]
+
+
+def check_band(fmin: float, fmax: float, sampling_rate: int) -> None:
+    """Check where the first filter begins and the last one ends, in hertz.
+
+    Raises:
+        ValueError: unless ``0 <= fmin < fmax <= sampling_rate / 2``.
+    """
+    if not 0.0 <= fmin < fmax <= sampling_rate / 2:
+        raise ValueError(f"fmin = {fmin:g} and fmax = {fmax:g}; expected 0 <= fmin < fmax <= {sampling_rate / 2:g} Hz")
+
+
+def triangles(
+    places: Float[np.ndarray, " bins"], edges: Float[np.ndarray, " edges"]
+) -> Float[np.ndarray, "bins triangles"]:
+    """Triangles with peaks of 1, each from one edge over the next to the one after, at some places.
+
+    Args:
+        places: on a scale.
+        edges: on the same one, rising; two more than triangles.
+    """
     lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
-    rising, falling = (frequencies - lower) / (centre - lower), (upper - frequencies) / (upper - centre)
-    return np.maximum(0.0, np.minimum(rising, falling)), upper - lower
+    rising, falling = (places[:, None] - lower) / (centre - lower), (upper - places[:, None]) / (upper - centre)
+    return np.maximum(0.0, np.minimum(rising, falling))
 
 
 def _read_only(filters: np.ndarray) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 import textwrap
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
@@ -11,10 +13,16 @@ from litefocus_jax.audio.formats import PICTURE_FORMATS, check_suffix
 from litefocus_jax.audio.mel import hann_window, hertz_to_mel, magnitude_blocks, mel_bands
 from litefocus_jax.system.files import written_beside
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
+
 QUIETEST_IN_DBFS = -100.0
 """What is drawn black: this level, and all below."""
 
-_TICKS_IN_HZ = (250, 500, 1000, 2000, 4000, 8000, 16000)
+TICKS_IN_HZ = (250, 500, 1000, 2000, 4000, 8000, 16000)
+"""Frequencies that are written beside a spectrogram."""
+
 _NUM_BANDS, _N_FFT, _HOP_LENGTH = 128, 2048, 256
 
 
@@ -39,6 +47,37 @@ def band_levels(
             for magnitudes in magnitude_blocks(waveform, n_fft, _HOP_LENGTH)
         ]
     )
+
+
+def draw_levels(
+    axes: "Axes", waveform: Float[np.ndarray, " samples"], sampling_rate: int, ticks_in_hz: Sequence[int] = TICKS_IN_HZ
+) -> "AxesImage":
+    """Draw `band_levels` on some axes of matplotlib, from `QUIETEST_IN_DBFS` to 0 dBFS, with their names.
+
+    Args:
+        axes: to draw on: seconds to the right, kilohertz upwards.
+        waveform: full scale is 1.
+        sampling_rate: samples per second.
+        ticks_in_hz: frequencies that are written at the side, as far as there are any.
+
+    Raises:
+        ValueError: when the waveform is empty, not one-dimensional, or not finite.
+    """
+    fmax = sampling_rate / 2
+    image = axes.imshow(
+        band_levels(waveform, sampling_rate).T,
+        origin="lower",
+        aspect="auto",
+        extent=(0.0, len(waveform) / sampling_rate, 0.0, float(hertz_to_mel(np.array(fmax)))),
+        cmap="magma",
+        vmin=QUIETEST_IN_DBFS,
+        vmax=0.0,
+    )
+    ticks = [hertz for hertz in ticks_in_hz if hertz <= fmax]
+    axes.set_yticks(hertz_to_mel(np.array(ticks)), [f"{hertz / 1000:g}" for hertz in ticks])
+    axes.set_xlabel("seconds")
+    axes.set_ylabel("kHz")
+    return image
 
 
 def spectrogram_picture(
@@ -70,26 +109,9 @@ def spectrogram_picture(
 
     path = Path(path)
     check_suffix(path, PICTURE_FORMATS, "a picture")
-    fmax = sampling_rate / 2
-    level = band_levels(waveform, sampling_rate)
-    seconds = len(waveform) / sampling_rate
-    top = float(hertz_to_mel(np.array(fmax)))
-
     figure = Figure(figsize=(9.0, 3.4), dpi=200, layout="constrained")
     axes = figure.add_subplot()
-    image = axes.imshow(
-        level.T,
-        origin="lower",
-        aspect="auto",
-        extent=(0.0, seconds, 0.0, top),
-        cmap="magma",
-        vmin=QUIETEST_IN_DBFS,
-        vmax=0.0,
-    )
-    ticks = [hertz for hertz in _TICKS_IN_HZ if hertz <= fmax]
-    axes.set_yticks(hertz_to_mel(np.array(ticks)), [f"{hertz / 1000:g}" for hertz in ticks])
-    axes.set_xlabel("seconds")
-    axes.set_ylabel("kHz")
+    image = draw_levels(axes, waveform, sampling_rate)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=3, color="0.6")
     bar = figure.colorbar(image, ax=axes, pad=0.01, aspect=30, ticks=np.arange(QUIETEST_IN_DBFS, 1.0, 20.0))

@@ -76,6 +76,20 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
         raise UnusableSoundError(f"cannot be read: {error}") from None
 
 
+def blocks_of(file: soundfile.SoundFile, frames_at_a_time: int) -> Iterator[Float[np.ndarray, "frames channels"]]:
+    """All of a file that is open, float32, a block at a time.
+
+    Raises:
+        UnusableSoundError: at the end, when it holds less than it promises.
+    """
+    held = 0
+    while len(block := file.read(frames_at_a_time, dtype="float32", always_2d=True)):
+        held += len(block)
+        yield block
+    if held < file.frames:
+        raise UnusableSoundError(f"is cut short: it promises {file.frames} samples and holds {held}")
+
+
 def read_sound(path: str | Path, sampling_rate: int) -> InputSound:
     """Read a sound file of any rate, channels and format that libsndfile reads.
 
@@ -91,10 +105,8 @@ def read_sound(path: str | Path, sampling_rate: int) -> InputSound:
         with opened(Path(path)) as file:
             check_not_too_long(file.frames, file.samplerate)
             mixture = _Mixture(file.samplerate, file.channels)
-            while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
+            for block in blocks_of(file, _BLOCK):
                 mixture.add(block)
-            if mixture.frames < file.frames:
-                raise UnusableSoundError(f"is cut short: it promises {file.frames} samples and holds {mixture.frames}")
         return mixture.sound(sampling_rate, str(path))
     except UnusableSoundError as error:
         raise UnusableSoundError(f"{path} {error}") from None

@@ -60,10 +60,9 @@ def evaluate(
     """
     with reporting_errors():
         from litefocus_jax.evaluation.captions import captions_of
-        from litefocus_jax.evaluation.comparison import check_evaluation
         from litefocus_jax.evaluation.comparison import evaluate as judge
         from litefocus_jax.evaluation.report import MARKER, Report, write_report
-        from litefocus_jax.evaluation.sounds import check_pairs, open_sounds
+        from litefocus_jax.evaluation.sounds import open_sounds
         from litefocus_jax.system.files import check_destination
         from litefocus_jax.system.progress import described_progress_bar
 
@@ -73,9 +72,6 @@ def evaluate(
         sounds = open_sounds(generated)
         recordings = None if reference is None else open_sounds(reference)
         texts = None if captions is None else captions_of(captions, sounds.sounds)
-        check_evaluation(judges, recordings, texts)
-        if recordings is not None and judges.cnn14 is not None and not unpaired:
-            check_pairs(sounds, recordings)
         count = len(sounds.sounds) + (0 if recordings is None else len(recordings.sounds))
         with described_progress_bar(count + _MOST_METRICS) as on_sound:
             found = judge(

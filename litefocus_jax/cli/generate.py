@@ -264,7 +264,7 @@ def _make_and_save(
         FinishError: at the end, naming all that could not be finished.
     """
     from litefocus_jax.audio.stages import FinishError
-    from litefocus_jax.generation.sounding import put_back
+    from litefocus_jax.generation.sounding import sound_of_request
 
     seconds_made = seconds_taken = 0.0
     total = sum(len(batch.destinations) for _, batch in work)
@@ -285,12 +285,9 @@ def _make_and_save(
             done += 1
             try:
                 with numbered_bars(done, done, total):
-                    seconds, loop = request.audio_length_in_s, request.plan.loop
-                    blocks = pipe.decode_blocks(result.audios[number], seconds, loop=loop, progress=progress)
+                    blocks = sound_of_request(request, result.audios[number], pipe.decode_blocks, progress=progress)
                     waveform = request.waveforms[number]
-                    seconds_made += saving.write(
-                        put_back(request, blocks), file, result.sampling_rate, request.seed, waveform, made_of
-                    )
+                    seconds_made += saving.write(blocks, file, result.sampling_rate, request.seed, waveform, made_of)
             except FinishError as error:
                 unfinished.append(f"{file.sound}: {error}")
                 continue

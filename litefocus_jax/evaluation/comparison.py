@@ -1,6 +1,7 @@
 """All that some judges say of a set of sounds: every metric that their answers allow, and what is to be known of it."""
 
 import dataclasses
+import functools
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
@@ -197,14 +198,15 @@ def _listen(judges: Judges, folder: SoundFolder, on_sound: OnSound) -> dict[str,
 
 
 def _answers(judges: Judges, sound: SoundFile) -> Iterator[tuple[str, np.ndarray]]:
+    at_rate = functools.cache(sound.waveform)  # judges of one rate hear what was read once
     if judges.vggish is not None:
-        yield "VGGish", judges.vggish.listen(sound.waveform(judges.vggish.sampling_rate))
+        yield "VGGish", judges.vggish.listen(at_rate(judges.vggish.sampling_rate))
     if judges.cnn14 is not None:
-        embedding, logits = judges.cnn14.listen(sound.waveform(judges.cnn14.sampling_rate))
+        embedding, logits = judges.cnn14.listen(at_rate(judges.cnn14.sampling_rate))
         yield "embedding", embedding
         yield "logits", logits
     if judges.clap is not None:
-        yield "CLAP", judges.clap.embed_sound(sound.waveform(judges.clap.sampling_rate))
+        yield "CLAP", judges.clap.embed_sound(at_rate(judges.clap.sampling_rate))
 
 
 def _notes_of_rates(judges: Judges, generated: SoundFolder, reference: SoundFolder | None) -> Iterator[str]:

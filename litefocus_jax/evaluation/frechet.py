@@ -75,7 +75,7 @@ def frechet_distance(
     sets = checked("generated", generated), checked("reference", reference)
     check_alike("generated", sets[0], "reference", sets[1], paired=False)
     _warn_of_few(*sets)
-    return estimated(lambda *drawn: _distance(*drawn), sets, bootstrap=bootstrap, seed=seed)
+    return estimated(_distance, sets, bootstrap=bootstrap, seed=seed)
 
 
 def frechet_distance_at_infinity(

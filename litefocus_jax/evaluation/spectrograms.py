@@ -3,9 +3,9 @@
 import numpy as np
 from jaxtyping import Float
 
-from litefocus_jax.audio.decibels import mel_decibels, windowed_magnitudes
+from litefocus_jax.audio.decibels import FRAMES_AT_A_TIME, mel_decibels
 from litefocus_jax.audio.htk_mel import htk_filters
-from litefocus_jax.audio.mel import mel_filters
+from litefocus_jax.audio.mel import hann_window, mel_filters, windowed_magnitudes
 from litefocus_jax.audio.waveforms import checked
 from litefocus_jax.models.cnn14 import Cnn14Config
 
@@ -52,7 +52,8 @@ def vggish_examples(waveform: Float[np.ndarray, " samples"]) -> Float[np.ndarray
         fmax=7500.0,
         straight_in="mel",
     )
-    blocks = windowed_magnitudes(waveform, _VGGISH_WINDOW, _VGGISH_TRANSFORM, _VGGISH_HOP)
+    window = hann_window(_VGGISH_WINDOW, np.float64)
+    blocks = windowed_magnitudes(waveform, window, _VGGISH_TRANSFORM, _VGGISH_HOP, FRAMES_AT_A_TIME)
     log_mel = np.concatenate([np.log(magnitudes @ filters + _VGGISH_OFFSET) for magnitudes in blocks])
     count = len(log_mel) // _VGGISH_FRAMES
     return log_mel[: count * _VGGISH_FRAMES].reshape(count, _VGGISH_FRAMES, _VGGISH_BANDS).astype(np.float32)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from litefocus_jax.system.messages import shown
+from litefocus_jax.system.messages import is_unicode, shown
 
 LONGEST_IN_S = 86_400.0
 """Seconds of the longest sound that may be asked for."""
@@ -25,7 +25,7 @@ def texts_of(name: str, value: Any) -> tuple[str, ...]:
     for text in texts:
         if not isinstance(text, str):
             raise TypeError(f"{name} holds a {type(text).__name__}, {text!r}; expected a string or a list of strings")
-        if any("\ud800" <= character <= "\udfff" for character in text):
+        if not is_unicode(text):
             # As Python reads an argument of the command line whose bytes are not text.
             raise ValueError(f"{name} {text!r} holds half of a surrogate pair; expected Unicode text")
     if not texts:

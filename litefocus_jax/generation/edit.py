@@ -1,10 +1,11 @@
 """A sound that is given: what is kept of it, what is made anew, and how much noise it is begun with."""
 
 import dataclasses
+import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -20,6 +21,8 @@ VARIATION = 0.6
 _EDITS = ("strength", "fill", "keep", "continue_for_s", "lead_in_for_s", "sampling_rate")
 _BEYOND_IN_FRAMES = 25  # of the sound turned back at an open end: what convolutions of the encoder reach, and a fade
 _TOLERANCE_IN_S = 0.001  # by which a span may end after the sound, whose length is seldom a round number
+
+Number = TypeVar("Number", int, float)
 
 Span = tuple[float, float]
 """Seconds of the sound that was given: beginning and end."""
@@ -125,7 +128,8 @@ def make_edit(asked: RequestOptions, geometry: LatentGeometry) -> Edit | None:
         )
     laid_out = _lay_out(waveform, (lead_in, beyond), geometry, loop=values["loop"] is True)
     start, rate = laid_out.start, geometry.sampling_rate
-    spans = [(start + round(first * rate), start + round(end * rate)) for first, end in fill]
+    total = len(laid_out.waveform)
+    spans = [(start + round(first * rate), min(start + round(end * rate), total)) for first, end in fill]
     edit = Edit(
         sound.path,
         sound.digest,
@@ -133,7 +137,7 @@ def make_edit(asked: RequestOptions, geometry: LatentGeometry) -> Edit | None:
         fill,
         lead_in,
         beyond,
-        _joined([(0, start), *spans, (laid_out.end, len(laid_out.waveform))], len(laid_out.waveform)),
+        tuple(_joined([(0, start), *spans, (laid_out.end, total)])),
         laid_out.encoded,
         rate,
         laid_out.waveform,
@@ -184,17 +188,17 @@ def _lay_out(
     return _LaidOut(waveform, start, end, encoded)
 
 
-def _joined(spans: Sequence[tuple[int, int]], total: int) -> tuple[tuple[int, int], ...]:
+def _joined(spans: Sequence[tuple[Number, Number]]) -> list[tuple[Number, Number]]:
     """Spans in order, without empty ones; those that touch are one."""
-    joined: list[tuple[int, int]] = []
-    for start, end in sorted((start, min(end, total)) for start, end in spans):
+    joined: list[tuple[Number, Number]] = []
+    for start, end in sorted(spans):
         if start >= end:
             continue
         if joined and start <= joined[-1][1]:
             joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
         else:
             joined.append((start, end))
-    return tuple(joined)
+    return joined
 
 
 def _given_sound(audio: Any, sampling_rate: Any, wanted_rate: int) -> InputSound:
@@ -298,13 +302,7 @@ def _checked_spans(name: str, value: Any, held_in_s: float) -> list[Span]:
             raise ValueError(f"{shown} is {'empty' if start == end else 'reversed'}; expected the beginning first")
         spans.append((start, end))
     spans.sort()
-    joined = spans[:1]
-    for start, end in spans[1:]:
-        last = joined[-1]
-        if start < last[1]:
-            raise ValueError(f"{name} = {last[0]:g} to {last[1]:g} s and {start:g} to {end:g} s overlap")
-        if start == last[1]:
-            joined[-1] = (last[0], end)
-        else:
-            joined.append((start, end))
-    return joined
+    for (first, end), (start, last) in itertools.pairwise(spans):
+        if start < end:
+            raise ValueError(f"{name} = {first:g} to {end:g} s and {start:g} to {last:g} s overlap")
+    return _joined(spans)

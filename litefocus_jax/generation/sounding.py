@@ -1,6 +1,6 @@
 """From latents to the sound of a request: decoded, and where a sound was given, put back into it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from jaxtyping import Array, Float
@@ -80,13 +80,22 @@ class Decoder:
                 samples -= len(block)
 
 
-def put_back(request: Request, blocks: Blocks) -> Blocks:
-    """A decoded sound of a request; what was given and is not made anew is in it as it was given.
+def sound_of_request(
+    request: Request,
+    latents: Float[Array | np.ndarray, "time frequency channels"],
+    decode: Callable[..., Blocks],
+    *,
+    progress: bool,
+) -> Blocks:
+    """The sound that a request asks for, block by block; what was given and is not made anew is in it as it was given.
 
     Args:
         request: what was asked for.
-        blocks: from `AudioLDM2Pipeline.decode_blocks`.
+        latents: of one sound.
+        decode: `AudioLDM2Pipeline.decode_blocks`.
+        progress: draw a bar.
     """
+    blocks = decode(latents, request.audio_length_in_s, loop=request.plan.loop, progress=progress)
     edit = request.edit
     if edit is None or not edit.spans:
         return blocks

@@ -132,8 +132,10 @@ def sweep(destination: Path) -> None:
     """
     if not destination.parent.is_dir():
         return
-    left = re.compile(rf"\.{re.escape(_short(destination.name))}\.[0-9a-f]{{8,12}}\.(partial|new|old)")
-    for path in destination.parent.iterdir():
+    prefix = f".{_short(destination.name)}."
+    left = re.compile(rf"{re.escape(prefix)}[0-9a-f]{{8,12}}\.(partial|new|old)")
+    # By the beginning of their names first: a folder of sounds has thousands of entries, and is seen for each.
+    for path in destination.parent.glob(f"{glob.escape(prefix)}*"):
         match = left.fullmatch(path.name)
         if match is None or (match[1] == "old" and not destination.exists()) or not is_abandoned(path):
             continue

@@ -21,6 +21,11 @@ def shown(value: Any, longest: int = _LONGEST_VALUE) -> str:
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text holds no half of a surrogate pair, as which Python reads bytes that are none."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def plain(text: str) -> str:
     """A whole message with control characters escaped, such as those that begin colours, and long lines cut.
 

@@ -8,7 +8,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from litefocus_jax.system.messages import shown
+from litefocus_jax.system.messages import is_unicode, shown
 
 T = TypeVar("T")
 
@@ -172,7 +172,7 @@ def read_as(hint: Any, value: Any, source: str) -> Any:
         raise _wrong(value, "a finite number", source)
     if type(value) is not hint:
         raise _wrong(value, _NAMES.get(hint, str(hint)), source)
-    if hint is str and any("\ud800" <= character <= "\udfff" for character in value):
+    if hint is str and not is_unicode(value):
         raise _wrong(value, "Unicode text", source)
     return value
 

@@ -15,6 +15,7 @@ import soxr
 from jaxtyping import Float
 
 from litefocus_jax.audio.reading import SILENCE, UnusableSoundError
+from litefocus_jax.system.messages import is_unicode
 from litefocus_jax.system.progress import progress_bar
 from litefocus_jax.training.examination import Facts, examine
 from litefocus_jax.training.file_names import FolderFiles, NoFileError, OutsideFolderError
@@ -326,7 +327,7 @@ def _facts_or_reason(path: Path) -> Facts | str:
 def _unusable_captions(captions: Sequence[str]) -> str | None:
     if not captions:
         return "has no caption"
-    if any("\ud800" <= character <= "\udfff" for caption in captions for character in caption):
+    if not all(map(is_unicode, captions)):
         return "has a caption with half of a surrogate pair in it; expected Unicode text"
     return None
 

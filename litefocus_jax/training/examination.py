@@ -12,6 +12,7 @@ from litefocus_jax.audio.reading import (
     SILENCE,
     SILENCE_IN_DB,
     UnusableSoundError,
+    blocks_of,
     check_mixture,
     check_not_too_short,
     extremes,
@@ -59,7 +60,7 @@ def _listen(file: soundfile.SoundFile) -> Facts:
     mixed: list[np.ndarray] = []
     loudest_channel = highest = 0.0
     frames = 0
-    while len(block := file.read(window * _WINDOWS_AT_A_TIME, dtype="float32", always_2d=True)):
+    for block in blocks_of(file, window * _WINDOWS_AT_A_TIME):
         frames += len(block)
         digest.update(block.tobytes())
         channels = np.ascontiguousarray(block.T)
@@ -71,8 +72,6 @@ def _listen(file: soundfile.SoundFile) -> Facts:
         if len(channels) > 1:
             least, greatest = extremes(channels.mean(axis=0, keepdims=True), window)
         mixed.append((greatest - least)[0] / 2.0)
-    if frames < file.frames:
-        raise UnusableSoundError(f"is cut short: it promises {file.frames} samples and holds {frames}")
     check_not_too_short(frames, file.samplerate)
     amplitudes = np.concatenate(mixed)
     _check_audible(amplitudes.max(), loudest_channel, highest)

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from litefocus_jax.audio.mel import hertz_to_mel
-from litefocus_jax.audio.picture import QUIETEST_IN_DBFS, band_levels
+from litefocus_jax.audio.levels import amplitude
+from litefocus_jax.audio.picture import draw_levels
 from litefocus_jax.system.files import written_beside
 
 _TICKS_IN_HZ = (250, 1000, 4000, 16000)
@@ -36,31 +36,19 @@ def sound_picture(
     """
     from matplotlib.figure import Figure
 
-    seconds, top = len(waveform) / sampling_rate, float(hertz_to_mel(np.array(sampling_rate / 2)))
+    seconds = len(waveform) / sampling_rate
     figure = Figure(figsize=(9.0, 4.4), dpi=110, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[1, 2])
     starts = np.unique(np.linspace(0, len(waveform), _COLUMNS, endpoint=False).astype(int))
     least, greatest = (each.reduceat(waveform, starts) for each in (np.minimum, np.maximum))
     upper.fill_between(starts / sampling_rate, least, greatest, step="post", color="#3b528b", linewidth=0.4)
     upper.set_ylim(-1.0, 1.0)
-    amplitudes = [10.0 ** (level / 20.0) for level in _LEVELS_IN_DBFS]
+    amplitudes = [amplitude(level) for level in _LEVELS_IN_DBFS]
     ticks = [*(-each for each in amplitudes), 0.0, *amplitudes[::-1]]
     names = [*map(str, _LEVELS_IN_DBFS), "-∞", *map(str, _LEVELS_IN_DBFS[::-1])]
     upper.set_yticks(ticks, names, fontsize=7)
     upper.set_ylabel("dBFS")
-    image = lower.imshow(
-        band_levels(waveform, sampling_rate).T,
-        origin="lower",
-        aspect="auto",
-        extent=(0.0, seconds, 0.0, top),
-        cmap="magma",
-        vmin=QUIETEST_IN_DBFS,
-        vmax=0.0,
-    )
-    known = [hertz for hertz in _TICKS_IN_HZ if hertz <= sampling_rate / 2]
-    lower.set_yticks(hertz_to_mel(np.array(known)), [f"{hertz / 1000:g}" for hertz in known])
-    lower.set_ylabel("kHz")
-    lower.set_xlabel("seconds")
+    image = draw_levels(lower, waveform, sampling_rate, _TICKS_IN_HZ)
     figure.colorbar(image, ax=lower, pad=0.01, aspect=24, label="dBFS")
     for axes in (upper, lower):
         for start, end in spans:

@@ -20,7 +20,7 @@ from litefocus_jax.generation.edit import Edit
 from litefocus_jax.generation.needs import InsufficientMemoryError, gigabytes, require_memory
 from litefocus_jax.generation.output import AudioPipelineOutput
 from litefocus_jax.generation.request import Request
-from litefocus_jax.generation.sounding import put_back
+from litefocus_jax.generation.sounding import sound_of_request
 from litefocus_jax.pipeline import AudioLDM2Pipeline
 from litefocus_jax.web.pictures import sound_picture
 from litefocus_jax.web.wish import Wish
@@ -192,11 +192,10 @@ class Studio:
         Raises:
             Stopped: between two of its blocks.
         """
-        seconds, loop = request.audio_length_in_s, request.plan.loop
         sounds = []
         for latents in result.audios:
             blocks = []
-            for block in put_back(request, self.pipeline.decode_blocks(latents, seconds, loop=loop, progress=False)):
+            for block in sound_of_request(request, latents, self.pipeline.decode_blocks, progress=False):
                 if stop.is_set():
                     raise Stopped
                 blocks.append(block)
