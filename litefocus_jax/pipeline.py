@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Literal, Unpack
+from typing import Any, Unpack
 
 import jax
 import numpy as np
@@ -21,21 +21,22 @@ from litefocus_jax.checkpoint.opened import Checkpoint
 from litefocus_jax.checkpoint.store import HubOptions, open_checkpoint
 from litefocus_jax.decoding.plan import DecodingPlan, TilingConfig
 from litefocus_jax.generation import habits
-from litefocus_jax.generation.callbacks import CALLBACK_TENSORS, Callback, StepEndCallback, step_callbacks
+from litefocus_jax.generation.callbacks import step_callbacks
 from litefocus_jax.generation.denoising import Denoiser
 from litefocus_jax.generation.embeddings import PromptEmbeddings
 from litefocus_jax.generation.inputs import Inputs, encode_prompts
 from litefocus_jax.generation.needs import Estimate
 from litefocus_jax.generation.networks import Networks
-from litefocus_jax.generation.options import RequestOptions, takes_request_options
+from litefocus_jax.generation.options import DEFAULTS, RequestOptions
 from litefocus_jax.generation.output import AudioPipelineOutput
 from litefocus_jax.generation.plan import DenoisingPlan
 from litefocus_jax.generation.ranking import check_rankable, ranked
 from litefocus_jax.generation.recipe import Recipe, recipes_of
 from litefocus_jax.generation.request import Request, make_request
-from litefocus_jax.generation.resume import PartialRun
+from litefocus_jax.generation.run_options import RUN_DEFAULTS, RunOptions, complete_run_options
 from litefocus_jax.generation.silence import warn_of_silence
 from litefocus_jax.generation.sounding import Decoder, sound_of_request
+from litefocus_jax.generation.spelt_out import spells_out
 from litefocus_jax.models.clap.joint import Clap
 from litefocus_jax.models.components import NETWORKS, Components
 from litefocus_jax.models.description import describe
@@ -46,8 +47,9 @@ from litefocus_jax.system.waiting import require_finite
 
 logger = logging.getLogger(__name__)
 
-OutputType = Literal["audio", "np", "latent"]
-"""Sound, as NumPy arrays; the same; or latents."""
+
+class CallOptions(RequestOptions, RunOptions, total=False):
+    """What a call takes beside its prompt."""
 
 
 class AudioLDM2Pipeline:
@@ -215,22 +217,9 @@ class AudioLDM2Pipeline:
         """
         save_native(self.components, save_directory, overwrite=overwrite)
 
-    @takes_request_options
+    @spells_out((RequestOptions, DEFAULTS), (RunOptions, RUN_DEFAULTS))
     def __call__(
-        self,
-        prompt: str | Sequence[str] | None = None,
-        *,
-        rank: bool = False,
-        partial_run: PartialRun | None = None,
-        check_memory: bool = True,
-        output_type: OutputType = "audio",
-        progress: bool = True,
-        callback: Callback | None = None,
-        callback_steps: int = 1,
-        callback_on_step_end: StepEndCallback | None = None,
-        callback_on_step_end_tensor_inputs: Sequence[str] = CALLBACK_TENSORS,
-        return_dict: bool = True,
-        **options: Unpack[RequestOptions],
+        self, prompt: str | Sequence[str] | None = None, *, return_dict: bool = True, **options: Unpack[CallOptions]
     ) -> AudioPipelineOutput:
         """Make sound from text, or of a sound that is given: `request`, then `run`.
 
@@ -241,17 +230,9 @@ class AudioLDM2Pipeline:
 
         Args:
             prompt: one text, or one for each sound; None where ``timeline`` has them.
-            rank: as for `run`.
-            partial_run: as for `run`.
-            check_memory: as for `run`.
-            output_type: as for `run`.
-            progress: as for `run`.
-            callback: as for `run`.
-            callback_steps: as for `run`.
-            callback_on_step_end: as for `run`.
-            callback_on_step_end_tensor_inputs: as for `run`.
             return_dict: False for the tuple ``(audios,)``, as in diffusers.
-            {options}
+            {RequestOptions}
+            {RunOptions}
 
         Returns:
             An `AudioPipelineOutput`, or a tuple where ``return_dict`` is false.
@@ -264,27 +245,18 @@ class AudioLDM2Pipeline:
             FileExistsError: when ``partial_run`` exists and is not to be resumed.
             NonFiniteError: when a stage returns NaN or infinity; the message names the stage.
         """
-        result = self.run(
-            self.request(prompt, **options),
-            rank=rank,
-            partial_run=partial_run,
-            check_memory=check_memory,
-            output_type=output_type,
-            progress=progress,
-            callback=callback,
-            callback_steps=callback_steps,
-            callback_on_step_end=callback_on_step_end,
-            callback_on_step_end_tensor_inputs=callback_on_step_end_tensor_inputs,
-        )
+        of_run: Any = {name: options.pop(name) for name in RUN_DEFAULTS if name in options}
+        of_request: Any = options
+        result = self.run(self.request(prompt, **of_request), **of_run)
         return result if return_dict else (result.audios,)  # pyright: ignore[reportReturnType]
 
-    @takes_request_options
+    @spells_out((RequestOptions, DEFAULTS))
     def request(self, prompt: str | Sequence[str] | None = None, **options: Unpack[RequestOptions]) -> Request:
         """Check what is asked for, and decide what runs; nothing is computed.
 
         Args:
             prompt: one text, or one for each sound.
-            {options}
+            {RequestOptions}
 
         Raises:
             TypeError: for an argument of a wrong type, or an unknown one.
@@ -296,20 +268,8 @@ class AudioLDM2Pipeline:
             logger.warning(notice)
         return request
 
-    def run(
-        self,
-        request: Request,
-        *,
-        rank: bool = False,
-        partial_run: PartialRun | None = None,
-        check_memory: bool = True,
-        output_type: OutputType = "audio",
-        progress: bool = True,
-        callback: Callback | None = None,
-        callback_steps: int = 1,
-        callback_on_step_end: StepEndCallback | None = None,
-        callback_on_step_end_tensor_inputs: Sequence[str] = CALLBACK_TENSORS,
-    ) -> AudioPipelineOutput:
+    @spells_out((RunOptions, RUN_DEFAULTS))
+    def run(self, request: Request, **options: Unpack[RunOptions]) -> AudioPipelineOutput:
         """Make the sound of a request.
 
         A callback ends denoising by raising `StopGeneration`, by returning False (``callback``), or by
@@ -318,27 +278,12 @@ class AudioLDM2Pipeline:
 
         Args:
             request: from `request`.
-            rank: order the waveforms of each prompt by how well they fit it, the best first; ``scores`` of the result
-                says how well. CLAP listens, see ``pipe.clap``.
-            partial_run: keep the run on disk, and go on with one that was ended.
-            check_memory: find out before sampling whether it can fit in memory.
-            output_type: ``"audio"``, or diffusers' ``"np"`` for the same; ``"latent"`` returns the latents, for
-                `decode_blocks` to make sound of; what is kept of a sound that was given is not in it, but for
-                `litefocus_jax.generation.sounding.sound_of_request`.
-            progress: draw progress bars, where there is a terminal or a notebook.
-            callback: ``callback(step, steps, latents)`` is called after every ``callback_steps`` steps, with the number
-                of steps that are done. Where its second parameter is called ``timestep`` or ``t``, it is called as by
-                diffusers: ``callback(step, timestep, latents)``, with steps counted from 0.
-            callback_steps: steps between two calls of ``callback``.
-            callback_on_step_end: ``callback(pipe, step, timestep, callback_kwargs)`` is called after every step, as by
-                diffusers, with steps counted from 0; ``callback_kwargs`` holds the latents, and where it returns a
-                dictionary with others, these are gone on with.
-            callback_on_step_end_tensor_inputs: what ``callback_kwargs`` holds; ``["latents"]`` is all there is.
+            {RunOptions}
 
         A sound that is next to silent as a whole, below -60 dBFS, is warned of (`SilenceWarning`).
 
         Raises:
-            TypeError: when a callback cannot be called.
+            TypeError: when a callback cannot be called, or for an unknown option.
             ValueError: when ``output_type`` is unknown, callbacks ask for what there is not, or ``rank`` is asked for
                 without prompts in words, or without a CLAP that hears.
             InsufficientMemoryError: when it cannot fit in the device's memory; the message says what to change.
@@ -346,17 +291,18 @@ class AudioLDM2Pipeline:
             FileExistsError: when ``partial_run`` exists and is not to be resumed.
             NonFiniteError: when a stage returns NaN or infinity; the message names the stage.
         """
-        if output_type not in ("audio", "np", "latent"):
-            raise ValueError(
-                f"output_type = {output_type!r}; expected 'audio' (or 'np', NumPy arrays both) or 'latent'; "
-                "torch.from_numpy(result.audios) makes tensors of them"
-            )
-        if rank:
-            check_rankable(request, output_type)
+        asked = complete_run_options(options)
+        makes_sound = asked["output_type"] != "latent"
+        if asked["rank"]:
+            check_rankable(request, asked["output_type"])
             self.clap = self.clap or self._read_clap()
-        on_step_end = callback_on_step_end and functools.partial(callback_on_step_end, self)
+        on_step_end = asked["callback_on_step_end"] and functools.partial(asked["callback_on_step_end"], self)
         callbacks = step_callbacks(
-            callback, callback_steps, on_step_end, callback_on_step_end_tensor_inputs, lambda: self._interrupt
+            asked["callback"],
+            asked["callback_steps"],
+            on_step_end,
+            asked["callback_on_step_end_tensor_inputs"],
+            lambda: self._interrupt,
         )
         self._interrupt = False
         # The decoder of a sound of usual length is not worth the wait for its compilation.
@@ -366,25 +312,27 @@ class AudioLDM2Pipeline:
             request,
             callbacks,
             self.plan_decoding(plan.frames, loop=plan.loop) if is_long else None,
-            partial_run=partial_run,
-            check_memory=check_memory,
-            progress=progress,
+            partial_run=asked["partial_run"],
+            check_memory=asked["check_memory"],
+            progress=asked["progress"],
         )
-        if output_type == "latent":
-            audios = np.asarray(latents)
-        else:
+        if makes_sound:
             # One sound at a time: its memory does not grow with the batch, and the same programs serve any batch.
-            sounds = (sound_of_request(request, sound, self.decode_blocks, progress=progress) for sound in latents)
+            sounds = (
+                sound_of_request(request, sound, self.decode_blocks, progress=asked["progress"]) for sound in latents
+            )
             audios = np.stack([np.concatenate([*blocks]) for blocks in sounds])
+        else:
+            audios = np.asarray(latents)
         if run is not None and steps_done == num_steps:
             run.finish()
         recipes = self.recipes(request)
-        if output_type != "latent":
+        if makes_sound:
             warn_of_silence(recipes, audios)
-        if steps_done < num_steps or callback_on_step_end is not None:
+        if steps_done < num_steps or on_step_end is not None:
             recipes = ()  # what a callback ended, or may have changed, is not made again by its request
         output = AudioPipelineOutput(audios, self.geometry.sampling_rate, recipes, request, steps_done)
-        return ranked(output, self.clap) if rank and self.clap is not None else output
+        return ranked(output, self.clap) if asked["rank"] and self.clap is not None else output
 
     def _read_clap(self) -> Clap:
         try:

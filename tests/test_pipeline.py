@@ -21,6 +21,7 @@ from litefocus_jax.diffusion.schedulers import initial_state
 from litefocus_jax.generation import sampling
 from litefocus_jax.generation.options import DEFAULTS, RequestOptions
 from litefocus_jax.generation.plan import steps_per_call
+from litefocus_jax.generation.run_options import RUN_DEFAULTS
 from litefocus_jax.system.waiting import NonFiniteError
 from tests.support.compilations import compilations
 from tests.support.models import tiny_checkpoint, tiny_pipeline
@@ -128,8 +129,18 @@ def test_progress_counts_every_step() -> None:
 def test_the_signature_shows_the_options_of_a_request() -> None:
     parameters = inspect.signature(AudioLDM2Pipeline.__call__).parameters
     assert parameters["guidance_scale"].default is None  # the model's own
-    assert set(DEFAULTS) < set(parameters)
-    assert "guidance_scale: how closely to follow" in (AudioLDM2Pipeline.request.__doc__ or "")
+    assert set(parameters) == {"self", "prompt", "return_dict", *DEFAULTS, *RUN_DEFAULTS}
+    assert set(inspect.signature(AudioLDM2Pipeline.run).parameters) == {"self", "request", *RUN_DEFAULTS}
+    for function in (AudioLDM2Pipeline.__call__, AudioLDM2Pipeline.request):
+        assert "\n            guidance_scale: how closely to follow" in (function.__doc__ or "")
+    for function in (AudioLDM2Pipeline.__call__, AudioLDM2Pipeline.run):
+        assert "\n            callback_steps: steps between two" in (function.__doc__ or "")
+
+
+def test_an_unknown_option_of_a_run_is_named_with_the_known_ones() -> None:
+    pipe = tiny_pipeline()
+    with pytest.raises(TypeError, match="bars: no such option of a run; expected some of rank, partial_run"):
+        pipe.run(request_for(pipe), bars=False)  # pyright: ignore[reportCallIssue]
 
 
 def test_an_unknown_option_is_named_with_the_known_ones() -> None:

@@ -1,8 +1,7 @@
 """What can be asked for beside a prompt, and what holds where nothing is said."""
 
-import inspect
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypedDict, TypeVar, get_type_hints
+from collections.abc import Sequence
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 from jax.sharding import Mesh
@@ -140,24 +139,3 @@ DEFAULTS: RequestOptions = {
     "negative_attention_mask": None,
     "negative_generated_prompt_embeds": None,
 }
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def takes_request_options(function: Function) -> Function:
-    """Show the request options of a function as its own: in its signature, and in its docstring for ``{options}``.
-
-    They are written once, in `RequestOptions`, and `Unpack` tells them to type checkers; this tells them to `help` and
-    to editors that ask a running program.
-    """
-    signature, hints = inspect.signature(function), get_type_hints(RequestOptions)
-    options = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[name])
-        for name, default in DEFAULTS.items()
-    ]
-    own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
-    function.__signature__ = signature.replace(parameters=[*own, *options])  # pyright: ignore[reportFunctionMemberAccess]
-    described = inspect.cleandoc(RequestOptions.__doc__ or "").partition("Attributes:\n")[2]
-    lines = [" " * 8 + line if line else line for line in described.rstrip().splitlines()]
-    function.__doc__ = (function.__doc__ or "").replace("            {options}", "\n".join(lines))
-    return function
