@@ -10,7 +10,9 @@ import typer
 from litefocus_jax.cli.attention import AttentionChoice, AttentionOptions
 from litefocus_jax.cli.completions import complete_model
 from litefocus_jax.cli.console import messages, naming_options, output, quieten, reporting_errors
+from litefocus_jax.cli.options import publishing
 from litefocus_jax.cli.options.checkpoint import Revision
+from litefocus_jax.cli.publishing import PushOptions
 from litefocus_jax.cli.start import find_devices
 from litefocus_jax.cli.training_run import (
     LARGEST_BATCH,
@@ -20,6 +22,7 @@ from litefocus_jax.cli.training_run import (
     load,
     print_plan,
     print_skipped,
+    published_facts,
     sample_maker,
     validation_batches,
 )
@@ -274,6 +277,8 @@ def finetune(
     save_every: Annotated[
         int, typer.Option(min=1, max=LARGEST_COUNT, help="Updates between two checkpoints.", rich_help_panel=_RUN)
     ] = 500,
+    push: publishing.Push = None,
+    licence: publishing.Licence = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing but the model's folder.", rich_help_panel=_RUN)
     ] = False,
@@ -292,6 +297,8 @@ def finetune(
         raise typer.BadParameter("needs --lora RANK", param_hint=option)
     if not all(prompt.strip() for prompt in sample_prompts or ()):
         raise typer.BadParameter("is empty; expected a text", param_hint="--sample-prompts")
+    if licence is not None and push is None:
+        raise typer.BadParameter("needs --push USER/NAME", param_hint="--license")
 
     with reporting_errors(_OUT_OF_MEMORY), naming_options(_ARGUMENTS):
         if quiet:
@@ -299,7 +306,7 @@ def finetune(
         # In this order, because each part takes longer than the one before it.
         from litefocus_jax.system.extras import import_extra
         from litefocus_jax.training.config import LoraConfig, TrainingConfig
-        from litefocus_jax.training.loop import MODEL, check_run_folder, train
+        from litefocus_jax.training.loop import ADAPTER, MODEL, check_run_folder, train
         from litefocus_jax.training.monitoring import Monitoring, import_tensorboard
         from litefocus_jax.training.updates import TrainingInterrupted
 
@@ -326,6 +333,7 @@ def finetune(
         if log_to is not None:
             import_tensorboard()
         check_run_folder(out, resume=resume)
+        pushed = None if push is None else PushOptions(push, model, licence).check()
 
         columns = tuple(dict.fromkeys(text_column or ("text",)))
         options = DataOptions(audio_column, columns, duration, peak, short, validation, hold_out)
@@ -369,3 +377,7 @@ def finetune(
             given += [] if sparse_ratio is None else ["--sparse-ratio", f"{sparse_ratio:g}"]
             command = ["litefocus-jax", "generate", dataset.sounds[0].caption, "-m", str(out / MODEL), *given]
             messages.print(f"Try: {shlex.join(command)}", markup=False)
+        if pushed is not None:
+            folder = out / (MODEL if lora is None else ADAPTER)
+            facts = published_facts(batches, config)
+            pushed.publish(folder, facts, is_adapter=lora is not None, prompt=dataset.sounds[0].caption, quiet=quiet)

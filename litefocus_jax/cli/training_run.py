@@ -185,6 +185,23 @@ def devices_mesh() -> "Mesh":
     return Mesh(np.array(jax.devices()), (DATA_AXIS,))
 
 
+def published_facts(batches: "AudioBatches", config: "TrainingConfig") -> dict[str, object]:
+    """What a card says of a training, by name."""
+    import litefocus_jax
+
+    adapter = {} if config.lora is None else {"Rank of the adapter": config.lora.rank}
+    return {
+        "Sounds": batches.description,
+        "Trained": ", ".join(config.trainable),
+        **adapter,
+        "Updates": f"{config.steps:,} of {config.batch_size} clips",
+        "Learning rate": f"{config.learning_rate:g}",
+        "Attention": "dense" if config.litefocus is None else "LiteFocus",
+        "Seed": config.seed,
+        "litefocus-jax": litefocus_jax.__version__,
+    }
+
+
 def print_skipped(dataset: "Dataset") -> None:
     """Name the rows that are not used."""
     if dataset.skipped:

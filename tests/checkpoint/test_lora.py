@@ -15,11 +15,11 @@ from litefocus_jax.checkpoint.lora import (
     ADAPTER_WEIGHTS,
     Adapter,
     LoraConfig,
-    adapted_kernels,
     read_adapter,
     save_adapter,
     with_adapter,
 )
+from tests.support.adapters import random_adapter
 from tests.support.models import small_components
 
 CONFIG = LoraConfig(rank=2, alpha=4.0)
@@ -28,13 +28,7 @@ TORCH_LAYER = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
 
 
 def adapter_of(config: LoraConfig = CONFIG) -> Adapter:
-    generator = np.random.default_rng(0)
-    adapter = {}
-    for path, (inputs, outputs) in adapted_kernels(weights.leaves(small_components().unet), config.target).items():
-        layer = path.removesuffix(".kernel")
-        adapter[f"{layer}.lora_A"] = generator.standard_normal((inputs, config.rank), np.float32)
-        adapter[f"{layer}.lora_B"] = generator.standard_normal((config.rank, outputs), np.float32)
-    return adapter
+    return random_adapter(small_components().unet, config)
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from litefocus_jax.checkpoint import weights
-from litefocus_jax.checkpoint.lora import LoraConfig, adapted_kernels, save_adapter
+from litefocus_jax.checkpoint.lora import LoraConfig, save_adapter
 from litefocus_jax.checkpoint.store import load_components
+from tests.support.adapters import random_adapter
 from tests.support.command_line import FakePipeline, generate, run
 from tests.support.models import tiny_checkpoint
 
@@ -45,13 +45,8 @@ def test_adapters_that_cannot_be_are_found_before_weights_are_read(fake, adapter
 
 def test_an_adapter_is_heard_and_its_opposite_takes_it_away(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    config, generator, adapter = LoraConfig(rank=2), np.random.default_rng(0), {}
-    kernels = adapted_kernels(weights.leaves(load_components(tiny_checkpoint()).unet), config.target)
-    for path, (inputs, outputs) in kernels.items():
-        layer = path.removesuffix(".kernel")
-        adapter[f"{layer}.lora_A"] = generator.standard_normal((inputs, 2), np.float32)
-        adapter[f"{layer}.lora_B"] = generator.standard_normal((2, outputs), np.float32)
-    save_adapter(Path("lora"), adapter, config)
+    config = LoraConfig(rank=2)
+    save_adapter(Path("lora"), random_adapter(load_components(tiny_checkpoint()).unet, config), config)
     heard = {}
     for name, options in {
         "plain": [],

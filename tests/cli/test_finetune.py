@@ -6,6 +6,7 @@ import shlex
 import signal
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 
 import litefocus_jax.training.loop
@@ -17,6 +18,7 @@ from litefocus_jax.system.extras import import_extra
 from litefocus_jax.training.batches import AudioBatches
 from litefocus_jax.training.config import LOSS_MODELS
 from tests.support.command_line import run, written
+from tests.support.hub import Hub
 from tests.support.models import small_checkpoint
 from tests.support.sounds import sound_folder, tone, write_metadata, write_sound
 from tests.support.stored_models import assert_same_model
@@ -254,3 +256,28 @@ def test_the_page_on_training_makes_its_sounds_and_its_commands_are_taken(traine
         assert result.exit_code == 0, result.output
         assert " rows are skipped" not in result.stderr
     assert len(trained) == len(commands) == 4
+
+
+def test_what_cannot_be_published_is_said_before_the_training(data, tmp_path):
+    out = tmp_path / "run"
+    for options, message in (
+        ("--push jane", "'jane' is no name on the hub; expected USER/NAME"),
+        ("--push jane/tents", "does not say under which licence it stands"),
+        ("--push jane/tents --license mit", "the hub does not know who publishes"),
+    ):
+        result = finetune(data, out, *OPTIONS.split(), *options.split())
+        assert result.exit_code == 1
+        assert message in " ".join(result.stderr.split())
+    assert not out.exists()
+    assert finetune(data, out, "--license", "mit").exit_code == 2
+
+
+def test_an_adapter_is_published_with_its_card(data, tmp_path, monkeypatch):
+    hub = Hub()
+    monkeypatch.setattr(huggingface_hub, "HfApi", lambda **_: hub)
+    options = "--steps 1 --batch-size 2 -d 0.16 --lora 2 --push jane/tents --license mit"
+    result = finetune(data, tmp_path / "run", *options.split())
+    assert result.exit_code == 0, result.output
+    assert "Published: https://huggingface.co/jane/tents" in result.stderr
+    assert hub.files.keys() == {"README.md", "adapter_config.json", "adapter_model.safetensors"}
+    assert "| Rank of the adapter | 2 |" in hub.files["README.md"].decode()

@@ -11,6 +11,7 @@ import pytest
 
 from litefocus_jax import PartialRun, ResumeError, StopGeneration, WindowedDenoising, read_recipe
 from litefocus_jax.audio.splicing import spliced
+from litefocus_jax.checkpoint.lora import LoraConfig, save_adapter
 from litefocus_jax.decoding.encoding import encode_sound, mel_of
 from litefocus_jax.diffusion.inpainting import hold, weight_of_frames
 from litefocus_jax.diffusion.noise import add_noise
@@ -19,6 +20,7 @@ from litefocus_jax.diffusion.schedulers import initial_state, make_schedule
 from litefocus_jax.generation import sampling
 from litefocus_jax.generation.recipe import RecipeError
 from litefocus_jax.parallel.mesh import DATA_AXIS, TIME_AXIS
+from tests.support.adapters import random_adapter
 from tests.support.models import small_pipeline
 from tests.support.sounds import RATE, tone, write_sound
 from tests.support.tolerance import deviation
@@ -27,6 +29,7 @@ ROUNDING = 1e-4
 FRAME = 640
 SOUND = tone(0.64) * np.linspace(0.2, 1.0, round(0.64 * RATE), dtype=np.float32)
 GIVEN: dict[str, Any] = {"audio": SOUND, "sampling_rate": RATE}
+EDITS: dict[str, dict[str, Any]] = {"filled": {"fill": [(0.5, 0.64)]}, "continued": {"continue_for_s": 0.16}}
 BRIEF: dict[str, Any] = {"num_inference_steps": 4, "litefocus": None}
 
 
@@ -91,6 +94,20 @@ def test_what_is_kept_is_the_sound_itself_to_the_bit_and_the_rest_is_not(options
     (waveform,) = make(**options)
     np.testing.assert_array_equal(waveform[~is_made], SOUND[~is_made])
     assert np.mean(waveform[is_made] != SOUND[is_made]) > 0.95
+
+
+def test_with_an_adapter_what_is_kept_stays_and_what_is_made_is_its_own(tmp_path: Path) -> None:
+    pipe, config = small_pipeline(), LoraConfig(rank=2)
+    save_adapter(tmp_path / "lora", random_adapter(pipe.components.unet, config), config)
+    plain = {name: make(**options)[0] for name, options in EDITS.items()}
+    pipe.load_lora_weights(tmp_path / "lora")
+    for name, options in EDITS.items():
+        adapted = pipe("rain", **BRIEF, **GIVEN, **options).audios[0]
+        length = min(len(adapted), len(SOUND))
+        was_kept = plain[name][:length] == SOUND[:length]
+        np.testing.assert_array_equal(adapted[:length][was_kept], SOUND[:length][was_kept])
+        assert deviation(adapted[len(adapted) - 1000 :], plain[name][len(adapted) - 1000 :]) > 10 * ROUNDING
+        assert np.mean(was_kept) > 0.5
 
 
 def test_what_is_made_in_a_span_hangs_on_the_sound_around_it() -> None:
