@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from litefocus_jax.cli.batch import batch
 from litefocus_jax.cli.bench import bench
 from litefocus_jax.cli.console import configure_logging, logger
 from litefocus_jax.cli.evaluate import evaluate
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (generate, info, init, export, finetune, evaluate, bench, web):
+for command in (generate, batch, info, init, export, finetune, evaluate, bench, web):
     app.command(cls=SuggestingCommand)(command)
 
 

@@ -41,20 +41,23 @@ def file_names(prompts: Sequence[str], seed: int, num_waveforms: int, suffix: st
     return [[stem + suffix for stem, _ in row] for row in _stems(orders)]
 
 
-def plan(orders: Sequence[Sequence[SoundOrder]], *, target: str, spectrogram: str | None) -> list[list[Destination]]:
+def plan(
+    orders: Sequence[Sequence[SoundOrder]], *, target: str, spectrogram: str | None, suffix: str | None = None
+) -> list[list[Destination]]:
     """The destinations of each prompt's sounds.
 
     Args:
         orders: the sounds of each prompt.
         target: what the user gave for the sounds: a file or a folder.
         spectrogram: the same for the pictures, if they are wanted.
+        suffix: of files in a folder whose name has none, such as ``".flac"``; the first of the known ones unless given.
 
     Raises:
         typer.BadParameter: when an option is the name of one file, and several are to be written.
         ValueError: for a name that a file cannot have, or that two of them would have.
     """
     stems = _stems(orders)
-    sounds = _paths(target, stems, SOUND_FORMATS, "--output")
+    sounds = _paths(target, [[(stem, own or suffix) for stem, own in row] for row in stems], SOUND_FORMATS, "--output")
     pictures: Sequence[Sequence[Path | None]] = [[None] * len(row) for row in orders]
     if spectrogram is not None:
         pictures = _paths(

@@ -50,7 +50,7 @@ def check_mesh(mesh: Mesh, *, windowed: bool = False) -> Mesh:
     if foreign := sorted({device.process_index for device in mesh.devices.flat} - {jax.process_index()}):
         raise ValueError(
             f"mesh holds devices of the processes {foreign}, and this is process {jax.process_index()}; expected "
-            "jax.local_devices() alone. Let each process make its own share of the prompts, as examples/many_prompts.py"
+            "jax.local_devices() alone. Let each process make its own share of the prompts (litefocus-jax batch)"
         )
     return Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,) * 2)
 

@@ -76,14 +76,10 @@ def _finetune(given: Path, out: Path, again: bool) -> None:
     _litefocus("finetune", given / SOUNDS, "-m", given / MODEL, "-o", out / "run", *options)
 
 
-def _many_prompts(given: Path, out: Path, again: bool) -> None:
+def _batch(given: Path, out: Path, again: bool) -> None:
     del again
-    import runpy
-
-    prompts = given / "prompts.txt"
-    script = Path(__file__).parents[2] / "examples" / "many_prompts.py"
-    sys.argv = ["many_prompts", *map(str, (given / MODEL, prompts, out)), "--seconds=0.4", "--steps=2", "--seed=7"]
-    runpy.run_path(str(script), run_name="__main__")
+    options = ["-d", "0.4", "--steps", "2", "--seed", "7", "--quiet"]
+    _litefocus("batch", given / "prompts.txt", out / "sounds", "-m", given / MODEL, *options)
 
 
 COMMANDS = {
@@ -94,7 +90,7 @@ COMMANDS = {
     "save_pretrained": Command(_save_pretrained),
     "generate": Command(_generate),
     "finetune": Command(_finetune, ("run/model/**/*", "run/lora/**/*")),
-    "many_prompts": Command(_many_prompts),
+    "batch": Command(_batch),
 }
 QUICK = ("init", "convert", "replace", "export", "save_pretrained")
 """Those that compile nothing."""
