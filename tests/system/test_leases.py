@@ -22,7 +22,8 @@ with Leases(Path(sys.argv[1]), 600.0).taken("a") as is_taken:
 
 def age(lease: Path, seconds: float) -> None:
     """Have a lease last touched some time ago."""
-    os.utime(lease, (time.time() - seconds,) * 2)
+    touched = time.time() - seconds
+    os.utime(lease, (touched, touched))
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_of_several_that_take_over_one_has_it(tmp_path: Path, foreign: Path) -> 
     """The second has looked before the first took it, as hosts do at the same moment."""
     age(foreign, 70.0)
     first, second = Leases(tmp_path, 60.0), Leases(tmp_path, 60.0)
-    second._newest = lambda name: foreign  # type: ignore[method-assign]
+    second._newest = lambda name: foreign
     with first.taken("a") as is_first, second.taken("a") as is_second:
         assert (is_first, is_second) == (True, False)
 
