@@ -1,7 +1,7 @@
 """Command line of the converter: ``python -m convert SRC DST``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -30,6 +30,13 @@ def main(
     ] = "float32",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier model in DST.")] = False,
     revision: Annotated[str | None, typer.Option(help="The branch, tag or commit on the hub.")] = None,
+    heads: Annotated[
+        Literal["stored", "trained"] | None,
+        typer.Option(
+            help="Attention heads of a diffusers folder that has as many at every level: those, or heads of 32 channels, "
+            "as AudioLDM2 was trained."
+        ),
+    ] = None,
 ) -> None:
     """Convert a PyTorch checkpoint of AudioLDM2 (safetensors or pickles) to the native format.
 
@@ -53,7 +60,13 @@ def main(
                 return
             with console.status("Starting") as status:
                 components = convert_checkpoint(
-                    source, destination, dtype=dtype, overwrite=overwrite, revision=revision, report=status.update
+                    source,
+                    destination,
+                    dtype=dtype,
+                    overwrite=overwrite,
+                    revision=revision,
+                    heads=heads,
+                    report=status.update,
                 )
             console.print(_summary(components, destination))
             raise_if_interrupted()
