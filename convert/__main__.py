@@ -33,8 +33,8 @@ def main(
     heads: Annotated[
         Literal["stored", "trained"] | None,
         typer.Option(
-            help="Attention heads of a diffusers folder that has as many at every level: those, or heads of 32 channels, "
-            "as AudioLDM2 was trained."
+            help="Attention heads of a diffusers folder that has as many at every level: those, or heads of 32 "
+            "channels, as AudioLDM2 was trained."
         ),
     ] = None,
 ) -> None:
