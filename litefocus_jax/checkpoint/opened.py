@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from flax import nnx
 
 from litefocus_jax.checkpoint import weights
@@ -88,8 +89,15 @@ class StoredNetwork:
         Raises:
             CheckpointError: when the weights do not fit the module, or are not finite.
         """
-        arrays = convert(self.tensors, self.keys, weights.leaves(self.module), str(self.folder))
-        return weights.fill(self.module, arrays, dtype)
+        return weights.fill(self.module, self.arrays(), dtype)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The weights by our names, as they are stored; where the layout is ours, they stay in their mapped file.
+
+        Raises:
+            CheckpointError: when they do not fit the module, or are not finite.
+        """
+        return convert(self.tensors, self.keys, weights.leaves(self.module), str(self.folder))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +106,7 @@ class Checkpoint:
 
     Attributes:
         folder: where it lies.
-        format: ``"native"`` or ``"diffusers"``.
+        format: ``"native"``, ``"diffusers"`` or ``"original"``.
         dtype: the floating-point type it is to be loaded in unless asked otherwise.
         networks: by folder name, in the order of `NETWORKS`.
         scheduler: the noise schedule.
@@ -126,6 +134,11 @@ class Checkpoint:
     def configs(self) -> dict[str, Any]:
         """The configuration of each network, by folder name."""
         return {name: stored.config for name, stored in self.networks.items()}
+
+    @property
+    def modules(self) -> Mapping[str, StoredNetwork]:
+        """`networks`, under the name that `Components` has for its own."""
+        return self.networks
 
     @property
     def facts(self) -> ModelFacts:
