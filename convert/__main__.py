@@ -1,7 +1,8 @@
 """Command line of the converter: ``python -m convert SRC DST``."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -19,7 +20,8 @@ def main(
         str,
         typer.Argument(
             metavar="SRC",
-            help="The checkpoint: a diffusers folder, or a hub id such as cvssp/audioldm2; or a judge's .pth file.",
+            help="The checkpoint: a diffusers folder, or a hub id such as cvssp/audioldm2; the authors' own file, such "
+            "as audioldm2-full.pth; or a judge's .pth file.",
         ),
     ],
     destination: Annotated[
@@ -30,32 +32,92 @@ def main(
     ] = "float32",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier model in DST.")] = False,
     revision: Annotated[str | None, typer.Option(help="The branch, tag or commit on the hub.")] = None,
+    heads: Annotated[
+        Literal["stored", "trained"] | None,
+        typer.Option(
+            help="Attention heads of a diffusers folder that has as many at every level: those, or heads of 32 "
+            "channels, as AudioLDM2 was trained."
+        ),
+    ] = None,
+    tokenizers: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="For the authors' file, which has none: a folder or hub id with tokenizer/ and tokenizer_2/, such as "
+            "cvssp/audioldm2; or CLAP's and T5's own, such as roberta-base,google/flan-t5-large.",
+        ),
+    ] = None,
+    variant: Annotated[
+        str | None,
+        typer.Option(
+            help="Which of the authors' files it is: audioldm2-full, audioldm2-music-665k or "
+            "audioldm2-full-large-1150k; whichever it is unless given."
+        ),
+    ] = None,
+    weights: Annotated[
+        Literal["model", "ema"] | None,
+        typer.Option(help="The UNet's weights in the authors' file: model, as they sample, or their moving average."),
+    ] = None,
 ) -> None:
     """Convert a PyTorch checkpoint of AudioLDM2 (safetensors or pickles) to the native format.
 
-    Of a judge of sounds (Cnn14 of PANNs, VGGish), a pickle becomes a file of safetensors.
+    The authors' own file holds everything but tokenizers (--tokenizers). Of a judge of sounds (Cnn14 of PANNs, VGGish),
+    a pickle becomes a file of safetensors.
     """
     # Slow imports wait until the arguments are known to be well-formed.
     import jax
 
     jax.config.update("jax_platforms", "cpu")  # nothing is computed, and weights need not pass through a GPU
     from convert.conversion import convert_checkpoint
+    from litefocus_jax.checkpoint.weights import parameter_count
 
     console, errors = Console(), Console(stderr=True)
     with listening():
         try:
-            if Path(source).is_file():
+            if Path(source).is_file() and destination.suffix == ".safetensors":
                 from convert.judges import convert_judge
 
                 judge = convert_judge(Path(source), destination, overwrite=overwrite)
                 console.print(f"{destination}: the weights of {judge.name} ({judge.licence})", markup=False)
                 raise_if_interrupted()
                 return
+            if Path(source).is_file():
+                from convert.original import convert_original
+
+                if heads is not None or revision is not None:
+                    raise ValueError("--heads and --revision are for folders; the authors' file has one kind of heads")
+                with console.status("Starting") as status:
+                    original = convert_original(
+                        Path(source),
+                        destination,
+                        tokenizers=[
+                            name.strip() for text in tokenizers or () for name in text.split(",") if name.strip()
+                        ],
+                        variant=variant,
+                        weights=weights or "model",
+                        dtype=dtype,
+                        overwrite=overwrite,
+                        report=status.update,
+                    )
+                console.print(f"{source}: {original.kind}", markup=False)
+                for notice in original.notices:
+                    errors.print(f"{source}: {notice}", style="yellow", markup=False, soft_wrap=True)
+                sizes = {name: stored.parameters for name, stored in original.checkpoint.networks.items()}
+                console.print(_summary(sizes, dtype, destination))
+                raise_if_interrupted()
+                return
+            _refuse_for_folders({"--tokenizers": tokenizers, "--variant": variant, "--weights": weights}, source)
             with console.status("Starting") as status:
                 components = convert_checkpoint(
-                    source, destination, dtype=dtype, overwrite=overwrite, revision=revision, report=status.update
+                    source,
+                    destination,
+                    dtype=dtype,
+                    overwrite=overwrite,
+                    revision=revision,
+                    heads=heads,
+                    report=status.update,
                 )
-            console.print(_summary(components, destination))
+            sizes = {name: parameter_count(module) for name, module in components.modules.items()}
+            console.print(_summary(sizes, components.dtype, destination))
             raise_if_interrupted()
         except KeyboardInterrupt:
             errors.print("Interrupted.")
@@ -65,20 +127,29 @@ def main(
             raise typer.Exit(1) from None
 
 
-def _summary(components, destination: Path) -> Table:
-    """What was written: parameters and size of each sub-model."""
-    from litefocus_jax.checkpoint.weights import parameter_count
+def _refuse_for_folders(options: Mapping[str, object], source: str) -> None:
+    """Refuse options of the authors' files for anything else.
 
-    table = Table(title=f"{destination} ({components.dtype})", title_justify="left")
+    Raises:
+        ValueError: naming those that were given.
+    """
+    if given := [name for name, value in options.items() if value]:
+        raise ValueError(
+            f"{', '.join(given)} is for a file of the authors, such as audioldm2-full.pth, not for {source}"
+        )
+
+
+def _summary(parameters: Mapping[str, int], dtype: str, destination: Path) -> Table:
+    """What was written: parameters and size of each sub-model."""
+    table = Table(title=f"{destination} ({dtype})", title_justify="left")
     table.add_column("sub-model")
     table.add_column("parameters", justify="right")
     table.add_column("MB", justify="right")
     total_parameters, total_bytes = 0, 0
-    for name, module in components.modules.items():
-        parameters = parameter_count(module)
+    for name, count in parameters.items():
         size = (destination / name / "model.safetensors").stat().st_size
-        table.add_row(name, f"{parameters:,}", f"{size / 1e6:,.1f}")
-        total_parameters, total_bytes = total_parameters + parameters, total_bytes + size
+        table.add_row(name, f"{count:,}", f"{size / 1e6:,.1f}")
+        total_parameters, total_bytes = total_parameters + count, total_bytes + size
     table.add_section()
     table.add_row("total", f"{total_parameters:,}", f"{total_bytes / 1e6:,.1f}")
     return table

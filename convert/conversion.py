@@ -6,6 +6,7 @@ from pathlib import Path
 from convert import pickles
 from litefocus_jax.checkpoint import native, store
 from litefocus_jax.models.components import NETWORKS, Components
+from litefocus_jax.models.unet.heads import Heads
 from litefocus_jax.system.files import check_destination, expanded
 
 Report = Callable[[str], None]
@@ -18,6 +19,7 @@ def convert_checkpoint(
     dtype: str = "float32",
     overwrite: bool = False,
     revision: str | None = None,
+    heads: Heads | None = None,
     report: Report = lambda line: None,
 ) -> Components:
     """Convert a checkpoint to the native format, whole or not at all.
@@ -28,6 +30,7 @@ def convert_checkpoint(
         dtype: floating-point type of the written weights; VAE and vocoder are float32 in any case.
         overwrite: replace an earlier native folder, once the new one is complete.
         revision: branch, tag or commit on the hub.
+        heads: of the UNet, see `litefocus_jax.models.unet.heads`; what is written says them.
         report: told what is being done, line by line.
 
     Returns:
@@ -38,13 +41,13 @@ def convert_checkpoint(
             refused.
         FileExistsError: when the destination exists and may not be replaced.
         ConfigError: when its top-level JSON is malformed.
-        ValueError: when ``dtype`` is not supported.
+        ValueError: when ``dtype`` or ``heads`` is not supported.
     """
     check_destination(destination, overwrite=overwrite, marker=native.MANIFEST)
     report(f"Looking for {source}")
     folder = _fetch(source, revision)
     report(f"Checking names and shapes in {folder}")
-    checkpoint = store.open_checkpoint(folder, read_weights=pickles.read_folder)
+    checkpoint = store.open_checkpoint(folder, read_weights=pickles.read_folder).with_heads(heads)
     components = checkpoint.load(dtype, on_network=lambda name: report(f"Reading {name}"))
     report(f"Writing {destination}")
     native.save_native(components, destination, overwrite=overwrite)

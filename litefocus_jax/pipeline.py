@@ -41,6 +41,7 @@ from litefocus_jax.models.clap.joint import Clap
 from litefocus_jax.models.components import NETWORKS, Components
 from litefocus_jax.models.description import describe
 from litefocus_jax.models.stored_tokenizers import load_tokenizer
+from litefocus_jax.models.unet.heads import Heads
 from litefocus_jax.system.compilation_cache import use_compilation_cache
 from litefocus_jax.system.platform import current_platform
 from litefocus_jax.system.waiting import require_finite
@@ -83,6 +84,7 @@ class AudioLDM2Pipeline:
         self.tokenizer_2 = load_tokenizer(components.tokenizer_2, components.text_encoder_2.config.vocab_size)
         self._checkpoint: Checkpoint | None = None
         self._folder: Path | None = None
+        self._heads: Heads | None = None
         self._prepare()
 
     def _prepare(self) -> None:
@@ -122,6 +124,7 @@ class AudioLDM2Pipeline:
         torch_dtype: Any = None,
         subfolder: str | None = None,
         variant: str | None = None,
+        heads: Heads | None = None,
         revision: str | None = None,
         cache_dir: str | Path | None = None,
         token: str | bool | None = None,
@@ -145,6 +148,9 @@ class AudioLDM2Pipeline:
             torch_dtype: diffusers' name for ``dtype``.
             subfolder: where in the folder, or on the hub, the checkpoint lies.
             variant: of the weight files of a diffusers folder, such as ``"fp16"``.
+            heads: of the UNet's attention, where a folder as diffusers converts it says 8 at every level:
+                ``"trained"`` takes heads of 32 channels, as the authors' network has them (4, 8, 12 and 20), and
+                ``"stored"`` those of the file. Without it they are the file's too, and a warning says what is known.
             revision: branch, tag or commit on the hub.
             cache_dir: folder that downloads are kept in; the one of the hub's client unless given.
             token: of an account on the hub; True for the one that is logged in.
@@ -156,8 +162,8 @@ class AudioLDM2Pipeline:
             CheckpointError: naming every tensor that is missing, unknown, misshapen, damaged or not finite.
             ConfigError: when ``model_index.json`` or ``model.json`` is malformed.
             TypeError: for an unknown argument.
-            ValueError: when ``dtype`` is not supported, the tokenizers cannot be read, the parts do not belong
-                together, or an argument cannot be honoured.
+            ValueError: when ``dtype`` or ``heads`` is not supported, the tokenizers cannot be read, the parts do not
+                belong together, or an argument cannot be honoured.
         """
         habits.check_loading_habits(others, inspect.signature(cls.from_pretrained).parameters)
         asked = [name for name in map(habits.dtype_name, (dtype, torch_dtype)) if name is not None]
@@ -171,7 +177,7 @@ class AudioLDM2Pipeline:
             "force_download": bool(force_download),
         }
         checkpoint = open_checkpoint(pretrained_model_name_or_path, subfolder=subfolder, variant=variant, **hub)
-        return cls.from_checkpoint(checkpoint, dtype=asked[0] if asked else None)
+        return cls.from_checkpoint(checkpoint.with_heads(heads), dtype=asked[0] if asked else None)
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint, *, dtype: Any = None) -> "AudioLDM2Pipeline":
@@ -184,7 +190,7 @@ class AudioLDM2Pipeline:
         if dtype is None:
             dtype = current_platform().default_dtype
         pipe = cls(checkpoint.load(dtype))
-        pipe._checkpoint, pipe._folder = checkpoint, checkpoint.folder
+        pipe._checkpoint, pipe._folder, pipe._heads = checkpoint, checkpoint.folder, checkpoint.heads
         return pipe
 
     def load_lora_weights(self, pretrained_model_name_or_path: str | Path, *, scale: float = 1.0) -> None:
@@ -350,6 +356,7 @@ class AudioLDM2Pipeline:
             self.tiling,
             model=self._checkpoint and self._checkpoint.source,
             model_digest=self.model_digest,
+            heads=self._heads,
             dtype=self.components.dtype,
         )
 

@@ -145,7 +145,7 @@ def _check_tokenizers(components: Components) -> None:
         raise CheckpointError(f"diffusers' {PIPELINE_CLASS} does not know these tokenizers:\n{listed(problems)}")
 
 
-def _index(components: Components, dtype: np.dtype) -> dict[str, Any]:
+def _index(components: Components | Checkpoint, dtype: np.dtype) -> dict[str, Any]:
     """The ``model_index.json``: library and class of every part."""
     del dtype
     parts = {

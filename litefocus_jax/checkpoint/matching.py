@@ -5,6 +5,7 @@ stand on the list of ignored patterns; two matches are an error, not a matter of
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import jax
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from litefocus_jax.checkpoint.errors import Problems, describe, tensor_name
-from litefocus_jax.checkpoint.tensors import Tensors
+from litefocus_jax.checkpoint.tensors import LazyArray, Tensors
 from litefocus_jax.models.keys import TRANSFORMS, KeyTable, Rule, compile_pattern
 from litefocus_jax.system.messages import shown
 
@@ -102,6 +103,33 @@ def check(
             problems.add("missing parameters", describe(target, expected.shape))
     problems.raise_any()
     return pairs
+
+
+def rename(tensors: Tensors, keys: KeyTable, source: str = "checkpoint") -> dict[str, LazyArray]:
+    """The tensors under the names that a table gives them, unread; every one is used once or ignored.
+
+    Takes arguments of `check`.
+
+    Raises:
+        CheckpointError: one message with every unknown, doubled and misshapen tensor, and every rule that matched
+            nothing.
+    """
+    problems = Problems(source)
+    pairs = _match(tensors, keys.rules, keys.ignored, problems)
+    renamed = {}
+    for target, (key, rule) in pairs.items():
+        tensor, forward = tensors[key], TRANSFORMS[rule.transform].forward
+        shape = _transformed_shape(tensor.shape, forward)
+        if shape is None:
+            problems.add("misshapen tensors", f"{describe(key, tensor.shape)} is no {rule.transform!r} weight")
+        else:
+            renamed[target] = LazyArray(shape, tensor.dtype, functools.partial(_read, tensor, forward))
+    problems.raise_any()
+    return renamed
+
+
+def _read(tensor: np.ndarray | LazyArray, forward: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    return forward(np.asarray(tensor))
 
 
 def convert(

@@ -3,6 +3,8 @@
 Scheduler and tokenizers lie in folders of their own, as in a diffusers checkpoint.
 """
 
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +81,40 @@ def save_native(components: Components, folder: str | Path, *, overwrite: bool =
     save_folder(components, folder, _LAYOUT, overwrite=overwrite, dtype=dtype)
 
 
-def _manifest(components: Components, dtype: np.dtype) -> dict[str, Any]:
+def save_opened(
+    checkpoint: Checkpoint,
+    folder: str | Path,
+    *,
+    overwrite: bool = False,
+    dtype: Any = None,
+    on_network: Callable[[str], None] = lambda name: None,
+) -> None:
+    """Write an open checkpoint in the native format, one network after another: none is held beside another one.
+
+    Args:
+        checkpoint: the model.
+        folder: see `save_folder`, and so the others.
+        overwrite: of an earlier folder.
+        dtype: of the stored weights.
+        on_network: told the name of each network before it is read.
+
+    Raises:
+        CheckpointError: when weights are not finite; else as `save_folder`.
+        FileExistsError: as in `save_folder`.
+        ValueError: as in `save_folder`.
+        OSError: as in `save_folder`.
+    """
+
+    def write_weights(network: Network, stored: StoredNetwork, dtype: np.dtype, folder: Path) -> None:
+        del network
+        on_network(folder.name)
+        safetensors_files.write_file(folder / "model.safetensors", weights.cast(stored.arrays(), dtype))
+
+    layout = dataclasses.replace(_LAYOUT, write_weights=write_weights)
+    save_folder(checkpoint, folder, layout, overwrite=overwrite, dtype=dtype)
+
+
+def _manifest(components: Components | Checkpoint, dtype: np.dtype) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,

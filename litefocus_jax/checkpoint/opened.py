@@ -2,11 +2,13 @@
 
 import dataclasses
 import functools
+import logging
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from flax import nnx
 
 from litefocus_jax.checkpoint import weights
@@ -19,9 +21,12 @@ from litefocus_jax.models.components import NETWORKS, Components, LatentGeometry
 from litefocus_jax.models.generation_defaults import PUBLISHED, GenerationDefaults
 from litefocus_jax.models.keys import KeyTable, Network
 from litefocus_jax.models.parameters import TooManyWeightsError
+from litefocus_jax.models.unet.heads import Heads, doubt, with_heads
 from litefocus_jax.models.vocabulary import VOCABULARY, Vocabulary
 from litefocus_jax.system.interruption import raise_if_interrupted, remembered_interruption
 from litefocus_jax.system.json_config import ConfigError, JsonConfig
+
+logger = logging.getLogger(__name__)
 
 _MISSING_LISTED = 500  # weights that may be missing before a network is not even built to name them
 
@@ -84,8 +89,15 @@ class StoredNetwork:
         Raises:
             CheckpointError: when the weights do not fit the module, or are not finite.
         """
-        arrays = convert(self.tensors, self.keys, weights.leaves(self.module), str(self.folder))
-        return weights.fill(self.module, arrays, dtype)
+        return weights.fill(self.module, self.arrays(), dtype)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The weights by our names, as they are stored; where the layout is ours, they stay in their mapped file.
+
+        Raises:
+            CheckpointError: when they do not fit the module, or are not finite.
+        """
+        return convert(self.tensors, self.keys, weights.leaves(self.module), str(self.folder))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +106,7 @@ class Checkpoint:
 
     Attributes:
         folder: where it lies.
-        format: ``"native"`` or ``"diffusers"``.
+        format: ``"native"``, ``"diffusers"`` or ``"original"``.
         dtype: the floating-point type it is to be loaded in unless asked otherwise.
         networks: by folder name, in the order of `NETWORKS`.
         scheduler: the noise schedule.
@@ -103,6 +115,7 @@ class Checkpoint:
         defaults: how it is sampled where a request does not say.
         vocabulary: what it knows by name, or None where it does not say.
         source: the folder or the hub id as it was asked for, or None where nobody said.
+        heads: of the UNet's attention, as `with_heads` was told; None where nobody said.
     """
 
     folder: Path
@@ -115,11 +128,17 @@ class Checkpoint:
     defaults: GenerationDefaults = PUBLISHED
     vocabulary: Vocabulary | None = None
     source: str | None = None
+    heads: Heads | None = None
 
     @property
     def configs(self) -> dict[str, Any]:
         """The configuration of each network, by folder name."""
         return {name: stored.config for name, stored in self.networks.items()}
+
+    @property
+    def modules(self) -> Mapping[str, StoredNetwork]:
+        """`networks`, under the name that `Components` has for its own."""
+        return self.networks
 
     @property
     def facts(self) -> ModelFacts:
@@ -131,8 +150,29 @@ class Checkpoint:
         geometry = LatentGeometry.from_configs(**self.configs)
         return ModelFacts(geometry, self.scheduler, self.configs["unet"], self.defaults, self.vocabulary)
 
+    def with_heads(self, heads: Heads | None) -> "Checkpoint":
+        """The checkpoint with the heads that are asked for in the UNet's attention; its weights are the same.
+
+        Args:
+            heads: see `litefocus_jax.models.unet.heads`; None changes nothing.
+
+        Raises:
+            ValueError: when ``heads`` is unknown, or the UNet cannot have them.
+        """
+        if heads is None:
+            return self
+        unet = self.networks["unet"]
+        try:
+            config = with_heads(unet.config, heads)  # pyright: ignore[reportArgumentType]
+        except ValueError as error:
+            raise ValueError(f"{unet.folder}: {error}") from None
+        networks = {**self.networks, "unet": dataclasses.replace(unet, config=config)}
+        return dataclasses.replace(self, networks=networks, heads=heads)
+
     def load(self, dtype: Any = None, on_network: Callable[[str], None] = lambda name: None) -> Components:
         """Read all weights, one network after another.
+
+        Where the UNet's heads are in doubt and nobody said which to take, what is known is logged in one line.
 
         Args:
             dtype: floating-point type of the weights, VAE and vocoder excepted; `Checkpoint.dtype` unless given.
@@ -143,6 +183,8 @@ class Checkpoint:
             ValueError: when ``dtype`` is not float32, bfloat16 or float16.
         """
         dtype = weights.floating_dtype(self.dtype if dtype is None else dtype)
+        if self.heads is None and (known := doubt(self.configs["unet"])) is not None:
+            logger.warning("%s: %s", self.networks["unet"].folder / "config.json", known)
         loaded: dict[str, Any] = {}
         with remembered_interruption():
             for name, stored in self.networks.items():

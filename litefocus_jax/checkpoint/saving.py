@@ -11,6 +11,7 @@ import numpy as np
 from litefocus_jax.checkpoint.digests import write_digests
 from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.checkpoint.links import stays_inside
+from litefocus_jax.checkpoint.opened import Checkpoint
 from litefocus_jax.checkpoint.weights import floating_dtype
 from litefocus_jax.models.components import NETWORKS, Components
 from litefocus_jax.models.keys import Network
@@ -33,7 +34,7 @@ class FolderLayout:
     """
 
     marker: str
-    manifest: Callable[[Components, np.dtype], Mapping[str, Any]]
+    manifest: Callable[[Components | Checkpoint, np.dtype], Mapping[str, Any]]
     config_json: Callable[[Network, Any], Mapping[str, Any]]
     write_weights: Callable[[Network, Any, np.dtype, Path], None]
     extra_folders: tuple[tuple[str, Path], ...] = ()
@@ -61,12 +62,12 @@ def _copy_folder(source: Path, destination: Path) -> None:
 
 
 def save_folder(
-    components: Components, folder: str | Path, layout: FolderLayout, *, overwrite: bool, dtype: Any = None
+    components: Components | Checkpoint, folder: str | Path, layout: FolderLayout, *, overwrite: bool, dtype: Any = None
 ) -> None:
     """Write a model, whole or not at all.
 
     Args:
-        components: the model.
+        components: the model; or one that is open, whose networks ``layout.write_weights`` then reads.
         folder: destination.
         layout: the layout of the format.
         overwrite: replace an earlier folder of the format, once the new one is complete.

@@ -91,8 +91,15 @@ def to_numpy(module: nnx.Module, dtype: Any = None) -> dict[str, np.ndarray]:
         CheckpointError: when a value overflows the asked-for type.
     """
     arrays = {name: np.asarray(leaf) for name, leaf in leaves(module).items()}
-    if dtype is None:
-        return arrays
+    return arrays if dtype is None else cast(arrays, dtype)
+
+
+def cast(arrays: Mapping[str, np.ndarray], dtype: Any) -> dict[str, np.ndarray]:
+    """Arrays in a floating-point type; those that have it are not copied.
+
+    Raises:
+        CheckpointError: when a value overflows the type.
+    """
     return {name: _cast(array, jnp.dtype(dtype), name) for name, array in arrays.items()}
 
 

@@ -7,7 +7,7 @@ import typer
 
 from litefocus_jax.cli.console import messages, output, reporting_errors
 from litefocus_jax.cli.models import open_model
-from litefocus_jax.cli.options.checkpoint import Checkpoint, Revision
+from litefocus_jax.cli.options.checkpoint import Checkpoint, Heads, Revision
 
 
 def export(
@@ -15,6 +15,7 @@ def export(
     folder: Annotated[Path, typer.Argument(metavar="DST", help="The diffusers folder to write.")],
     *,
     revision: Revision = None,
+    heads: Heads = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier diffusers folder.")] = False,
     dtype: Annotated[
         Literal["float32", "float16", "bfloat16"] | None,
@@ -37,7 +38,7 @@ def export(
 
         check_destination(folder, overwrite=overwrite, marker=INDEX)
         with messages.status(f"Looking for {model}") as status:
-            checkpoint = open_model(model, revision)
+            checkpoint = open_model(model, revision, heads)
             components = checkpoint.load(dtype, on_network=lambda name: status.update(f"Reading {name}"))
             status.update(f"Writing {folder}")
             save_diffusers(components, folder, overwrite=overwrite)

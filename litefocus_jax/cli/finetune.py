@@ -11,7 +11,7 @@ from litefocus_jax.cli.attention import AttentionChoice, AttentionOptions
 from litefocus_jax.cli.completions import complete_model
 from litefocus_jax.cli.console import messages, naming_options, output, quieten, reporting_errors
 from litefocus_jax.cli.options import publishing
-from litefocus_jax.cli.options.checkpoint import Revision
+from litefocus_jax.cli.options.checkpoint import Heads, Revision
 from litefocus_jax.cli.publishing import PushOptions
 from litefocus_jax.cli.start import find_devices
 from litefocus_jax.cli.training_run import (
@@ -86,6 +86,7 @@ def finetune(
         ),
     ],
     revision: Revision = None,
+    heads: Heads = None,
     out: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Folder of the run, and of its model.")],
     trainable: Annotated[
         list[TrainablePart] | None,
@@ -343,7 +344,7 @@ def finetune(
         find_devices(quiet=quiet)
         if not quiet:
             messages.print(f"Loading {model}", markup=False)
-        batches, components, config = load(model, revision, dataset, config, attention, options)
+        batches, components, config = load(model, revision, heads, dataset, config, attention, options)
         mesh = devices_mesh()
         if not quiet:
             print_plan(batches, components, config, mesh, validation_dataset)

@@ -11,7 +11,7 @@ from litefocus_jax.cli.console import UsageError, messages, naming_options, quie
 from litefocus_jax.cli.editing import EditOptions, parse_timeline, timeline_text
 from litefocus_jax.cli.models import open_model
 from litefocus_jax.cli.options import attention, editing, finish, long_sound, recipe, sampling, sound
-from litefocus_jax.cli.options.checkpoint import Lora, Revision
+from litefocus_jax.cli.options.checkpoint import Heads, Lora, Revision
 from litefocus_jax.cli.orders import sound_orders
 from litefocus_jax.cli.origin import Origin
 from litefocus_jax.cli.prompt_files import PromptRow, read_prompts
@@ -62,6 +62,7 @@ def generate(
     *,
     model: sound.Model = None,
     revision: Revision = None,
+    heads: Heads = None,
     lora: Lora = None,
     duration: sound.Duration = None,
     target: sound.Target = ".",
@@ -183,7 +184,8 @@ def generate(
             messages.print(_BUNDLED_NOTICE if model is None else f"Loading {model}", markup=False)
             if source is not None:
                 messages.print(origin.in_words, markup=False)
-        checkpoint = open_model(BUNDLED_MODEL if model is None else model, revision)
+        heads = origin.choose("heads", heads)
+        checkpoint = open_model(BUNDLED_MODEL if model is None else model, revision, heads)
         origin.check_model(checkpoint)
         facts = checkpoint.facts
         # What the model cannot honour is found before its weights are read.

@@ -47,7 +47,7 @@ _FINISH = {
     "peak_in_dbfs": ("peak",),
 }
 _OTHERS_SOUNDS = frozenset({"prompt", "prompts_file", "timeline", "waveforms", "waveform"})
-_OTHERS = (*_OTHERS_SOUNDS, "negative", "duration", "seed", "seeds", "model", "dtype", "subtype")
+_OTHERS = (*_OTHERS_SOUNDS, "negative", "duration", "seed", "seeds", "model", "heads", "dtype", "subtype")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,7 +182,7 @@ class Origin:
             f"{checkpoint.source or checkpoint.folder} is another model than the one that made {self.path}: its digest "
             f"is {digest}, and that one's, {self.recipe.model or 'in memory'}, {self.recipe.model_digest}"
         )
-        if "model" not in self.given:
+        if not self.given.keys() & {"model", "heads"}:
             raise RecipeError(f"{what}. Say where that one is now (--model), or take this one in spite of it (--model)")
         logger.warning("%s; the sound will be another", what)
 

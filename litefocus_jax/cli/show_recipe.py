@@ -41,7 +41,8 @@ def _rows(recipe: "Recipe") -> list[tuple[str, str]]:
         rows.append(("Negative", recipe.negative_prompt))
     rows.append(("Seed", f"{recipe.seed}" + (f", waveform {recipe.waveform}" if recipe.waveform else "")))
     rows.append(("Length", f"{recipe.audio_length_in_s:g} s" + (", a loop" if recipe.loop else "")))
-    rows.append(("Model", f"{recipe.model or 'in memory'}, {recipe.dtype}, digest {recipe.model_digest}"))
+    heads = "" if recipe.heads is None else f", heads as {recipe.heads}"
+    rows.append(("Model", f"{recipe.model or 'in memory'}, {recipe.dtype}{heads}, digest {recipe.model_digest}"))
     eta = f", eta {recipe.eta:g}" if recipe.eta else ""
     rows.append(
         (

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from jax.sharding import Mesh
 
     from litefocus_jax.models.components import Components
+    from litefocus_jax.models.unet.heads import Heads
     from litefocus_jax.training.batches import AudioBatches
     from litefocus_jax.training.config import TrainingConfig
     from litefocus_jax.training.data import Dataset, Short
@@ -93,6 +94,7 @@ class DataOptions:
 def load(
     model: str,
     revision: str | None,
+    heads: "Heads | None",
     dataset: "Dataset",
     config: "TrainingConfig",
     attention: AttentionOptions,
@@ -105,7 +107,7 @@ def load(
     from litefocus_jax.training.batches import clip_samples
 
     use_compilation_cache()
-    checkpoint = open_model(model, revision)
+    checkpoint = open_model(model, revision, heads)
     geometry = checkpoint.facts.geometry
     samples = clip_samples(geometry, options.audio_length_in_s)
     _check_batch_fits(config.batch_size, samples)

@@ -8,7 +8,7 @@ from litefocus_jax.cli.adapters import parse_adapter
 from litefocus_jax.cli.console import messages, output, reporting_errors
 from litefocus_jax.cli.models import open_model
 from litefocus_jax.cli.options import attention, sound
-from litefocus_jax.cli.options.checkpoint import Lora, Revision
+from litefocus_jax.cli.options.checkpoint import Heads, Lora, Revision
 from litefocus_jax.cli.start import find_devices
 
 
@@ -16,6 +16,7 @@ def web(
     *,
     model: sound.Model = None,
     revision: Revision = None,
+    heads: Heads = None,
     lora: Lora = None,
     dtype: attention.NumberType = None,
     port: Annotated[
@@ -41,10 +42,10 @@ def web(
         find_devices()
         name = BUNDLED_MODEL if model is None else model
         messages.print(f"Loading {name}", markup=False)
-        pipeline = AudioLDM2Pipeline.from_checkpoint(open_model(name, revision), dtype=dtype)
+        pipeline = AudioLDM2Pipeline.from_checkpoint(open_model(name, revision, heads), dtype=dtype)
         for adapter in adapters:
             pipeline.load_lora_weights(adapter.path, scale=adapter.scale)
-        studio = Studio(pipeline, name)
+        studio = Studio(pipeline, name, heads)
         address = page.serve(studio, port=port, inbrowser=browser)
         output.print(address, markup=False)
         messages.print("Ctrl-C ends it.")

@@ -20,6 +20,7 @@ from litefocus_jax.generation.edit import RecordedSound
 from litefocus_jax.generation.options import RequestOptions
 from litefocus_jax.generation.request import Request
 from litefocus_jax.models.generation_defaults import PromptPadding
+from litefocus_jax.models.unet.heads import Heads
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 from litefocus_jax.system.messages import plain
 from litefocus_jax.system.platform import current_platform
@@ -28,7 +29,7 @@ from litefocus_jax.system.typed_json import from_plain, parse_object, to_plain
 FORMAT = "litefocus-jax recipe"
 FORMAT_VERSION = 1
 
-_LATER = frozenset({"audio", "timeline"})
+_LATER = frozenset({"audio", "timeline", "heads"})
 
 
 class RecipeError(ValueError):
@@ -135,6 +136,7 @@ class Recipe:
         subtype: sample format of its file, or None where it was not written.
         audio: the sound that it was made of, or None.
         timeline: seconds and prompts along it, which ``prompt`` says in one line, or None.
+        heads: of the UNet, as the model was loaded with them; None where nobody said.
     """
 
     prompt: str
@@ -166,6 +168,7 @@ class Recipe:
     subtype: str | None = None
     audio: GivenSound | None = None
     timeline: tuple[tuple[float, str], ...] | None = None
+    heads: Heads | None = None
 
     @property
     def row(self) -> int:
@@ -271,6 +274,7 @@ def recipes_of(
     model: str | None,
     model_digest: str,
     dtype: str,
+    heads: Heads | None = None,
 ) -> tuple[Recipe, ...]:
     """The recipe of each sound of a request.
 
@@ -281,6 +285,7 @@ def recipes_of(
         model: see `Recipe`, and so the others.
         model_digest: of the model.
         dtype: of the network.
+        heads: of the UNet.
     """
     plan, waveforms = request.plan, request.num_waveforms_per_prompt
     attention, windows = plan.attention, plan.windows
@@ -322,6 +327,7 @@ def recipes_of(
         audio=request.edit
         and GivenSound(**{field.name: getattr(request.edit, field.name) for field in dataclasses.fields(GivenSound)}),
         timeline=request.timeline and request.timeline.pairs,
+        heads=heads,
     )
     return tuple(
         dataclasses.replace(

@@ -290,6 +290,7 @@ _IGNORED = (
     # Tied to wte; no tokens are predicted.
     "lm_head.weight",
 )
+_ORIGINAL = (Rule("cond_stage_models.0.model.{rest}", "{rest}"),)
 
 NETWORK = Network(
     config_class=GPT2Config,
@@ -303,4 +304,5 @@ NETWORK = Network(
     written_prefix="transformer.",
     # It generates vectors; transformers' own numbers of these tokens may lie outside of a small vocabulary.
     extra_config=(("bos_token_id", None), ("eos_token_id", None)),
+    original=lambda config: _ORIGINAL,
 )

@@ -57,6 +57,8 @@ TRANSFORMS: Mapping[str, Transform] = {
     "linear_or_conv2d": Transform(
         lambda array: _linear_or_conv2d(array).forward(array), lambda array: _linear_or_conv2d(array).inverse(array)
     ),
+    # [out, in, 1, 1] -> [out, in], for what one library calls a convolution and another a linear layer.
+    "from_1x1": Transform(lambda array: array.squeeze((2, 3)), lambda array: array[:, :, None, None]),
     # [in, out, width] -> [width, in, out], reversed along the width: PyTorch scatters the kernel, whereas
     # nnx.ConvTranspose (transpose_kernel=False) correlates with it over the dilated input.
     "conv_transpose1d": Transform(
@@ -97,8 +99,15 @@ class Rule:
         """The rule with its sides exchanged; its transform is to be applied backwards."""
         return dataclasses.replace(self, source=self.target, target=self.source)
 
+    @functools.cached_property
+    def _head(self) -> str:
+        """What every key begins with that the rule applies to: it tells sooner than an expression does."""
+        return self.source.partition("{")[0]
+
     def rename(self, key: str) -> str | None:
         """The target of a source key, or None where the rule does not apply."""
+        if not key.startswith(self._head):
+            return None
         match = compile_pattern(self.source, self.target).fullmatch(key)
         return match and _PLACEHOLDER.sub(lambda placeholder: match[placeholder[1]], self.target)
 
@@ -193,6 +202,8 @@ class Network:
         written_prefix: what its keys begin with in the class that is written.
         extra_config: what its written JSON has beside its configuration.
         extra_tensors: makes, of its configuration, the tensors that its PyTorch class has beside those of the table.
+        original: makes, of its configuration, the rules from its keys in a file of AudioLDM2's authors to those that
+            ``keys`` knows; see `litefocus_jax.checkpoint.original`.
     """
 
     config_class: type[Any]
@@ -206,6 +217,7 @@ class Network:
     written_prefix: str = ""
     extra_config: tuple[tuple[str, Any], ...] = ()
     extra_tensors: Callable[[Any], Mapping[str, np.ndarray]] = lambda config: {}
+    original: Callable[[Any], tuple[Rule, ...]] = lambda config: ()
 
     def weights_dtype(self, dtype: np.dtype) -> np.dtype:
         """The type of this network's weights in a model of type ``dtype``."""

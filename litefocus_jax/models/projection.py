@@ -112,6 +112,16 @@ _RULES = (
     Rule("{name:[se]os_embed|[se]os_embed_1}", "{name}"),
     Rule("learnable_positional_embedding", "position_embedding", optional=True),
 )
+_JOINT = "cond_stage_models.0."
+_ORIGINAL = (
+    Rule(_JOINT + "input_sequence_embed_linear.0.{kind:weight|bias}", "projection.{kind}"),
+    Rule(_JOINT + "input_sequence_embed_linear.1.{kind:weight|bias}", "projection_1.{kind}"),
+    # Rows of tables for up to 32 encoders, taken apart by `litefocus_jax.checkpoint.original`.
+    Rule(_JOINT + "start_of_sequence_tokens.weight[0]", "sos_embed"),
+    Rule(_JOINT + "start_of_sequence_tokens.weight[1]", "sos_embed_1"),
+    Rule(_JOINT + "end_of_sequence_tokens.weight[0]", "eos_embed"),
+    Rule(_JOINT + "end_of_sequence_tokens.weight[1]", "eos_embed_1"),
+)
 
 NETWORK = Network(
     config_class=ProjectionConfig,
@@ -120,4 +130,5 @@ NETWORK = Network(
     library="audioldm2",
     class_names=("AudioLDM2ProjectionModel",),
     weights="diffusion_pytorch_model",
+    original=lambda config: _ORIGINAL,
 )

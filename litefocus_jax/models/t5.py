@@ -297,6 +297,7 @@ _IGNORED = (
     "decoder.{rest}",
     "lm_head.weight",
 )
+_ORIGINAL = (Rule("cond_stage_models.1.model.{rest}", "{rest}"),)
 
 NETWORK = Network(
     config_class=T5Config,
@@ -305,4 +306,5 @@ NETWORK = Network(
     library="transformers",
     class_names=("T5EncoderModel",),
     model_type="t5",
+    original=lambda config: _ORIGINAL,
 )

@@ -251,6 +251,12 @@ _RULES = (
     Rule("{layer}.bias", "{layer}.bias"),
     Rule("{statistic:mean|scale}", "{statistic}"),
 )
+_VOCODER = "first_stage_model.vocoder."
+_ORIGINAL = (
+    Rule(_VOCODER + "conv_{rest}", "conv_{rest}"),
+    Rule(_VOCODER + "ups.{rest}", "upsampler.{rest}"),
+    Rule(_VOCODER + "resblocks.{rest}", "resblocks.{rest}"),
+)
 
 NETWORK = Network(
     config_class=VocoderConfig,
@@ -260,4 +266,5 @@ NETWORK = Network(
     class_names=("SpeechT5HifiGan",),
     model_type="speecht5_hifigan",
     always_float32=True,
+    original=lambda config: _ORIGINAL,
 )

@@ -139,6 +139,7 @@ def open_dataset(
     *,
     audio_column: str = "file_name",
     text_column: str | Sequence[str] = "text",
+    metadata: str | Path | None = None,
     progress: bool = False,
 ) -> Dataset:
     """Read the table of a data folder, and listen to every sound that it names.
@@ -150,6 +151,7 @@ def open_dataset(
             differ from those of the files, `FolderFiles` says.
         audio_column: of the table, with the names of the files.
         text_column: with the captions; of several columns, or of a list in JSON, a clip has one, drawn anew each time.
+        metadata: the table, where it has another name.
         progress: draw a bar, where there is a terminal.
 
     Raises:
@@ -158,7 +160,7 @@ def open_dataset(
     """
     folder = Path(folder)
     columns = Columns(audio_column, (text_column,) if isinstance(text_column, str) else tuple(text_column))
-    metadata = find_metadata(folder)
+    metadata = find_metadata(folder) if metadata is None else Path(metadata)
     entries = read_metadata(metadata, columns)
     paths = _find_files(folder, metadata, entries, columns.audio)
     files = list(dict.fromkeys(path for path in paths.values() if isinstance(path, Path)))

@@ -72,9 +72,9 @@ class Page:
         if chosen is None or not 0 <= chosen < len(gallery):
             return (gradio.skip(),) * 5
         made, studio = gallery[chosen], self.studio
-        program = made.wish.program(studio.model, studio.training_length_in_s)
+        program = made.wish.program(studio.model, studio.training_length_in_s, studio.heads)
         sound, picture = str(made.sound), str(made.picture)
-        return sound, picture, [sound, picture], made.wish.command(studio.model), program
+        return sound, picture, [sound, picture], made.wish.command(studio.model, studio.heads), program
 
     def mark(self, audio: str | None, use: str, spans: str) -> tuple[Any, str]:
         """The picture of the sound that is given, with what is to be filled."""

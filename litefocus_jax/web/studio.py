@@ -21,6 +21,7 @@ from litefocus_jax.generation.needs import InsufficientMemoryError, gigabytes, r
 from litefocus_jax.generation.output import AudioPipelineOutput
 from litefocus_jax.generation.request import Request
 from litefocus_jax.generation.sounding import sound_of_request
+from litefocus_jax.models.unet.heads import Heads
 from litefocus_jax.pipeline import AudioLDM2Pipeline
 from litefocus_jax.web.pictures import sound_picture
 from litefocus_jax.web.wish import Wish
@@ -77,10 +78,11 @@ class Studio:
     Args:
         pipeline: the model.
         model: how it was asked for.
+        heads: of its UNet, as they were asked for.
     """
 
-    def __init__(self, pipeline: AudioLDM2Pipeline, model: str) -> None:
-        self.pipeline, self.model = pipeline, model
+    def __init__(self, pipeline: AudioLDM2Pipeline, model: str, heads: Heads | None = None) -> None:
+        self.pipeline, self.model, self.heads = pipeline, model, heads
         self._folder = Path(tempfile.mkdtemp(prefix="litefocus-jax-web-"))
         self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._numbers = itertools.count(1)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from litefocus_jax.generation.notation import spans_of, timeline_of
 from litefocus_jax.generation.options import RequestOptions
+from litefocus_jax.models.unet.heads import Heads
 
 Use = Literal["Vary", "Fill", "Continue"]
 """What is done with a sound that is given."""
@@ -79,17 +80,19 @@ class Wish:
             options["fill"] = spans_of(self.spans)
         return None if "timeline" in options else self.prompt, options  # pyright: ignore[reportReturnType]
 
-    def command(self, model: str) -> str:
+    def command(self, model: str, heads: Heads | None = None) -> str:
         """The command that makes the same.
 
         Args:
             model: as the page was opened with it.
+            heads: of its UNet, likewise.
         """
         parts = ["litefocus-jax", "generate"]
         parts += ["--timeline", self.timeline] if self.timeline.strip() else [self.prompt]
         parts += ["-m", model, "--seed", str(self.seed)]
         given = self.audio and Path(self.audio).name
         for option, value in (
+            ("--heads", heads),
             ("--negative", self.negative_prompt.strip()),
             ("--duration", self.seconds and f"{self.seconds:g}"),
             ("--quality", self.quality),
@@ -102,14 +105,16 @@ class Wish:
             parts += [option, value] if value else []
         return shlex.join([*parts, "--loop"] if self.loop else parts)
 
-    def program(self, model: str, training_length_in_s: float | None = None) -> str:
+    def program(self, model: str, training_length_in_s: float | None = None, heads: Heads | None = None) -> str:
         """The Python that makes the same.
 
         Args:
             model: as the page was opened with it.
             training_length_in_s: as for `asked`.
+            heads: of its UNet, as the page was opened with them.
         """
         prompt, options = self.asked(training_length_in_s)
+        loaded = repr(model) if heads is None else f"{model!r}, heads={heads!r}"
         values: dict[str, Any] = dict(options)
         if self.audio is not None:
             values["audio"] = Path(self.audio).name
@@ -121,6 +126,6 @@ class Wish:
         name = '"sound-{index}.wav"' if self.waveforms > 1 else '"sound.wav"'
         return (
             "from litefocus_jax import AudioLDM2Pipeline\n\n"
-            f"pipe = AudioLDM2Pipeline.from_pretrained({model!r})\n"
+            f"pipe = AudioLDM2Pipeline.from_pretrained({loaded})\n"
             f"result = pipe(\n{lines})\nresult.save({name})\n"
         )

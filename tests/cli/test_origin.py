@@ -13,7 +13,7 @@ from litefocus_jax import Finish, read_recipe
 from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.checkpoint.store import load_components
 from tests.support.command_line import FakePipeline, generate, run, written
-from tests.support.models import small_checkpoint
+from tests.support.models import many_headed_checkpoint, small_checkpoint
 
 BRIEF = ("-d", "0.5", "--steps", "2")
 
@@ -193,3 +193,17 @@ def test_a_silent_sound_cannot_be_normalised_but_the_others_are_made(fake, monke
     assert result.exit_code == 1
     assert "sounds/a-seed0.wav: a peak of -1 dBFS cannot be had: the sound is silent" in plain(result.stderr)
     assert written("sounds") == ["b-seed0.wav"]
+
+
+def test_a_sound_of_trained_heads_is_made_again_with_them(here):
+    result = run("generate", "rain", *BRIEF, "-m", many_headed_checkpoint(), "--heads", "trained", "-o", "a.wav")
+    assert result.exit_code == 0, result.output
+    assert read_recipe("a.wav").heads == "trained"
+    assert ", heads as trained, digest" in run("info", "a.wav").stdout
+    assert run("generate", "--from", "a.wav", "-o", "b.wav").exit_code == 0
+    assert Path("b.wav").read_bytes() == Path("a.wav").read_bytes()
+    result = run("generate", "--from", "a.wav", "--heads", "stored", "-o", "c.wav")
+    assert result.exit_code == 0, result.output
+    assert "the sound will be another" in plain(result.stderr)
+    assert read_recipe("c.wav").heads == "stored"
+    assert Path("c.wav").read_bytes() != Path("a.wav").read_bytes()

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.support.models import tiny_checkpoint
+from litefocus_jax import AudioLDM2Pipeline
+from litefocus_jax.checkpoint.store import load_components
+from litefocus_jax.training.data import open_dataset
+from tests.support.models import many_headed_checkpoint, tiny_checkpoint
+from tests.support.sounds import sound_folder
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -51,3 +55,42 @@ def test_recordings_are_edited_and_what_cannot_be_is_named(
     with pytest.raises(SystemExit):
         _run(monkeypatch, "edit_recordings.py", str(tmp_path / "out" / "nothing"), str(tmp_path))
     assert "holds no sounds; expected files that end in .wav" in capsys.readouterr().err
+
+
+COMPARE = runpy.run_path(str(EXAMPLES / "compare_heads.py"))
+
+
+def test_compare_heads_prints_the_error_of_both_settings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    table = sound_folder(tmp_path) / "sounds.csv"
+    table.write_text("file_name,text\nshort.wav,a low tone\nmiddle.wav,a high tone\n", encoding="utf-8")
+    _run(monkeypatch, "compare_heads.py", str(many_headed_checkpoint()), str(table), "--draws=2", "--seconds=0.4")
+    lines = capsys.readouterr().out.splitlines()
+    assert "recordings, 2 noises each" in lines[0]
+    assert [line.split(":")[0].strip() for line in lines[1:3]] == ["heads='stored'", "heads='trained'"]
+    stored, trained = (float(line.split(":")[1]) for line in lines[1:3])
+    assert 0 < stored != trained > 0
+
+
+def test_compare_heads_measures_every_recording_at_both_settings(tmp_path: Path) -> None:
+    dataset = open_dataset(sound_folder(tmp_path / "sounds"))
+    found = COMPARE["errors"](load_components(many_headed_checkpoint()), dataset, 1, 0.4)
+    assert found["stored"].shape == found["trained"].shape == (len(dataset.sounds),)
+    assert np.abs(found["stored"] - found["trained"]).min() > 0
+
+
+def test_compare_heads_has_nothing_to_compare_where_a_file_says_the_trained_heads(tmp_path: Path) -> None:
+    trained = AudioLDM2Pipeline.from_pretrained(many_headed_checkpoint(), heads="trained").components
+    with pytest.raises(ValueError, match="1, 2 heads by level, as it was trained"):
+        COMPARE["errors"](trained, open_dataset(sound_folder(tmp_path)), 1, 0.4)
+
+
+@pytest.mark.parametrize(("stored", "trained", "words"), [
+    ([1.0, 1.1, 1.2], [0.9, 1.0, 1.1], "heads='trained' predicts noise better"),
+    ([0.9, 1.0, 1.1], [1.0, 1.1, 1.21], "heads='stored' predicts noise better"),
+    ([1.0, 1.1, 1.2], [1.1, 1.0, 1.2], "within chance"),
+    ([1.0], [0.5], "within chance"),
+])  # fmt: skip
+def test_compare_heads_says_which_predicts_noise_better(stored: list[float], trained: list[float], words: str) -> None:
+    assert words in COMPARE["verdict"]({"stored": np.array(stored), "trained": np.array(trained)})

@@ -57,6 +57,16 @@ def small_components() -> Components:
 
 
 @functools.cache
+def many_headed_checkpoint() -> Path:
+    """A native folder like `small_checkpoint`, wide enough for heads of 32 channels: 1 and 2, where its file says 8."""
+    small = small_components()
+    wide = dataclasses.replace(small.unet.config, block_out_channels=(32, 64), attention_head_dim=8)
+    folder = tiny_checkpoint().with_name("many-headed")
+    save_native(dataclasses.replace(small, unet=random_model(UNet, wide)), folder)
+    return folder
+
+
+@functools.cache
 def small_pipeline() -> AudioLDM2Pipeline:
     """The pipeline of `small_components`, for tests that compile the sampling loop anew."""
     return AudioLDM2Pipeline(small_components())

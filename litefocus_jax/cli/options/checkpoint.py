@@ -1,6 +1,6 @@
 """Which model: names and folders of checkpoints."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,6 +21,14 @@ CheckpointOrSound = Annotated[
     ),
 ]
 Revision = Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit of a model on the hub.")]
+Heads = Annotated[
+    Literal["stored", "trained"] | None,
+    typer.Option(
+        "--heads",
+        help="Attention heads of the UNet where the file has as many at every level: those of the file, or heads of 32 "
+        "channels, as AudioLDM2 was trained (docs/checkpoints.md).",
+    ),
+]
 
 Prompts = Annotated[
     bool, typer.Option("--prompts", help="Print the kinds of sound and the words that a small model knows.")

@@ -231,6 +231,12 @@ _IGNORED = (
     # Buffers that hold 0, 1, 2, ... and zeros.
     "text_model.embeddings.{buffer:position_ids|token_type_ids}",
 )
+_TOWERS = "cond_stage_models.0.cond_stage_models.0.model."
+_ORIGINAL = (
+    Rule(_TOWERS + "text_branch.{rest}", "text_model.{rest}"),
+    Rule(_TOWERS + "text_projection.0.{kind:weight|bias}", "text_projection.linear1.{kind}"),
+    Rule(_TOWERS + "text_projection.2.{kind:weight|bias}", "text_projection.linear2.{kind}"),
+)
 
 
 def _rest_of_clap(config: ClapTextConfig) -> dict[str, np.ndarray]:
@@ -252,4 +258,5 @@ NETWORK = Network(
     model_type="clap",
     extra_config=DEAF_AUDIO_CONFIG,
     extra_tensors=_rest_of_clap,
+    original=lambda config: _ORIGINAL,
 )

@@ -18,6 +18,7 @@ from litefocus_jax.models.layers import GroupNorm, TimestepEmbedding, sinusoidal
 from litefocus_jax.models.unet.blocks import BlockKeys, DownBlock, MiddleBlock, Prompts, UpBlock
 from litefocus_jax.models.unet.config import UNetConfig
 from litefocus_jax.models.unet.keys import KEYS
+from litefocus_jax.models.unet.original import original_rules
 from litefocus_jax.models.unet.self_attention import self_attention_by_level
 from litefocus_jax.models.unet.transformer import Prompt
 from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
@@ -153,4 +154,5 @@ NETWORK = Network(
     library="audioldm2",
     class_names=("AudioLDM2UNet2DConditionModel",),
     weights="diffusion_pytorch_model",
+    original=original_rules,
 )

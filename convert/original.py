@@ -1,0 +1,120 @@
+"""A file of AudioLDM2's authors in, a native folder out."""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from convert import pickles
+from litefocus_jax.checkpoint import native, safetensors_files, store
+from litefocus_jax.checkpoint.errors import CheckpointError
+from litefocus_jax.checkpoint.original import STATE, OriginalCheckpoint, Weights, open_original
+from litefocus_jax.models.stored_tokenizers import load_tokenizer
+from litefocus_jax.system.files import check_destination
+
+TOKENIZERS = (
+    "a folder or hub id with tokenizer/ and tokenizer_2/, such as cvssp/audioldm2, or CLAP's and T5's own, such as "
+    "roberta-base,google/flan-t5-large"
+)
+"""What can be given for tokenizers."""
+
+_TOGETHER = ("tokenizer", "tokenizer_2")
+_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+)
+"""Of a folder of its own; beside them may lie a whole model."""
+
+
+def convert_original(
+    source: Path,
+    destination: Path,
+    *,
+    tokenizers: Sequence[str],
+    variant: str | None = None,
+    weights: Weights = "model",
+    dtype: str = "float32",
+    overwrite: bool = False,
+    report: Callable[[str], None] = lambda line: None,
+) -> OriginalCheckpoint:
+    """Convert an original checkpoint to the native format, whole or not at all.
+
+    Tensors stay in the mapped file until their network is written, and those that are not used are not read but to
+    check that the file is as it was written. What training went on with is neither.
+
+    Args:
+        source: the file: a pickle, or safetensors with the same keys.
+        destination: the folder to write.
+        tokenizers: one folder or hub id that holds both, or that of CLAP's and that of T5's; the file has none.
+        variant: which of the published checkpoints it is, see `litefocus_jax.checkpoint.original_kinds`.
+        weights: of the UNet: as trained last, or their moving average.
+        dtype: floating-point type of the written weights; VAE and vocoder are float32 in any case.
+        overwrite: replace an earlier native folder, once the new one is complete.
+        report: told what is being done, line by line.
+
+    Returns:
+        What the file is.
+
+    Raises:
+        CheckpointError: when the pickle would run code, the file is damaged, holds another model or variant, or
+            anything is missing, unknown, misshapen or not finite; when tokenizers are not found.
+        FileExistsError: when the destination exists and may not be replaced.
+        ImportError: when PyTorch is not installed, for a pickle.
+        ValueError: when an option is unknown, or tokenizers are missing or do not belong to the model.
+    """
+    check_destination(destination, overwrite=overwrite, marker=native.MANIFEST)
+    if not tokenizers:
+        raise ValueError(f"tokenizers are missing, and {source} holds none; expected {TOKENIZERS} (--tokenizers)")
+    with _folders(tokenizers) as folders:
+        report(f"Checking all of {source}")
+        is_pickle = source.suffix != ".safetensors"
+        tensors = pickles.read_file(source, inside=STATE) if is_pickle else safetensors_files.read_file(source)
+        report(f"Checking names and shapes in {source}, and comparing copies")
+        original = open_original(tensors, source, folders, variant=variant, weights=weights)
+        configs = original.checkpoint.configs
+        load_tokenizer(folders[0], configs["text_encoder"].vocab_size)
+        load_tokenizer(folders[1], configs["text_encoder_2"].vocab_size)
+        native.save_opened(
+            original.checkpoint,
+            destination,
+            overwrite=overwrite,
+            dtype=dtype,
+            on_network=lambda name: report(f"Writing {destination}: {name}"),
+        )
+    return original
+
+
+@contextlib.contextmanager
+def _folders(tokenizers: Sequence[str]) -> Iterator[tuple[Path, Path]]:
+    """The folders of both tokenizers, for as long as they are needed.
+
+    Raises:
+        CheckpointError: when they are not found.
+        ValueError: when there are more than two.
+    """
+    if len(tokenizers) > 2:
+        raise ValueError(f"tokenizers = {', '.join(tokenizers)}; expected {TOKENIZERS}")
+    if len(tokenizers) == 1:
+        folder = store.local_folder(tokenizers[0], patterns=tuple(f"{name}/*" for name in _TOGETHER))
+        if missing := [name for name in _TOGETHER if not (folder / name).is_dir()]:
+            raise CheckpointError(f"{tokenizers[0]} lacks {' and '.join(missing)}; expected {TOKENIZERS}")
+        yield folder / _TOGETHER[0], folder / _TOGETHER[1]
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        own = []
+        for name, asked in zip(_TOGETHER, tokenizers, strict=True):
+            folder = store.local_folder(asked, patterns=_FILES)
+            found = [folder / file for file in _FILES if (folder / file).is_file()]
+            if not found:
+                raise CheckpointError(f"{asked} holds no tokenizer, such as {_FILES[0]}; expected {TOKENIZERS}")
+            own.append(Path(scratch) / name)
+            own[-1].mkdir()
+            for file in found:
+                shutil.copyfile(file, own[-1] / file.name)
+        yield own[0], own[1]

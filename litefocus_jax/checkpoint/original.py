@@ -1,0 +1,211 @@
+"""Checkpoints as AudioLDM2's authors publish them: one file with all networks, no configurations and no tokenizers.
+
+Keys are those of the ``LatentDiffusion`` of haoheliu/AudioLDM2. The rules of each network rename them to diffusers'
+(`Network.original`), and its key table goes on from there. Every key is used once or stands on `IGNORED`.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+
+from litefocus_jax.checkpoint.errors import CheckpointError, listed, tensor_name
+from litefocus_jax.checkpoint.matching import rename
+from litefocus_jax.checkpoint.opened import Checkpoint, StoredNetwork
+from litefocus_jax.checkpoint.original_copies import notices_of_copies
+from litefocus_jax.checkpoint.original_kinds import check_kind
+from litefocus_jax.checkpoint.original_shapes import CLAP, JOINT, UNET, configs_of
+from litefocus_jax.checkpoint.random_model import published_config
+from litefocus_jax.checkpoint.spellings import undo_spellings
+from litefocus_jax.checkpoint.tensors import LazyArray, Tensors
+from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
+from litefocus_jax.models.components import NETWORKS, LatentGeometry, differences_in_width
+from litefocus_jax.models.keys import KeyTable
+from litefocus_jax.models.vocoder import VocoderConfig
+from litefocus_jax.system.json_config import ConfigError, JsonConfig
+
+STATE = "state_dict"
+"""The entry of a file that holds the tensors; beside it may be what training goes on with."""
+
+Weights = Literal["model", "ema"]
+"""The UNet's weights as they were trained last, with which the authors sample, or their moving average."""
+
+_EMA = "model_ema."
+_EDGES = tuple(f"{JOINT}{name}_of_sequence_tokens.weight" for name in ("start", "end"))
+_ENCODERS = 2  # whose start and end have a row in these tables: CLAP, T5
+
+IGNORED = (
+    # The moving average; with weights="ema" it stands in the place of the UNet's weights.
+    _EMA + "{rest}",
+    # A second CLAP, with which the authors rank waveforms.
+    "clap.{rest}",
+    # The T5 that GPT-2 reads: the same network as the one that the UNet reads.
+    JOINT + "cond_stage_models.1.{rest}",
+    # Of the CLAP that conditions: its tower for sound, and what serves its training.
+    CLAP + "{part:audio_branch|audio_projection|audio_transform|text_transform}.{rest}",
+    CLAP + "logit_scale_{tower:[at]}",
+    JOINT + "cond_stage_models.0.mel_transform.{rest}",
+    # AudioMAE, whose vectors GPT-2 learnt to make.
+    JOINT + "cond_stage_models.2.audiomae.{rest}",
+    # Rows of encoders that there are not.
+    JOINT + r"{edge:start|end}_of_sequence_tokens.weight[2:]",
+    # The noise schedule, read as a configuration, and what follows from it; likewise the scale of latents.
+    "{buffer:betas|logvar|scale_factor|alphas_cumprod|alphas_cumprod_prev|sqrt_alphas_cumprod|sqrt_recip_alphas_cumprod"
+    "|sqrt_one_minus_alphas_cumprod|log_one_minus_alphas_cumprod|sqrt_recipm1_alphas_cumprod|posterior_variance"
+    "|posterior_log_variance_clipped|posterior_mean_coef1|posterior_mean_coef2}",
+)
+"""Patterns of the keys that are deliberately unused, or read as a configuration."""
+
+
+@dataclasses.dataclass(frozen=True)
+class OriginalCheckpoint:
+    """An original checkpoint that has been checked and whose weights are still on disk.
+
+    Attributes:
+        checkpoint: as any other.
+        kind: what it is, in words.
+        notices: what is to be known of it, a line each.
+    """
+
+    checkpoint: Checkpoint
+    kind: str
+    notices: tuple[str, ...]
+
+
+def open_original(
+    tensors: Tensors,
+    path: Path,
+    tokenizers: tuple[Path, Path],
+    *,
+    variant: str | None = None,
+    weights: Weights = "model",
+) -> OriginalCheckpoint:
+    """Find out what a file holds, and check names and shapes of all of it; of the weights only copies are compared.
+
+    Args:
+        tensors: by the authors' keys.
+        path: of the file.
+        tokenizers: folders of CLAP's tokenizer and of T5's.
+        variant: which of the published checkpoints it is; whichever it is unless given.
+        weights: of the UNet.
+
+    Raises:
+        CheckpointError: for another model, another variant, or anything missing, unknown or misshapen.
+        ConfigError: when the sizes are such that no network has.
+        ValueError: when ``weights`` or ``variant`` is unknown.
+    """
+    if weights not in get_args(Weights):
+        raise ValueError(f"weights = {weights!r}; expected {' or '.join(map(repr, get_args(Weights)))}")
+    source = str(path)
+    if weights == "ema":
+        tensors = _averaged(tensors, source)
+    kind = check_kind(tensors, source, variant)
+    configs = configs_of(tensors, source)
+    scheduler = _scheduler(tensors, source)
+    found = rename(_edges_apart(tensors, source), _table(configs), source)
+    networks: dict[str, StoredNetwork] = {}
+    problems = []
+    for name, network in NETWORKS.items():
+        own = {key.removeprefix(f"{name}/"): tensor for key, tensor in found.items() if key.startswith(f"{name}/")}
+        try:
+            own = undo_spellings({**own, **_constants(configs[name])}, network.keys.spellings)
+            networks[name] = StoredNetwork(path / name, network, configs[name], own, network.keys)
+            networks[name].check()
+        except (CheckpointError, ConfigError) as error:
+            problems.append(str(error))
+    problems += [f"{source}: {problem}" for problem in differences_in_width(configs)]
+    try:
+        LatentGeometry.from_configs(**configs)  # pyright: ignore[reportArgumentType]
+    except ValueError as error:
+        problems.append(f"{source}: {error}")
+    if problems:
+        raise CheckpointError("\n".join(problems))
+    checkpoint = Checkpoint(path, "original", "float32", networks, scheduler, *tokenizers, source=source)
+    return OriginalCheckpoint(checkpoint, kind, notices_of_copies(tensors))
+
+
+def _table(configs: Mapping[str, JsonConfig]) -> KeyTable:
+    """From the authors' keys to diffusers', each after its network's name and a slash."""
+    rules = (
+        dataclasses.replace(rule, target=f"{name}/{rule.target}")
+        for name, network in NETWORKS.items()
+        for rule in network.original(configs[name])
+    )
+    return KeyTable(tuple(rules), IGNORED)
+
+
+def _averaged(tensors: Tensors, source: str) -> dict[str, np.ndarray | LazyArray]:
+    """The tensors with the UNet's moving average in the place of its weights; its names have no dots.
+
+    Raises:
+        CheckpointError: when there is none, or it lacks weights.
+    """
+    averages = {key: _EMA + key.removeprefix("model.").replace(".", "") for key in tensors if key.startswith(UNET)}
+    missing = [name for name in averages.values() if name not in tensors]
+    if missing:
+        what = "holds no moving average" if len(missing) == len(averages) else "lacks a part of the moving average"
+        lines = "" if len(missing) == len(averages) else ":\n" + listed([tensor_name(name) for name in missing])
+        raise CheckpointError(
+            f"{source} {what} of the UNet; expected {_EMA}* for each of its weights, or take these (--weights model)"
+            f"{lines}"
+        )
+    return {key: tensors[averages.get(key, key)] for key in tensors}
+
+
+def _edges_apart(tensors: Tensors, source: str) -> dict[str, np.ndarray | LazyArray]:
+    """The tables of start and end vectors taken apart: ``NAME[0]`` for CLAP's, ``NAME[1]`` for T5's, and the rest."""
+    apart = dict(tensors)
+    for name in _EDGES:
+        if name not in apart:
+            raise CheckpointError(f"{source} lacks {name}; expected all keys of a checkpoint of AudioLDM2")
+        table = apart.pop(name)
+        if len(table.shape) != 2 or table.shape[0] < _ENCODERS:
+            raise CheckpointError(
+                f"{source}: {name} is {list(table.shape)}; expected a row for each of {_ENCODERS} encoders"
+            )
+        rows: list[tuple[str, int | slice, tuple[int, ...]]] = [
+            (str(row), row, table.shape[1:]) for row in range(_ENCODERS)
+        ]
+        rows.append((f"{_ENCODERS}:", slice(_ENCODERS, None), (table.shape[0] - _ENCODERS, table.shape[1])))
+        for written, place, shape in rows:
+            apart[f"{name}[{written}]"] = LazyArray(shape, table.dtype, functools.partial(_rows, table, place))
+    return apart
+
+
+def _rows(table: np.ndarray | LazyArray, place: int | slice) -> np.ndarray:
+    return np.asarray(table)[place]
+
+
+def _constants(config: JsonConfig) -> dict[str, np.ndarray]:
+    """What transformers' vocoder has beside the authors': statistics that change nothing."""
+    if not isinstance(config, VocoderConfig):
+        return {}
+    bins = (config.model_in_dim,)
+    return {"mean": np.zeros(bins, np.float32), "scale": np.ones(bins, np.float32)}
+
+
+def _scheduler(tensors: Tensors, source: str) -> SchedulerConfig:
+    """The published scheduler, with the betas of the file.
+
+    Raises:
+        CheckpointError: when they are missing, or rise neither in a straight line nor with a root that does.
+    """
+    if "betas" not in tensors:
+        raise CheckpointError(f"{source} lacks betas; expected all keys of a checkpoint of AudioLDM2")
+    betas = np.asarray(tensors["betas"]).astype(np.float64)
+    published = SchedulerConfig.from_dict(published_config("audioldm2", "scheduler"))
+    for schedule, power in (("scaled_linear", 2), ("linear", 1)):
+        line = betas ** (1 / power)
+        straight = np.linspace(line[0], line[-1], len(line)) ** power
+        if np.allclose(straight, betas, rtol=1e-4, atol=0.0):
+            # As many digits as float32 tells apart, so that 0.0015 is 0.0015.
+            start, end = (float(f"{value:.6g}") for value in (betas[0], betas[-1]))
+            return dataclasses.replace(
+                published, beta_schedule=schedule, beta_start=start, beta_end=end, num_train_timesteps=len(betas)
+            )
+    raise CheckpointError(
+        f"{source}: betas rise neither in a straight line nor with a root that does; expected one of both"
+    )

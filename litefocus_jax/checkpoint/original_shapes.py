@@ -1,0 +1,278 @@
+"""What an original checkpoint of AudioLDM2 is: the configuration of each network, told from keys and shapes.
+
+A file of the authors holds no configuration. What shapes do not say, such as the rates of the vocoder or the heads of
+the text encoders, is what their code builds.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from litefocus_jax.checkpoint.errors import CheckpointError
+from litefocus_jax.checkpoint.tensors import Tensors
+from litefocus_jax.models.clap.text import ClapTextConfig
+from litefocus_jax.models.gpt2 import GPT2Config
+from litefocus_jax.models.projection import ProjectionConfig
+from litefocus_jax.models.t5 import T5Config
+from litefocus_jax.models.unet.config import UNetConfig
+from litefocus_jax.models.unet.heads import trained_heads
+from litefocus_jax.models.vae import VAEConfig
+from litefocus_jax.models.vocoder import VocoderConfig
+from litefocus_jax.system.json_config import JsonConfig
+
+UNET = "model.diffusion_model."
+VAE = "first_stage_model."
+JOINT = "cond_stage_models.0."
+CLAP = JOINT + "cond_stage_models.0.model."
+T5 = "cond_stage_models.1.model."
+
+_TRAINING_FRAMES = 256  # 10.24 s
+_GROUPS = 32  # of every GroupNorm of the authors' code
+_CLAP_EPSILON = 1e-5  # of roberta-base; transformers' default for CLAP is 1e-12
+_HEADS = 12  # of roberta-base and of gpt2
+_HEAD_WIDTH = 64  # of both
+_RATES: dict[tuple[int, ...], tuple[int, ...]] = {(16, 16, 8, 4, 4): (5, 4, 2, 2, 2)}
+"""Rates of the vocoder by the widths of its transposed convolutions."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Shapes:
+    """The shapes below a prefix of a file's keys.
+
+    Attributes:
+        tensors: of the file.
+        prefix: what the keys begin with.
+        source: the file, for errors.
+    """
+
+    tensors: Tensors
+    prefix: str
+    source: str
+
+    def of(self, key: str, ndim: int) -> tuple[int, ...]:
+        """The shape of a tensor.
+
+        Raises:
+            CheckpointError: when it is missing, or has another number of axes.
+        """
+        name = self.prefix + key
+        if name not in self.tensors:
+            raise CheckpointError(f"{self.source} lacks {name}; expected all keys of a checkpoint of AudioLDM2")
+        shape = self.tensors[name].shape
+        if len(shape) != ndim:
+            raise CheckpointError(f"{self.source}: {name} is {list(shape)}; expected {ndim} axes")
+        return shape
+
+    def has(self, key: str) -> bool:
+        """Whether there is such a tensor."""
+        return self.prefix + key in self.tensors
+
+    def count(self, pattern: str, first: int = 0) -> int:
+        """How many numbers from ``first`` on, one after the other, a pattern with ``{}`` finds a tensor for."""
+        number = first
+        while self.has(pattern.format(number)):
+            number += 1
+        return number - first
+
+
+def configs_of(tensors: Tensors, source: str) -> dict[str, JsonConfig]:
+    """The configuration of every network, by its name in `NETWORKS`.
+
+    Args:
+        tensors: of the file, by the authors' keys.
+        source: the file, for errors.
+
+    Raises:
+        CheckpointError: when a tensor is missing or misshapen that says how large a network is.
+        ConfigError: when the sizes are such that no network has.
+    """
+    clap, t5, gpt2 = (_clap(tensors, source), _t5(tensors, source), _gpt2(tensors, source))
+    return {
+        "unet": _unet(tensors, source, (gpt2.n_embd, t5.d_model)),
+        "vae": _vae(tensors, source),
+        "vocoder": _vocoder(tensors, source),
+        "text_encoder": clap,
+        "text_encoder_2": t5,
+        "language_model": gpt2,
+        "projection_model": ProjectionConfig(clap.projection_dim, t5.d_model, gpt2.n_embd),
+    }
+
+
+def _unet(tensors: Tensors, source: str, widths: tuple[int, int]) -> UNetConfig:
+    """The denoiser.
+
+    Args:
+        tensors: of the file.
+        source: the file, for errors.
+        widths: of what the second and the third transformer after a resnet read: GPT-2's vectors, and T5's.
+    """
+    shapes = Shapes(tensors, UNET, source)
+    levels = _levels(shapes)
+    channels = tuple(shapes.of(f"{level[0]}.0.in_layers.2.weight", 4)[0] for level in levels)
+    read = [_widths_read(shapes, level[0]) for level in levels]
+    seeing = [place for place, found in enumerate(read) if found]
+    if not seeing:
+        raise CheckpointError(f"{source}: no level of the UNet has attention; expected the UNet of an AudioLDM2")
+    dims = _entries([read[place] for place in seeing], [channels[place] for place in seeing], widths)
+    first = levels[seeing[0]][0]
+    down = tuple("CrossAttnDownBlock2D" if found else "DownBlock2D" for found in read)
+    linear = len(tensors[f"{UNET}{first}.1.proj_in.weight"].shape) == 2
+    return UNetConfig(
+        sample_size=_TRAINING_FRAMES,
+        in_channels=shapes.of("input_blocks.0.0.weight", 4)[1],
+        out_channels=shapes.of("out.2.weight", 4)[0],
+        down_block_types=down,
+        up_block_types=tuple(block.replace("Down", "Up") for block in reversed(down)),
+        block_out_channels=channels,
+        layers_per_block=_same(tuple(map(len, levels))),
+        norm_num_groups=_GROUPS,
+        cross_attention_dim=(dims,) * len(levels),
+        transformer_layers_per_block=shapes.count(f"{first}.1.transformer_blocks.{{}}.norm1.weight"),
+        attention_head_dim=trained_heads(channels),
+        use_linear_projection=linear,
+        time_embedding_dim=shapes.of("time_embed.0.weight", 2)[0],
+    )
+
+
+def _entries(read: list[tuple[int, ...]], channels: list[int], widths: tuple[int, int]) -> tuple[int | None, ...]:
+    """The entries of ``cross_attention_dim``: None for a transformer whose attentions both look at the sound itself.
+
+    Such a one reads as much as its level is wide, at every level. In a network of one width throughout, the second and
+    the third transformer are taken to read text where they are as wide as that.
+
+    Args:
+        read: how wide what each transformer reads is, for each level with attention.
+        channels: of these levels.
+        widths: of what the second and the third read.
+    """
+    entries: list[int | None] = []
+    for place, found in enumerate(zip(*read, strict=True)):
+        is_text = 1 <= place <= len(widths) and set(found) == {widths[place - 1]}
+        entries.append(None if list(found) == channels and not is_text else found[0])
+    return tuple(entries)
+
+
+def _levels(shapes: Shapes) -> list[list[str]]:
+    """The layers of each level on the way down."""
+    levels, number = [[]], 1
+    while True:
+        layer = f"input_blocks.{number}"
+        if shapes.has(f"{layer}.0.op.weight"):
+            levels.append([])
+        elif shapes.has(f"{layer}.0.in_layers.0.weight"):
+            levels[-1].append(layer)
+        else:
+            break
+        number += 1
+    if not all(levels):
+        raise CheckpointError(f"{shapes.source} lacks {shapes.prefix}input_blocks.{number}.0.in_layers.0.weight")
+    return levels
+
+
+def _widths_read(shapes: Shapes, layer: str) -> tuple[int, ...]:
+    """How wide what each transformer of a layer attends to is."""
+    places = range(1, 1 + shapes.count(layer + ".{}.norm.weight", first=1))
+    return tuple(shapes.of(f"{layer}.{place}.transformer_blocks.0.attn2.to_k.weight", 2)[1] for place in places)
+
+
+def _same(values: tuple[int, ...]) -> int | tuple[int, ...]:
+    """One number for all levels where they agree."""
+    return values[0] if len(set(values)) == 1 else values
+
+
+def _vae(tensors: Tensors, source: str) -> VAEConfig:
+    shapes = Shapes(tensors, VAE, source)
+    levels = shapes.count("encoder.down.{}.block.0.conv1.weight")
+    if "scale_factor" not in tensors:
+        raise CheckpointError(f"{source} lacks scale_factor; expected all keys of a checkpoint of AudioLDM2")
+    return VAEConfig(
+        in_channels=shapes.of("encoder.conv_in.weight", 4)[1],
+        out_channels=shapes.of("decoder.conv_out.weight", 4)[0],
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
+        block_out_channels=tuple(
+            shapes.of(f"encoder.down.{level}.block.0.conv1.weight", 4)[0] for level in range(levels)
+        ),
+        layers_per_block=shapes.count("encoder.down.0.block.{}.conv1.weight"),
+        latent_channels=shapes.of("decoder.conv_in.weight", 4)[1],
+        norm_num_groups=_GROUPS,
+        scaling_factor=float(np.asarray(tensors["scale_factor"])),
+    )
+
+
+def _vocoder(tensors: Tensors, source: str) -> VocoderConfig:
+    shapes = Shapes(tensors, VAE + "vocoder.", source)
+    # With weight normalisation the direction has the shape of the weight.
+    name = "weight" if shapes.has("conv_pre.weight") else "weight_v"
+    levels = shapes.count("ups.{}.bias")
+    kernels = tuple(shapes.of(f"ups.{level}.{name}", 3)[2] for level in range(levels))
+    if kernels not in _RATES:
+        known = " or ".join(map(str, _RATES))
+        raise CheckpointError(
+            f"{source}: the vocoder's transposed convolutions are {kernels} wide; expected {known}, of known rates"
+        )
+    blocks = shapes.count("resblocks.{}.convs1.0.bias") // levels
+    return VocoderConfig(
+        model_in_dim=shapes.of(f"conv_pre.{name}", 3)[1],
+        upsample_initial_channel=shapes.of(f"conv_pre.{name}", 3)[0],
+        upsample_rates=_RATES[kernels],
+        upsample_kernel_sizes=kernels,
+        resblock_kernel_sizes=tuple(shapes.of(f"resblocks.{block}.convs1.0.{name}", 3)[2] for block in range(blocks)),
+        resblock_dilation_sizes=tuple(
+            tuple(range(1, 2 * shapes.count(f"resblocks.{block}.convs1.{{}}.bias"), 2)) for block in range(blocks)
+        ),
+        normalize_before=False,
+    )
+
+
+def _clap(tensors: Tensors, source: str) -> ClapTextConfig:
+    shapes = Shapes(tensors, CLAP, source)
+    vocabulary, width = shapes.of("text_branch.embeddings.word_embeddings.weight", 2)
+    return ClapTextConfig(
+        vocab_size=vocabulary,
+        hidden_size=width,
+        num_hidden_layers=shapes.count("text_branch.encoder.layer.{}.output.dense.weight"),
+        num_attention_heads=_text_heads(width),
+        intermediate_size=shapes.of("text_branch.encoder.layer.0.intermediate.dense.weight", 2)[0],
+        max_position_embeddings=shapes.of("text_branch.embeddings.position_embeddings.weight", 2)[0],
+        type_vocab_size=shapes.of("text_branch.embeddings.token_type_embeddings.weight", 2)[0],
+        layer_norm_eps=_CLAP_EPSILON,
+        projection_dim=shapes.of("text_projection.2.weight", 2)[0],
+    )
+
+
+def _t5(tensors: Tensors, source: str) -> T5Config:
+    shapes = Shapes(tensors, T5, source)
+    embedding = "shared.weight" if shapes.has("shared.weight") else "encoder.embed_tokens.weight"
+    vocabulary, width = shapes.of(embedding, 2)
+    block = "encoder.block.0.layer."
+    buckets, heads = shapes.of(block + "0.SelfAttention.relative_attention_bias.weight", 2)
+    return T5Config(
+        vocab_size=vocabulary,
+        d_model=width,
+        d_kv=shapes.of(block + "0.SelfAttention.q.weight", 2)[0] // heads,
+        d_ff=shapes.of(block + "1.DenseReluDense.wo.weight", 2)[1],
+        num_layers=shapes.count("encoder.block.{}.layer.0.layer_norm.weight"),
+        num_heads=heads,
+        relative_attention_num_buckets=buckets,
+        feed_forward_proj="gated-gelu" if shapes.has(block + "1.DenseReluDense.wi_0.weight") else "relu",
+    )
+
+
+def _gpt2(tensors: Tensors, source: str) -> GPT2Config:
+    shapes = Shapes(tensors, JOINT + "model.", source)
+    vocabulary, width = shapes.of("wte.weight", 2)
+    inner = shapes.of("h.0.mlp.c_fc.weight", 2)[1]
+    return GPT2Config(
+        vocab_size=vocabulary,
+        n_positions=shapes.of("wpe.weight", 2)[0],
+        n_embd=width,
+        n_layer=shapes.count("h.{}.ln_1.weight"),
+        n_head=_text_heads(width),
+        n_inner=None if inner == 4 * width else inner,
+    )
+
+
+def _text_heads(width: int) -> int:
+    """Heads of an encoder of text: 12, as published; where these do not divide it, as wide as the published ones."""
+    return _HEADS if width % _HEADS == 0 else max(1, width // _HEAD_WIDTH)

@@ -1,0 +1,1 @@
+"""What the authors' own classes compute, of weights that `tests.support.originals` makes up; see ``make.sh``."""

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Runs the authors' classes (PyPI audioldm2 0.1.0) on made-up weights, and writes what they compute to expected.npz.
+#
+#     tests/parity/original/make.sh FOLDER      FOLDER gets an environment of its own and the weights
+#
+# The package comes without its dependencies: the classes need few of them, and no longer run on some.
+set -euo pipefail
+cd "$(dirname "$0")/../../.."
+folder=$(realpath -m "${1:?the folder of the environment}")
+here=tests/parity/original
+
+mkdir -p "$folder"
+if [[ ! -x $folder/venv/bin/python ]]; then
+    "${PYTHON:-python3}" -m venv "$folder/venv"
+    "$folder/venv/bin/pip" install -q --no-deps audioldm2==0.1.0
+    "$folder/venv/bin/pip" install -q --extra-index-url https://download.pytorch.org/whl/cpu -r $here/requirements.txt
+fi
+"${OURS:-python}" -m tests.parity.original.tensors "$folder"
+"$folder/venv/bin/python" $here/authors.py "$folder" $here/expected.npz
