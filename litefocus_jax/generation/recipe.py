@@ -21,6 +21,7 @@ from litefocus_jax.generation.options import RequestOptions
 from litefocus_jax.generation.request import Request
 from litefocus_jax.models.generation_defaults import PromptPadding
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
+from litefocus_jax.ops.token_merging import TokenMerging
 from litefocus_jax.system.messages import plain
 from litefocus_jax.system.platform import current_platform
 from litefocus_jax.system.typed_json import from_plain, parse_object, to_plain
@@ -28,7 +29,7 @@ from litefocus_jax.system.typed_json import from_plain, parse_object, to_plain
 FORMAT = "litefocus-jax recipe"
 FORMAT_VERSION = 1
 
-_LATER = frozenset({"audio", "timeline"})
+_LATER = frozenset({"audio", "timeline", "token_merging"})
 
 
 class RecipeError(ValueError):
@@ -135,6 +136,7 @@ class Recipe:
         subtype: sample format of its file, or None where it was not written.
         audio: the sound that it was made of, or None.
         timeline: seconds and prompts along it, which ``prompt`` says in one line, or None.
+        token_merging: tokens that attended as one, or None.
     """
 
     prompt: str
@@ -166,6 +168,7 @@ class Recipe:
     subtype: str | None = None
     audio: GivenSound | None = None
     timeline: tuple[tuple[float, str], ...] | None = None
+    token_merging: TokenMerging | None = None
 
     @property
     def row(self) -> int:
@@ -194,6 +197,7 @@ class Recipe:
             "timestep_spacing": self.timestep_spacing,
             "litefocus": self.litefocus,
             "scale_scores": self.scale_scores,
+            "token_merging": self.token_merging,
             "windowed": self.windowed,
             "loop": self.loop,
             "prompt_padding": self.prompt_padding,
@@ -322,6 +326,7 @@ def recipes_of(
         audio=request.edit
         and GivenSound(**{field.name: getattr(request.edit, field.name) for field in dataclasses.fields(GivenSound)}),
         timeline=request.timeline and request.timeline.pairs,
+        token_merging=attention.merging,
     )
     return tuple(
         dataclasses.replace(

@@ -217,7 +217,13 @@ def make_request(
         windows = timeline.layout(windows, frames, geometry)
         windows = windows and dataclasses.replace(windows, loop=loop)
     seen_in_s = seconds if windows is None else windows.window * geometry.frame_in_s
-    attention = attention_layout(asked["litefocus"], geometry, seen_in_s, scale_scores=asked["scale_scores"])
+    attention = attention_layout(
+        asked["litefocus"],
+        geometry,
+        seen_in_s,
+        scale_scores=asked["scale_scores"],
+        token_merging=asked["token_merging"],
+    )
     check_layout(model.unet, attention)
     mesh = asked["mesh"]
     if mesh is not None:
@@ -228,6 +234,10 @@ def make_request(
             )
         if loop and mesh.shape.get(TIME_AXIS, 1) > 1:
             raise ValueError(f"loop = True, but the mesh spreads the frames along {TIME_AXIS!r}; expected 'data' alone")
+        if attention.merging is not None and mesh.shape.get(TIME_AXIS, 1) > 1:
+            raise ValueError(
+                f"token_merging is given, but the mesh spreads the frames along {TIME_AXIS!r}; expected 'data' alone"
+            )
         check_frames(mesh, frames_at_last_level(model.unet, frames))
     return Request(
         prompts=prompts,

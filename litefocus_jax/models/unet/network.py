@@ -119,23 +119,23 @@ class UNet(nnx.Module):
             ValueError: when the attention does not fit the network (`check_layout`), or draws tokens and ``key_rng`` is
                 missing.
         """
-        attend_at = self_attention_by_level(self.config, attention, key_rng)
+        attention_at = self_attention_by_level(self.config, attention, key_rng)
         time_embedding = jnp.atleast_2d(time_embedding)
         last = len(self.down_blocks) - 1
 
         x = self.conv_in(sample)
         skips = [x]
         for level, block in enumerate(self.down_blocks):
-            run = _block_runner(block, rematerialise, attend=attend_at(level))
+            run = _block_runner(block, rematerialise, attention=attention_at(level))
             x, level_skips = run(x, time_embedding, keys=context.down[level])
             skips += level_skips
-        run = _block_runner(self.mid_block, rematerialise, attend=attend_at(last))
+        run = _block_runner(self.mid_block, rematerialise, attention=attention_at(last))
         x = run(x, time_embedding, keys=context.middle)
         for position, block in enumerate(self.up_blocks):
             level_skips = [skips.pop() for _ in block.resnets]
             # Sizes are rounded on the way down, so that doubling may miss the next level's.
             size = (skips[-1].shape[1], skips[-1].shape[2]) if skips else None
-            run = _block_runner(block, rematerialise, size=size, attend=attend_at(last - position))
+            run = _block_runner(block, rematerialise, size=size, attention=attention_at(last - position))
             x = run(x, time_embedding, level_skips, keys=context.up[position])
         return self.conv_out(jax.nn.silu(self.conv_norm_out(x)))
 
