@@ -19,7 +19,7 @@ from litefocus_jax.models.unet.blocks import BlockKeys, DownBlock, MiddleBlock, 
 from litefocus_jax.models.unet.config import UNetConfig
 from litefocus_jax.models.unet.keys import KEYS
 from litefocus_jax.models.unet.self_attention import self_attention_by_level
-from litefocus_jax.models.unet.transformer import Prompt
+from litefocus_jax.models.unet.transformer import Prompt, TokenAttention
 from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
 
 
@@ -120,6 +120,26 @@ class UNet(nnx.Module):
                 missing.
         """
         attention_at = self_attention_by_level(self.config, attention, key_rng)
+        return self.evaluate(sample, time_embedding, context, attention_at, rematerialise=rematerialise)
+
+    def evaluate(
+        self,
+        sample: Float[Array, "batch time frequency in_channels"],
+        time_embedding: Float[Array, "batch time_embed_dim"] | Float[Array, " time_embed_dim"],
+        context: Context,
+        attention_at: Callable[[int], TokenAttention],
+        *,
+        rematerialise: bool = False,
+    ) -> Float[Array, "batch time frequency out_channels"]:
+        """One evaluation of the network with a self-attention of the caller's own.
+
+        Args:
+            sample: as for a call, and so the others.
+            time_embedding: of the step.
+            context: of the prompt.
+            attention_at: the self-attention of each level.
+            rematerialise: for the gradient.
+        """
         time_embedding = jnp.atleast_2d(time_embedding)
         last = len(self.down_blocks) - 1
 
