@@ -33,7 +33,9 @@ def paper(
         Path,
         typer.Option("--output", "-o", metavar="FOLDER", help="The folder of the report, and of what it is made of."),
     ],
-    tables: Annotated[str, typer.Option(metavar="NUMBERS", help="Which of the tables 1 to 3.")] = "1,2,3",
+    tables: Annotated[
+        str, typer.Option(metavar="NUMBERS", help="Which of the tables 1 to 3; empty for none.")
+    ] = "1,2,3",
     figures: Annotated[
         str, typer.Option(metavar="NUMBERS", help="Which of the figures 1 and 2; empty for none.")
     ] = "1,2",
@@ -79,11 +81,12 @@ def paper(
     that no table mixes two. What is run, and what was found, is in docs/paper.md.
     """
     with reporting_errors():
-        chosen = _numbers(tables, "--tables", (1, 2, 3))
+        chosen = _numbers(tables, "--tables", (1, 2, 3)) if tables.strip() else ()
         drawn = _numbers(figures, "--figures", (1, 2)) if figures.strip() else ()
         long = _numbers(lengths, "--lengths", None)
         find_devices()
         from litefocus_jax.checkpoint.store import BUNDLED_MODEL
+        from litefocus_jax.evaluation.comparison import check_evaluation
         from litefocus_jax.evaluation.paper.sounds import Plan, keep_settings
         from litefocus_jax.evaluation.paper.subjects import subjects_of
         from litefocus_jax.evaluation.paper.synthesised import synthesised_recordings
@@ -96,6 +99,8 @@ def paper(
             synthesised_recordings(reference, plan.count, long)
         subjects = subjects_of(captions, reference, long, plan.count)
         judges, weights = load_judges(vggish, cnn14, clap, log_mel=reference is not None)
+        texts = dict(zip(subjects.names, subjects.captions, strict=True)) if judges.clap is not None else None
+        check_evaluation(judges, subjects.recordings_at(long[0]), texts)
         with naming_options(_ARGUMENTS):
             pipe = AudioLDM2Pipeline.from_checkpoint(checkpoint, dtype=dtype)
             keep_settings(folder, pipe, plan, subjects)
@@ -104,7 +109,7 @@ def paper(
         if 1 in drawn:
             _draw_times(folder / "figure-1", checkpoint, pipe, long)
         if 2 in drawn:
-            _draw_attention(folder / "figure-2.png", pipe, plan, subjects)
+            _draw_attention(folder / f"figure-2-{max(long)}x.png", pipe, plan, subjects)
         messages.print(f"The report is in {folder}", markup=False)
 
 
@@ -133,9 +138,9 @@ def _tables(
 def _facts(folder: Path, pipe: "AudioLDM2Pipeline", plan: "Plan", weights: dict[str, str]) -> dict[str, str]:
     """What the tables were made and measured on, in words."""
     from litefocus_jax.benchmark.report import machine
-    from litefocus_jax.evaluation.paper.sounds import SETTINGS
+    from litefocus_jax.evaluation.paper.sounds import SETTINGS, kept
 
-    settings, here = json.loads((folder / SETTINGS).read_text(encoding="utf-8")), machine()
+    settings, here = kept(folder / SETTINGS), machine()
     return {
         "model": f"digest {settings['model']}, {settings['dtype']}",
         "training length": f"{pipe.geometry.training_length_in_s:g} s",
@@ -148,15 +153,17 @@ def _facts(folder: Path, pipe: "AudioLDM2Pipeline", plan: "Plan", weights: dict[
 
 
 def _draw_times(folder: Path, checkpoint: "Checkpoint", pipe: "AudioLDM2Pipeline", lengths: tuple[int, ...]) -> None:
-    """Figure 1: time against length, and the share of each stage."""
-    if (folder / "stages.png").exists():
-        return
+    """Figure 1: time against length, and the share of each stage; unless it is there for these lengths."""
     from litefocus_jax.benchmark.report import STEPS, write_stages
     from litefocus_jax.benchmark.stages import measure_stages
     from litefocus_jax.benchmark.workload import Workload
     from litefocus_jax.system.progress import described_progress_bar
 
     training_length = pipe.geometry.training_length_in_s or 0.0
+    stages = folder / "stages.json"
+    drawn = json.loads(stages.read_text(encoding="utf-8")) if stages.exists() else []
+    if {stage["duration_in_s"] for stage in drawn} == {length * training_length for length in lengths}:
+        return
     workloads = [
         Workload(name, length * training_length, None, str(checkpoint.folder), pipe.dtype)
         for name in ("dense", "litefocus")

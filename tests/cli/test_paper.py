@@ -63,6 +63,12 @@ def test_a_table_is_made_in_turns_goes_on_and_never_mixes_settings(tmp_path, rec
     assert again.exit_code == 0, again.output
     assert [prompts for prompts, _ in made] == [("tone b",)]
 
+    times.write_text("[")
+    damaged = paper(folder, recordings, "--batch-size", 1)
+    assert damaged.exit_code == 1
+    assert "times.json" in damaged.stderr
+    assert "remove the file to have it made again" in damaged.stderr
+
     made.clear()
     other = paper(folder, recordings, "--batch-size", 1, "--steps", 3)
     assert other.exit_code == 1
@@ -78,6 +84,7 @@ def test_a_table_is_made_in_turns_goes_on_and_never_mixes_settings(tmp_path, rec
         (["--figures", "x"], 2, "expected some of 1, 2"),
         (["--lengths", "0"], 2, "expected whole numbers from 1"),
         (["--sounds", "4"], 1, "has 3 captions, for 4 sounds"),
+        (["--cnn14", "missing.safetensors"], 1, "missing.safetensors"),
     ],
 )
 def test_what_cannot_be_run_is_refused(tmp_path, recordings, options, code, message):

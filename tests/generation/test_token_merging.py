@@ -71,7 +71,7 @@ def test_what_cannot_be_is_refused(options, error, message):
 
 def test_devices_that_share_the_frames_of_a_sound_are_refused():
     mesh = Mesh(np.array(jax.devices()[:1] * 2).reshape(1, 2), ("data", "time"))
-    with pytest.raises(ValueError, match="token_merging is given, but the mesh spreads the frames along 'time'"):
+    with pytest.raises(ValueError, match="token_merging is given, but the mesh spreads frames along 'time'"):
         request_for(tiny_pipeline(), token_merging=0.5, mesh=mesh)
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from litefocus_jax.pipeline import AudioLDM2Pipeline
 from litefocus_jax.system.files import write_json
 from litefocus_jax.system.interruption import raise_if_interrupted
 from litefocus_jax.system.same_run import differences
+from litefocus_jax.system.typed_json import parse_object
 
 SETTINGS = "paper.json"
 """What all sounds of a folder have in common."""
@@ -76,8 +76,7 @@ class Cell:
 
     def times(self) -> dict[str, dict[str, Any]]:
         """By batch: its ``sounds``, its denoising ``steps``, and ``step_in_s``, None where there is one step alone."""
-        path = self.folder / _TIMES
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return kept(self.folder / _TIMES)
 
     @property
     def seconds_per_sound(self) -> float | None:
@@ -86,6 +85,20 @@ class Cell:
         return (
             statistics.median(time["steps"] * time["step_in_s"] / time["sounds"] for time in known) if known else None
         )
+
+
+def kept(path: Path) -> dict[str, Any]:
+    """What an earlier command wrote down, or an empty dictionary.
+
+    Raises:
+        MetricError: when it is no JSON object, or of something else.
+    """
+    if not path.exists():
+        return {}
+    try:
+        return parse_object(path.read_text(encoding="utf-8"), str(path))
+    except ValueError as error:
+        raise MetricError(f"{error}; remove the file to have it made again") from None
 
 
 def cells_of(folder: Path, lengths: tuple[int, ...], variants: tuple[Variant, ...]) -> list[Cell]:
@@ -118,11 +131,10 @@ def keep_settings(folder: Path, pipe: AudioLDM2Pipeline, plan: Plan, subjects: S
         "eta": request.eta,
         "prompt_padding": request.prompt_padding,
     }
-    path = folder / SETTINGS
-    if not path.exists():
-        write_json(path, settings)
-        return
-    if changed := differences(json.loads(path.read_text(encoding="utf-8")), settings):
+    earlier = kept(folder / SETTINGS)
+    if not earlier:
+        write_json(folder / SETTINGS, settings)
+    elif changed := differences(earlier, settings):
         raise MetricError(
             f"{folder} holds sounds of other settings: {'; '.join(changed)}. A table never mixes two: ask for the "
             "same, or take another folder (--output)"

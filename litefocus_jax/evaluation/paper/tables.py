@@ -8,7 +8,7 @@ from typing import Any
 
 from litefocus_jax.evaluation.bootstrap import CONFIDENCE
 from litefocus_jax.evaluation.comparison import Figure, Judges, evaluate
-from litefocus_jax.evaluation.paper.sounds import Cell, Plan
+from litefocus_jax.evaluation.paper.sounds import Cell, Plan, kept
 from litefocus_jax.evaluation.paper.subjects import Subjects
 from litefocus_jax.evaluation.paper.variants import ORIGINAL, TABLES, TITLES
 from litefocus_jax.evaluation.sounds import open_sounds
@@ -75,19 +75,19 @@ def judged(
             *(sound.facts.digest.encode() for sound in (reference.sounds.values() if reference else ())),
         )
         path = cell.folder / _FIGURES
-        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        if kept.get("of") != key:
+        known = kept(path)
+        if known.get("of") != key:
             texts = captions if judges.clap is not None else None
             found = evaluate(judges, sounds, reference, texts, bootstrap=bootstrap)
             figures = [dataclasses.asdict(figure) for figure in found.figures]
-            kept = {"of": key, "figures": figures, "notes": list(found.notes)}
-            write_json(path, kept)
+            known = {"of": key, "figures": figures, "notes": list(found.notes)}
+            write_json(path, known)
         figures = tuple(
             Figure(**{**figure, "interval": figure["interval"] and tuple(figure["interval"])})
-            for figure in kept["figures"]
+            for figure in known["figures"]
         )
         rows.append(Row(cell.length, cell.variant.name, figures, cell.seconds_per_sound))
-        notes |= dict.fromkeys(kept["notes"])
+        notes |= dict.fromkeys(known["notes"])
     return rows, [note for note in notes if "resampled" not in note]
 
 
