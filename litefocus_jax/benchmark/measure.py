@@ -37,6 +37,7 @@ class Plan:
         part: what is timed; the decoder has only one variant.
         together: keep the workers of all durations at once, so that their calls too are made in turns: for comparing
             durations with each other. It takes the memory of all of them.
+        token_merging: see `Workload`.
     """
 
     durations: tuple[float, ...]
@@ -48,6 +49,7 @@ class Plan:
     rounds: int = 5
     part: Part = "unet"
     together: bool = False
+    token_merging: float = 0.5
 
     @property
     def groups(self) -> tuple[tuple[float, ...], ...]:
@@ -63,7 +65,7 @@ class Plan:
 
     def workload(self, name: str, duration_in_s: float) -> Workload:
         """The program of one row."""
-        return Workload(name, duration_in_s, self.size, self.model, self.dtype, self.part)
+        return Workload(name, duration_in_s, self.size, self.model, self.dtype, self.part, self.token_merging)
 
     def workloads(self, duration_in_s: float) -> list[Workload]:
         """The programs to run for one duration; variants whose programs are equal share one."""

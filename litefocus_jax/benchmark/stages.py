@@ -144,8 +144,8 @@ def _one_attention_seconds(
 
     @jax.jit
     def attend(query: jax.Array, key: jax.Array, value: jax.Array, key_rng: jax.Array) -> jax.Array:
-        attend_at = self_attention_by_level(unet.config, workload.attention, key_rng)
-        return attend_at(level)(query, key, value, num_frequencies=frequencies)
+        attention_at = self_attention_by_level(unet.config, workload.attention, key_rng)
+        return attention_at(level).attend(query, key, value, num_frequencies=frequencies)
 
     return _median_seconds(functools.partial(attend, query, key, value, jax.random.key(3)), rounds)
 

@@ -18,7 +18,7 @@ BATCH_SIZE = 2  # one sound, with and without its prompt
 PROMPT_TOKENS = 32  # tokens of the T5 encoder; a long sentence
 GENERATED_VECTORS = 8  # vectors that the language model generates
 
-OUR_VARIANTS = ("dense", "litefocus", "same_frequency", "linear", "auto")
+OUR_VARIANTS = ("dense", "litefocus", "same_frequency", "linear", "token_merging", "auto")
 DEFAULT_VARIANTS = ("dense", "litefocus", "same_frequency", "auto")
 DECODER_VARIANT = "decoder"
 TILES_VARIANT = "tiles"
@@ -40,6 +40,7 @@ class Workload:
         model: folder or hub id of a model, or None for random weights.
         dtype: floating-point type of weights and computation; the decoder's are always float32.
         part: what is timed.
+        token_merging: share of tokens that the variant ``"token_merging"`` merges.
     """
 
     variant: str
@@ -48,6 +49,7 @@ class Workload:
     model: str | None
     dtype: str
     part: Part = "unet"
+    token_merging: float = 0.5
 
     def to_json(self) -> str:
         """One line that `from_json` reads."""
@@ -61,6 +63,8 @@ class Workload:
     @property
     def attention(self) -> AttentionLayout:
         """The self-attention of the variant."""
+        if self.variant == "token_merging":
+            return attention_layout(None, self.geometry(), self.duration_in_s, token_merging=self.token_merging)
         choices: dict[str, LiteFocusChoice] = {
             "litefocus": "on",
             "same_frequency": LiteFocusConfig(cross_frequency=False),

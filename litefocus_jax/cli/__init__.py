@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from litefocus_jax.cli.attention_map import attention_map
 from litefocus_jax.cli.batch import batch
 from litefocus_jax.cli.bench import bench
 from litefocus_jax.cli.console import configure_logging, logger
@@ -15,6 +16,7 @@ from litefocus_jax.cli.finetune import finetune
 from litefocus_jax.cli.generate import generate
 from litefocus_jax.cli.info import info
 from litefocus_jax.cli.init import init
+from litefocus_jax.cli.paper import paper
 from litefocus_jax.cli.suggestions import SuggestingCommand
 from litefocus_jax.cli.web import web
 from litefocus_jax.system.interruption import exit_code, listening, was_interrupted
@@ -27,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (generate, batch, info, init, export, finetune, evaluate, bench, web):
+for command in (generate, batch, info, init, export, finetune, evaluate, paper, attention_map, bench, web):
     app.command(cls=SuggestingCommand)(command)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from litefocus_jax.cli.completions import complete_model
-from litefocus_jax.cli.console import messages, output, reporting_errors
+from litefocus_jax.cli.console import messages, naming_options, output, reporting_errors
 from litefocus_jax.cli.start import find_devices
 
 if TYPE_CHECKING:
@@ -69,8 +69,13 @@ def bench(
         typer.Option(help="Time this peer too, in the same run; it needs a clone and the test extra."),
     ] = None,
     variants: Annotated[
-        str, typer.Option(help="The variants of ours to time, separated by commas; there is also linear.")
+        str,
+        typer.Option(help="The variants of ours to time, by commas; linear and token_merging are others."),
     ] = "dense,litefocus,same_frequency,auto",
+    token_merging: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Time Token Merging too, of this share of tokens, such as 0.5."),
+    ] = None,
     dtype: Annotated[
         Literal["float32", "bfloat16", "float16"] | None,
         typer.Option(help="The type of weights and computation; chosen by device unless given."),
@@ -112,6 +117,14 @@ def bench(
             raise typer.BadParameter(
                 f"{', '.join(unknown)} unknown; expected some of {', '.join(OUR_VARIANTS)}", param_hint="--variants"
             )
+        if token_merging is not None:
+            from litefocus_jax.generation.attention import chosen_merging
+
+            with naming_options({"token_merging": "--token-merging"}):
+                chosen_merging(token_merging)
+            chosen = tuple(dict.fromkeys([*chosen, "token_merging"]))
+        if stages and "token_merging" in chosen:
+            raise typer.BadParameter("knows no stages of token_merging; leave one of them out", param_hint="--stages")
         seconds = _durations(durations)
         if part == "tiles" and against:
             raise typer.BadParameter("the peer decodes sound in one piece; use --part decoder", param_hint="--against")
@@ -140,6 +153,7 @@ def bench(
             rounds=rounds,
             part=part,
             together=together,
+            token_merging=0.5 if token_merging is None else token_merging,
         )
         if start:
             _bench_start(plan, folder)
@@ -151,6 +165,7 @@ def bench(
             "part": plan.part,
             "rounds": plan.rounds,
             "together": plan.together,
+            "token_merging": plan.token_merging,
         }
         with described_progress_bar(units_of_progress(plan)) as on_progress:
             for new_rows in measure(plan, on_progress):

@@ -1,12 +1,15 @@
 """``litefocus-jax evaluate``: how good sounds are, by the judges and the metrics of publications."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from litefocus_jax.cli.console import messages, output, reporting_errors
 from litefocus_jax.cli.start import find_devices
+
+if TYPE_CHECKING:
+    from litefocus_jax.evaluation.comparison import Judges
 
 _JUDGES = "Judges, at least one of them"
 
@@ -43,6 +46,14 @@ def evaluate(
             rich_help_panel=_JUDGES,
         ),
     ] = None,
+    log_mel: Annotated[
+        bool,
+        typer.Option(
+            "--log-mel",
+            help="Statistics of log-mel spectrograms, for KAD without any weights: of levels and colours alone.",
+            rich_help_panel=_JUDGES,
+        ),
+    ] = False,
     unpaired: Annotated[
         bool,
         typer.Option("--unpaired", help="Recordings do not belong to the sounds of their names: no KL divergence."),
@@ -68,7 +79,7 @@ def evaluate(
 
         check_destination(folder, overwrite=overwrite, marker=MARKER)
         find_devices()
-        judges, weights = _load_judges(vggish, cnn14, clap)
+        judges, weights = load_judges(vggish, cnn14, clap, log_mel=log_mel)
         sounds = open_sounds(generated)
         recordings = None if reference is None else open_sounds(reference)
         texts = None if captions is None else captions_of(captions, sounds.sounds)
@@ -92,27 +103,41 @@ def evaluate(
         messages.print(f"The report is in {folder}", markup=False)
 
 
-_MOST_METRICS = 9
+_MOST_METRICS = 10
 
 
-def _load_judges(vggish: Path | None, cnn14: Path | None, clap: str | None) -> tuple[Any, dict[str, str]]:
-    """The judges that are given, and where their weights lie."""
+def load_judges(
+    vggish: Path | None, cnn14: Path | None, clap: str | None, *, log_mel: bool = False
+) -> "tuple[Judges, dict[str, str]]":
+    """The judges that are given, and where their weights lie.
+
+    Args:
+        vggish: file of its weights, or None.
+        cnn14: likewise.
+        clap: a checkpoint that holds it, or None.
+        log_mel: have statistics of log-mels too, which take no weights.
+
+    Raises:
+        ValueError: when there is no judge at all, saying where each can be had; or weights cannot be read.
+    """
     from litefocus_jax.checkpoint.clap import load_clap
     from litefocus_jax.checkpoint.judges import CNN14, VGGISH, load_cnn14, load_vggish
     from litefocus_jax.evaluation.comparison import Judges
-    from litefocus_jax.evaluation.judges import Cnn14Judge, VggishJudge
+    from litefocus_jax.evaluation.judges import Cnn14Judge, LogMelJudge, VggishJudge
 
-    if vggish is None and cnn14 is None and clap is None:
+    if vggish is None and cnn14 is None and clap is None and not log_mel:
         raise ValueError(
             "nobody is to listen; give the weights of a judge or more, which are not part of this package:\n"
             f"  --vggish FILE: {VGGISH.advice}\n"
             f"  --cnn14 FILE: {CNN14.advice}\n"
-            "  --clap CHECKPOINT: a folder of AudioLDM2 in diffusers' layout or of a ClapModel, or the hub id of either"
+            "  --clap CHECKPOINT: a folder of AudioLDM2 in diffusers' layout or of a ClapModel, or a hub id of one\n"
+            "  --log-mel: statistics of spectrograms, which take no weights"
         )
     judges = Judges(
         vggish=None if vggish is None else VggishJudge(load_vggish(vggish)),
         cnn14=None if cnn14 is None else Cnn14Judge(load_cnn14(cnn14)),
         clap=None if clap is None else load_clap(clap),
+        embedders={"log-mel": LogMelJudge()} if log_mel else {},
     )
-    sources = {"VGGish": vggish, "Cnn14": cnn14, "CLAP": clap}
+    sources = {"VGGish": vggish, "Cnn14": cnn14, "CLAP": clap, "log-mel": "its statistics" if log_mel else None}
     return judges, {name: str(source) for name, source in sources.items() if source is not None}

@@ -15,6 +15,7 @@ from litefocus_jax.cli.options.checkpoint import Heads, Lora, Revision
 from litefocus_jax.cli.orders import sound_orders
 from litefocus_jax.cli.origin import Origin
 from litefocus_jax.cli.prompt_files import PromptRow, read_prompts
+from litefocus_jax.cli.ranking import Ranking, check_rank, load_listener
 from litefocus_jax.cli.seeds import chosen_seeds
 from litefocus_jax.cli.start import find_devices
 from litefocus_jax.cli.unquoted import check_quoted
@@ -43,6 +44,8 @@ _ARGUMENTS = {
     "reach_in_s": "--reach",
     "LiteFocusConfig.levels": "--litefocus",
     "scale_scores": "--scale-scores",
+    "token_merging": "--token-merging",
+    "litefocus": "--litefocus",
     "scheduler": "--scheduler",
     "timestep_spacing": "--spacing",
     "eta": "--eta",
@@ -73,6 +76,8 @@ def generate(
     waveform: sound.Waveform = None,
     seed: sound.Seed = None,
     seeds: sound.Seeds = None,
+    rank: sound.Rank = False,
+    clap: sound.Clap = None,
     each: sound.Each = False,
     loop: sound.Loop = False,
     spectrogram: sound.Spectrogram = None,
@@ -92,6 +97,7 @@ def generate(
     max_cross_tokens: attention.MaxCrossTokens = None,
     reach: attention.Reach = None,
     scale_scores: attention.ScaleScores = False,
+    token_merging: attention.TokenMerging = None,
     dtype: attention.NumberType = None,
     normalize: finish.Normalize = None,
     peak: finish.Peak = None,
@@ -125,6 +131,7 @@ def generate(
     chosen_attention = AttentionOptions(litefocus, sparse_ratio, max_cross_tokens, reach)
     edit = EditOptions(audio, continued, strength, fill, keep, lead_in)
     along = parse_timeline(timeline)
+    check_rank(rank, clap, timeline=along is not None)
 
     started = time.perf_counter()
     with reporting_errors():
@@ -165,7 +172,7 @@ def generate(
         batches = runs.remaining(grouped(orders, files, batch_size))
         for batch in batches:
             runs.check_writable(batch, subtype)
-        if not batches:
+        if not batches and not rank:
             if not quiet:
                 messages.print("All of these sounds are there already.")
             return
@@ -188,6 +195,13 @@ def generate(
         checkpoint = open_model(BUNDLED_MODEL if model is None else model, revision, heads)
         origin.check_model(checkpoint)
         facts = checkpoint.facts
+        ranking = None
+        if rank and not dry_run:
+            to_make = [file for batch in batches for file in batch.destinations]
+            ranking = Ranking.of(load_listener(checkpoint, clap), files, to_make, quiet=quiet)
+            ranking.show_waiting_for_none(saving.show)
+            if not batches:
+                return
         # What the model cannot honour is found before its weights are read.
         with naming_options(_ARGUMENTS):
             options: RequestOptions = {
@@ -199,6 +213,7 @@ def generate(
                 "timestep_spacing": spacing,
                 "litefocus": chosen_attention.choose(facts.geometry.training_length_in_s),
                 "scale_scores": scale_scores,
+                "token_merging": token_merging,
                 "windowed": _windowed_denoising(windows, window_length, window_overlap),
                 "loop": loop,
                 "timeline": along,
@@ -234,7 +249,7 @@ def generate(
             return
         work = list(zip(requests, batches, strict=True))
         how = {"check_memory": not ignore_memory, "progress": not quiet}
-        summary = _make_and_save(pipe, work, runs, saving, row=origin.row, **how)
+        summary = _make_and_save(pipe, work, runs, saving, ranking, row=origin.row, **how)
         if not quiet:
             messages.print(f"{summary}; {time.perf_counter() - started:.1f} s with loading")
 
@@ -244,6 +259,7 @@ def _make_and_save(
     work: "list[tuple[Request, Batch]]",
     runs: "RunFiles",
     saving: "Saving",
+    ranking: Ranking | None,
     *,
     row: int | None,
     check_memory: bool,
@@ -258,6 +274,7 @@ def _make_and_save(
         work: each request with the destinations of its sounds.
         runs: where each request is kept while it runs.
         saving: what the files are to be.
+        ranking: decides on the order in which files are printed; as they are made unless given.
         row: number of the only sound that is wanted of each request; None for all.
         check_memory: find out before sampling whether a request can fit in memory.
         progress: draw bars.
@@ -292,9 +309,14 @@ def _make_and_save(
                     seconds_made += saving.write(blocks, file, result.sampling_rate, request.seed, waveform, made_of)
             except FinishError as error:
                 unfinished.append(f"{file.sound}: {error}")
+                if ranking is not None:
+                    ranking.leave_out(file, saving.show)
                 continue
             seconds_taken += time.perf_counter() - started
-            saving.show(file, made_of)
+            if ranking is None:
+                saving.show(file, made_of)
+            else:
+                ranking.add(file, made_of, saving.show)
         runs.remove(batch)
     if unfinished:
         raise FinishError("\n".join(unfinished))

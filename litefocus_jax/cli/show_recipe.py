@@ -52,6 +52,8 @@ def _rows(recipe: "Recipe") -> list[tuple[str, str]]:
         )
     )
     attention = "dense" if recipe.litefocus is None else _fields(recipe.litefocus)
+    if recipe.token_merging is not None:
+        attention = f"tokens merged: {_fields(recipe.token_merging)}"
     rows.append(("Attention", attention + (", scaled scores" if recipe.scale_scores else "")))
     if recipe.audio is not None:
         rows.append(("Sound", _sound(recipe.audio)))

@@ -36,9 +36,7 @@ def captions_of(path: str | Path, names: Iterable[str]) -> dict[str, str]:
             captions without sounds; the message names them.
         OSError: when it cannot be read.
     """
-    path, names = Path(path), list(names)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist, or is no file; expected a table of captions")
+    path, names = _checked(Path(path)), list(names)
     rows = _read(path)
     found: dict[str, str] = {}
     spare: dict[str, None] = {}
@@ -58,6 +56,22 @@ def captions_of(path: str | Path, names: Iterable[str]) -> dict[str, str]:
     if problems:
         raise MetricError(f"{path} does not fit the sounds: {'; '.join(problems)}. Expected one for the other")
     return {name: found[name] for name in names}
+
+
+def read_captions(path: str | Path) -> list[str]:
+    """The captions of a table in its order, whatever their sounds are called.
+
+    Raises:
+        MetricError: as `captions_of`, but for sounds that are missing.
+        OSError: when it cannot be read.
+    """
+    return [caption for caption, _ in _read(_checked(Path(path))).values()]
+
+
+def _checked(path: Path) -> Path:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist, or is no file; expected a table of captions")
+    return path
 
 
 def _read(path: Path) -> Mapping[int, tuple[str, tuple[str, ...]]]:

@@ -12,7 +12,7 @@ from litefocus_jax.evaluation.bootstrap import Estimate
 from litefocus_jax.evaluation.classes import inception_score, kl_divergence
 from litefocus_jax.evaluation.features import FewSoundsWarning, MetricError
 from litefocus_jax.evaluation.frechet import frechet_distance, frechet_distance_at_infinity, pooled_frechet_distance
-from litefocus_jax.evaluation.judges import Cnn14Judge, VggishJudge
+from litefocus_jax.evaluation.judges import Cnn14Judge, Embedder, VggishJudge
 from litefocus_jax.evaluation.kernel import kernel_distance
 from litefocus_jax.evaluation.similarity import clap_score
 from litefocus_jax.evaluation.sounds import SoundFile, SoundFolder, check_pairs
@@ -34,16 +34,18 @@ class Judges:
         vggish: for the Frechet audio distance.
         cnn14: for Frechet and kernel distances, the KL divergence and the Inception score.
         clap: for how well sounds fit captions, and a kernel distance.
+        embedders: others by name, for a kernel distance each.
     """
 
     vggish: VggishJudge | None = None
     cnn14: Cnn14Judge | None = None
     clap: Clap | None = None
+    embedders: Mapping[str, Embedder] = dataclasses.field(default_factory=dict)
 
     @property
     def by_name(self) -> dict[str, Any]:
         """Those that there are."""
-        named = {"VGGish": self.vggish, "Cnn14": self.cnn14, "CLAP": self.clap}
+        named = {"VGGish": self.vggish, "Cnn14": self.cnn14, "CLAP": self.clap, **self.embedders}
         return {name: judge for name, judge in named.items() if judge is not None}
 
 
@@ -87,6 +89,9 @@ def check_evaluation(judges: Judges, reference: SoundFolder | None, captions: Ma
     """
     if judges.vggish is not None and reference is None:
         raise MetricError("VGGish compares sounds with recordings; give --reference too, or leave --vggish out")
+    if judges.embedders and reference is None:
+        name = next(iter(judges.embedders))
+        raise MetricError(f"{name} compares sounds with recordings; give --reference too, or leave --{name} out")
     if judges.clap is not None and reference is None and captions is None:
         raise MetricError(
             "CLAP compares sounds with captions and recordings; give --captions or --reference too, or leave --clap out"
@@ -158,7 +163,7 @@ def _metrics(
     """Every metric that can be had: name, judge, which way is better, and how it is computed."""
     sounds, recordings = heard["generated"], heard.get("reference")
     if recordings is not None:
-        for name, key in (("Cnn14", "embedding"), ("CLAP", "CLAP")):
+        for name, key in (("Cnn14", "embedding"), ("CLAP", "CLAP"), *((name, name) for name in judges.embedders)):
             if key in sounds:
                 yield "KAD", name, "less", lambda key=key: kernel_distance(sounds[key], recordings[key], **draws)
         if judges.vggish is not None:
@@ -185,6 +190,7 @@ def _metrics(
 def _listen(judges: Judges, folder: SoundFolder, on_sound: OnSound) -> dict[str, Any]:
     """What every judge hears in each sound."""
     heard: dict[str, list[Any]] = {"names": [], "VGGish": [], "embedding": [], "logits": [], "CLAP": []}
+    heard |= {name: [] for name in judges.embedders}
     for name, sound in folder.sounds.items():
         raise_if_interrupted()
         on_sound(str(sound.path))
@@ -207,6 +213,8 @@ def _answers(judges: Judges, sound: SoundFile) -> Iterator[tuple[str, np.ndarray
         yield "logits", logits
     if judges.clap is not None:
         yield "CLAP", judges.clap.embed_sound(at_rate(judges.clap.sampling_rate))
+    for name, judge in judges.embedders.items():
+        yield name, judge.listen(at_rate(judge.sampling_rate))
 
 
 def _notes_of_rates(judges: Judges, generated: SoundFolder, reference: SoundFolder | None) -> Iterator[str]:

@@ -5,12 +5,13 @@ seconds.
 """
 
 import dataclasses
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import jax
 import numpy as np
 from jaxtyping import Float
 
+from litefocus_jax.audio.mel import log_mel_spectrogram
 from litefocus_jax.evaluation.spectrograms import VGGISH_SAMPLING_RATE, cnn14_log_mel, vggish_examples
 from litefocus_jax.models.cnn14 import Cnn14
 from litefocus_jax.models.vggish import Vggish
@@ -78,6 +79,41 @@ class Cnn14Judge:
         log_mel = cnn14_log_mel(prepared(waveform, self.sampling_rate), self.network.config)
         embedding, logits = _listen(self.network, log_mel[None])
         return Heard(np.asarray(embedding[0]), np.asarray(logits[0]))
+
+
+class Embedder(Protocol):
+    """A judge for a kernel distance."""
+
+    @property
+    def sampling_rate(self) -> int:
+        """Of the sounds that it listens to, in hertz."""
+        ...
+
+    def listen(self, waveform: Float[np.ndarray, " samples"]) -> Float[np.ndarray, " features"]:
+        """What it hears in a sound."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class LogMelJudge:
+    """Statistics of log-mel spectrograms, for a kernel distance where no trained judge is at hand.
+
+    It has no weights, and hears levels, colours and how they move; not what a sound is of.
+
+    Attributes:
+        sampling_rate: of the sounds that it listens to, in hertz.
+    """
+
+    sampling_rate: int = 16000
+
+    def listen(self, waveform: Float[np.ndarray, " samples"]) -> Float[np.ndarray, " features"]:
+        """For each of 64 bands the mean of its logarithm, its deviation in time, and that of its steps of 10 ms.
+
+        Raises:
+            ValueError: when the waveform is empty, not one-dimensional, or not finite.
+        """
+        bands = np.asarray(log_mel_spectrogram(waveform, self.sampling_rate), np.float64)  # [frames, bands]
+        return np.concatenate([bands.mean(axis=0), bands.std(axis=0), np.diff(bands, axis=0).std(axis=0)])
 
 
 _listen = jax.jit(lambda network, seen: network(seen))

@@ -210,7 +210,7 @@ def _remedies(request: Request, stage: str, components: Components) -> list[str]
             remedies.append("denoise in windows (windowed, --windows)")
         if plan.windows is not None and plan.windows.call_size > 1:
             remedies.append("denoise fewer windows at a time (WindowedDenoising.windows_per_call)")
-        if plan.attention.sets is None:
+        if plan.attention.sets is None and plan.attention.merging is None:
             remedies.append("use sparse attention (litefocus, --litefocus on)")
         if request.batch_size > 1:
             remedies.append("make fewer sounds at a time (num_waveforms_per_prompt and prompts, --batch-size)")

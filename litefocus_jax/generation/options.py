@@ -11,6 +11,7 @@ from litefocus_jax.diffusion.scheduler_config import Kind, Spacing
 from litefocus_jax.diffusion.windows import WindowedDenoising
 from litefocus_jax.models.generation_defaults import PromptPadding, Quality
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
+from litefocus_jax.ops.token_merging import TokenMerging
 
 LiteFocusChoice = LiteFocusConfig | Literal["auto", "on", "linear", "off"] | None
 
@@ -43,6 +44,9 @@ class RequestOptions(TypedDict, total=False):
             (`LiteFocusConfig.for_duration`).
         scale_scores: scale attention scores by the logarithm of what a token sees against training
             (arXiv 2306.08645).
+        token_merging: the share of tokens that attend as one with others, such as 0.5, or a `TokenMerging`; the paper's
+            baseline (docs/paper.md). Attention is dense but for that, so that it stands alone: not beside ``litefocus``
+            or ``scale_scores``.
         windowed: denoise long sound in overlapping windows: a `WindowedDenoising`, or its method, ``"swap"`` or
             ``"average"``; sound of one window's length is not changed by it.
         loop: make sound that runs on into its own beginning: time is a circle for every network. The length is rounded
@@ -85,6 +89,7 @@ class RequestOptions(TypedDict, total=False):
     timestep_spacing: Spacing | None
     litefocus: LiteFocusChoice
     scale_scores: bool
+    token_merging: float | TokenMerging | None
     windowed: WindowedDenoising | Literal["swap", "average"] | None
     loop: bool
     audio: Any
@@ -120,6 +125,7 @@ DEFAULTS: RequestOptions = {
     "timestep_spacing": None,
     "litefocus": "auto",
     "scale_scores": False,
+    "token_merging": None,
     "windowed": None,
     "loop": False,
     "audio": None,

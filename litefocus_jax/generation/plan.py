@@ -1,11 +1,13 @@
 """How the latents of one request are denoised, decided before anything runs."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from jax.sharding import Mesh
 
 from litefocus_jax.diffusion.windows import WindowLayout
 from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
+from litefocus_jax.parallel.mesh import TIME_AXIS, check_mesh
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,3 +43,23 @@ class DenoisingPlan:
 def steps_per_call(num_steps: int, longest: int) -> int:
     """The largest number of steps per call that divides the whole evenly and is at most ``longest``."""
     return max(length for length in range(1, longest + 1) if num_steps % length == 0)
+
+
+def checked_mesh(mesh: Mesh, windows: WindowLayout | None, *, whole_frames: Sequence[str]) -> Mesh:
+    """Devices that can share the work of a request.
+
+    Args:
+        mesh: as it was asked for.
+        windows: of the request.
+        whole_frames: names of the options that were asked for and cannot be where devices share the frames of a sound.
+
+    Raises:
+        TypeError: when it is no mesh.
+        ValueError: when it cannot be honoured, or not beside one of those options.
+    """
+    mesh = check_mesh(mesh, windowed=windows is not None and not windows.is_whole)
+    if whole_frames and mesh.shape.get(TIME_AXIS, 1) > 1:
+        raise ValueError(
+            f"{whole_frames[0]} is given, but the mesh spreads frames along {TIME_AXIS!r}; expected 'data' alone"
+        )
+    return mesh

@@ -22,6 +22,7 @@ from litefocus_jax.generation.request import Request
 from litefocus_jax.models.generation_defaults import PromptPadding
 from litefocus_jax.models.unet.heads import Heads
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
+from litefocus_jax.ops.token_merging import TokenMerging
 from litefocus_jax.system.messages import plain
 from litefocus_jax.system.platform import current_platform
 from litefocus_jax.system.typed_json import from_plain, parse_object, to_plain
@@ -29,7 +30,7 @@ from litefocus_jax.system.typed_json import from_plain, parse_object, to_plain
 FORMAT = "litefocus-jax recipe"
 FORMAT_VERSION = 1
 
-_LATER = frozenset({"audio", "timeline", "heads"})
+_LATER = frozenset({"audio", "timeline", "heads", "token_merging"})
 
 
 class RecipeError(ValueError):
@@ -137,6 +138,7 @@ class Recipe:
         audio: the sound that it was made of, or None.
         timeline: seconds and prompts along it, which ``prompt`` says in one line, or None.
         heads: of the UNet, as the model was loaded with them; None where nobody said.
+        token_merging: tokens that attended as one, or None.
     """
 
     prompt: str
@@ -169,6 +171,7 @@ class Recipe:
     audio: GivenSound | None = None
     timeline: tuple[tuple[float, str], ...] | None = None
     heads: Heads | None = None
+    token_merging: TokenMerging | None = None
 
     @property
     def row(self) -> int:
@@ -197,6 +200,7 @@ class Recipe:
             "timestep_spacing": self.timestep_spacing,
             "litefocus": self.litefocus,
             "scale_scores": self.scale_scores,
+            "token_merging": self.token_merging,
             "windowed": self.windowed,
             "loop": self.loop,
             "prompt_padding": self.prompt_padding,
@@ -328,6 +332,7 @@ def recipes_of(
         and GivenSound(**{field.name: getattr(request.edit, field.name) for field in dataclasses.fields(GivenSound)}),
         timeline=request.timeline and request.timeline.pairs,
         heads=heads,
+        token_merging=attention.merging,
     )
     return tuple(
         dataclasses.replace(

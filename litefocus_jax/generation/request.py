@@ -19,14 +19,14 @@ from litefocus_jax.generation.edit import Edit, make_edit
 from litefocus_jax.generation.embeddings import GivenPrompts, given_prompts
 from litefocus_jax.generation.habits import unknown_names
 from litefocus_jax.generation.options import DEFAULTS, RequestOptions
-from litefocus_jax.generation.plan import DenoisingPlan, steps_per_call
+from litefocus_jax.generation.plan import DenoisingPlan, checked_mesh, steps_per_call
 from litefocus_jax.generation.timeline import Timeline, make_timeline
 from litefocus_jax.generation.waveforms import first_waveforms
 from litefocus_jax.generation.words import warn_of_unknown_words
 from litefocus_jax.models.components import LatentGeometry, ModelFacts
 from litefocus_jax.models.generation_defaults import LARGEST_GUIDANCE, QUALITIES, PromptPadding, Sampling
 from litefocus_jax.models.unet.self_attention import check_layout, frames_at_last_level
-from litefocus_jax.parallel.mesh import TIME_AXIS, check_frames, check_mesh
+from litefocus_jax.parallel.mesh import check_frames
 from litefocus_jax.system.platform import current_platform
 
 logger = logging.getLogger(__name__)
@@ -217,17 +217,18 @@ def make_request(
         windows = timeline.layout(windows, frames, geometry)
         windows = windows and dataclasses.replace(windows, loop=loop)
     seen_in_s = seconds if windows is None else windows.window * geometry.frame_in_s
-    attention = attention_layout(asked["litefocus"], geometry, seen_in_s, scale_scores=asked["scale_scores"])
+    attention = attention_layout(
+        asked["litefocus"],
+        geometry,
+        seen_in_s,
+        scale_scores=asked["scale_scores"],
+        token_merging=asked["token_merging"],
+    )
     check_layout(model.unet, attention)
     mesh = asked["mesh"]
     if mesh is not None:
-        mesh = check_mesh(mesh, windowed=windows is not None and not windows.is_whole)
-        if timeline is not None and mesh.shape.get(TIME_AXIS, 1) > 1:
-            raise ValueError(
-                f"timeline is given, but the mesh spreads frames along {TIME_AXIS!r}; expected 'data' alone"
-            )
-        if loop and mesh.shape.get(TIME_AXIS, 1) > 1:
-            raise ValueError(f"loop = True, but the mesh spreads the frames along {TIME_AXIS!r}; expected 'data' alone")
+        named = {"timeline": timeline is not None, "loop": loop, "token_merging": attention.merging is not None}
+        mesh = checked_mesh(mesh, windows, whole_frames=[name for name, asks in named.items() if asks])
         check_frames(mesh, frames_at_last_level(model.unet, frames))
     return Request(
         prompts=prompts,

@@ -9,8 +9,9 @@ from litefocus_jax.benchmark.measure import Plan, Row, measure, units_of_progres
 from litefocus_jax.benchmark.report import rows_table, stages_table, write_rows, write_stages
 from litefocus_jax.benchmark.stages import StageTimes
 from litefocus_jax.benchmark.workload import Workload
-from litefocus_jax.ops.litefocus.layout import DENSE
+from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
+from litefocus_jax.ops.token_merging import TokenMerging
 from tests.support.command_line import run
 
 ROW_KEYS = ["variant", "duration_in_s", "seconds_per_call", "spread", "ratio_to_peer", "peak_bytes", "compile_in_s"]
@@ -33,6 +34,8 @@ def test_variants_differ_by_their_attention() -> None:
     assert _workload("same_frequency", 10.0).attention == LiteFocusConfig(cross_frequency=False).layout(0.04)
     assert _workload("linear", 10.0).attention == LiteFocusConfig.linear().layout(0.04)
     assert _workload("auto", 320.0).attention == _workload("linear", 320.0).attention
+    merged = Plan((10.0,), ("token_merging",), token_merging=0.3).workload("token_merging", 10.0)
+    assert Workload.from_json(merged.to_json()).attention == AttentionLayout(merging=TokenMerging(0.3))
 
 
 def test_auto_goes_by_the_training_length_of_the_measured_model() -> None:
@@ -106,6 +109,7 @@ def test_bench_measures_a_tiny_model_and_its_stages(tmp_path: Path) -> None:
         (["--durations=-1"], "-1"),
         (["--variants=sparse"], "sparse unknown"),
         (["--part=tiles", "--against=diffusers"], "use --part decoder"),
+        (["--token-merging=0.5", "--stages"], "knows no stages of token_merging"),
     ],
 )
 def test_bad_options_are_refused(arguments: list[str], message: str) -> None:

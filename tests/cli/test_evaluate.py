@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from litefocus_jax.audio.reading import read_sound
 from litefocus_jax.checkpoint.judges import load_cnn14
-from litefocus_jax.evaluation import kl_divergence
-from litefocus_jax.evaluation.judges import Cnn14Judge
+from litefocus_jax.evaluation import kernel_distance, kl_divergence
+from litefocus_jax.evaluation.judges import Cnn14Judge, LogMelJudge
 from tests.support.command_line import run
 from tests.support.judges import clap_folder, cnn14_file, vggish_file
 from tests.support.models import tiny_checkpoint
@@ -171,3 +172,18 @@ def test_other_rates_are_resampled_and_told(tmp_path):
     assert "10 at 44100 Hz of 10 sounds are resampled to 16000 Hz for VGGish" in result.stderr
     assert "10 at 8000 Hz of 10 sounds are resampled to 16000 Hz for VGGish" in result.stderr
     assert "what the lower rate cannot hold is a difference to VGGish" in result.stderr
+
+
+def test_statistics_of_log_mels_need_no_weights_but_recordings(sounds, recordings, tmp_path):
+    result = run("evaluate", sounds, "-r", recordings, "-o", tmp_path / "report", "--bootstrap", 0, "--log-mel")
+    assert result.exit_code == 0, result.output
+    assert list(figures(tmp_path / "report")) == [("KAD", "log-mel")]
+    judge = LogMelJudge()
+    heard = [
+        np.stack([judge.listen(read_sound(folder / f"{name}.wav", 16000).waveform) for name in NAMES])
+        for folder in (sounds, recordings)
+    ]
+    assert heard[0].shape == (10, 192)
+    assert figures(tmp_path / "report")["KAD", "log-mel"]["value"] == pytest.approx(kernel_distance(*heard), rel=1e-6)
+    alone = run("evaluate", sounds, "-o", tmp_path / "other", "--log-mel")
+    assert "log-mel compares sounds with recordings; give --reference too" in alone.stderr

@@ -19,8 +19,9 @@ from litefocus_jax.cli.console import logger
 from litefocus_jax.cli.destinations import file_names, slug
 from litefocus_jax.decoding.plan import TilingConfig
 from litefocus_jax.generation.request import make_request
-from litefocus_jax.ops.litefocus.layout import DENSE
+from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
+from litefocus_jax.ops.token_merging import TokenMerging
 from litefocus_jax.system.interruption import deferred_interruption
 from tests.support.command_line import FakePipeline, generate, open_tiny, run, written
 from tests.support.models import tiny_checkpoint
@@ -129,6 +130,14 @@ def test_litefocus_choices_mean_what_the_library_means(fake, options, expected, 
     generate("rain", "-d", "5", "--litefocus", *options.split(), *(["--scale-scores"] if scale_scores else []))
     layout = DENSE if expected is None else expected.layout(FRAME_IN_S)
     assert fake.requests[0].plan.attention == dataclasses.replace(layout, scale_scores=scale_scores)
+
+
+def test_token_merging_takes_the_place_of_litefocus(fake):
+    assert generate("rain", "-d", "5", "--token-merging", "0.4").exit_code == 0
+    assert fake.requests[0].plan.attention == AttentionLayout(merging=TokenMerging(0.4))
+    both = generate("wind", "--token-merging", "0.4", "--litefocus", "linear")
+    assert both.exit_code == 1
+    assert "--token-merging = 0.4 beside --litefocus = 'linear'; expected one of them" in both.stderr
 
 
 @pytest.mark.parametrize("output", ["sounds/", "sounds"])

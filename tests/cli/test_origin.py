@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from litefocus_jax import Finish, read_recipe
+from litefocus_jax import Finish, TokenMerging, read_recipe
 from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.checkpoint.store import load_components
 from tests.support.command_line import FakePipeline, generate, run, written
@@ -79,6 +79,17 @@ def test_options_beside_a_recipe_change_it_and_are_told(here):
     assert changed == dataclasses.replace(first, seed=1, finish=Finish(peak_in_dbfs=-2.0))
     run("generate", "wind", "--from", "a.wav", "-o", "c.wav")
     assert read_recipe("c.wav") == dataclasses.replace(first, prompt="wind")
+
+
+def test_what_a_recipe_says_of_attention_gives_way_to_token_merging_and_back(here):
+    make("rain", *BRIEF, "--litefocus", "on", "--scale-scores", "-o", "a.wav")
+    assert run("generate", "--from", "a.wav", "--token-merging", "0.4", "-o", "b.wav").exit_code == 0
+    assert (read_recipe("b.wav").token_merging, read_recipe("b.wav").litefocus) == (TokenMerging(0.4), None)
+    assert run("generate", "--from", "b.wav", "-o", "again.wav").exit_code == 0
+    assert Path("again.wav").read_bytes() == Path("b.wav").read_bytes()
+    assert "tokens merged: ratio 0.4" in run("info", "b.wav").stdout
+    assert run("generate", "--from", "b.wav", "--litefocus", "on", "-o", "c.wav").exit_code == 0
+    assert read_recipe("c.wav").token_merging is None
 
 
 def test_another_model_is_refused_unless_it_is_asked_for(here):

@@ -7,7 +7,7 @@ import examples.foley
 
 ROOT = Path(examples.foley.__file__).parent
 FOLDERS = ("world", "parts", "judges", "measure", "report")
-DOOR = {"__init__.py", "train.py", "evaluate.py", "audible.py"}
+DOOR = {"__init__.py", "train.py", "evaluate.py", "audible.py", "recordings.py", "second_opinion.py"}
 
 
 def folders_imported(path: Path) -> set[str]:

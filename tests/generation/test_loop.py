@@ -103,5 +103,5 @@ def test_what_a_loop_cannot_be_is_named() -> None:
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:1] * 2).reshape(1, 2), (DATA_AXIS, TIME_AXIS))
     with pytest.raises(TypeError, match="loop = 'yes'; expected True or False"):
         tiny_pipeline().request("rain", loop="yes")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match="loop = True, but the mesh spreads the frames along 'time'"):
+    with pytest.raises(ValueError, match="loop is given, but the mesh spreads frames along 'time'"):
         tiny_pipeline().request("rain", mesh=mesh, **changed(audio_length_in_s=6.4))

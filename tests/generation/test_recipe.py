@@ -43,7 +43,7 @@ def recipes(prompt: Any = "rain", **options: Any) -> tuple[Recipe, ...]:
     {},
     {"litefocus": "linear", "audio_length_in_s": 9.7},
     {"litefocus": LiteFocusConfig(reach_in_s=1.234, resample="once", sparse_ratio=0.3), "scale_scores": True},
-    {"windowed": WindowedDenoising("average", 0.5, 0.1), "audio_length_in_s": 3.0},
+    {"windowed": WindowedDenoising("average", 0.5, 0.1), "audio_length_in_s": 3.0, "token_merging": 0.5},
     {"scheduler": "dpm++", "num_inference_steps": 200},
     {"negative_prompt": ["x", ""], "num_waveforms_per_prompt": 2, "seed": 9, "eta": 0.5, "guidance_scale": 1.0},
 ])  # fmt: skip

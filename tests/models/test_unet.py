@@ -7,11 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from litefocus_jax.checkpoint.random_model import published_config, random_model
 from litefocus_jax.models.unet.config import UNetConfig
 from litefocus_jax.models.unet.network import UNet
+from litefocus_jax.models.unet.transformer import TokenAttention, TransformerBlock, attend_densely
 from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout, FocusSets
+from litefocus_jax.ops.token_merging import Matching, TokenMerging
 
 CONFIG = dataclasses.replace(
     UNetConfig.tiny(),
@@ -111,3 +114,41 @@ def test_self_attentions_of_the_published_model_are_those_of_the_paper():
     config = UNetConfig.from_dict(published_config("audioldm2", "unet"))
     assert config.self_attentions_per_level == (0, 20, 20, 24)
     assert FocusSets().levels == (1,)
+
+
+def test_merged_tokens_attend_once_in_the_first_attention_alone():
+    block = TransformerBlock(16, 2, None, rngs=nnx.Rngs(0))
+    x = jax.random.normal(jax.random.key(0), (1, 6, 16))
+    matching = Matching(jnp.array([[0, 1, 1, 0, 2, 3]]), jnp.array([[2, 2, 1, 1]]))
+    seen = []
+
+    def match(x, *, num_frequencies):
+        seen.append(x)
+        return matching
+
+    actual = block(x, None, TokenAttention(attend_densely, match), num_frequencies=2)
+    own = block.norm1(x)
+    means = jnp.stack([own[:, [0, 3]].mean(axis=1), own[:, [1, 2]].mean(axis=1), own[:, 4], own[:, 5]], axis=1)
+    mixed = block.attn1.attend_to_itself(means, attend_densely, num_frequencies=2)
+    expected = x + mixed[:, [0, 1, 1, 0, 2, 3]]
+    expected += block.attn2.attend_to_itself(block.norm2(expected), attend_densely, num_frequencies=2)
+    expected += block.ff(block.norm3(expected))
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
+    np.testing.assert_array_equal(seen[0], x)
+
+
+def test_tokens_are_merged_at_the_named_levels_and_drawn_by_the_key():
+    dense = predict(build(), None, DENSE)
+    nothing = AttentionLayout(merging=TokenMerging(region=(1, 1)))  # every token is a destination
+    np.testing.assert_allclose(predict(build(), jax.random.key(0), nothing), dense, atol=1e-6)
+    merged = AttentionLayout(merging=TokenMerging())
+    one, other = (predict(build(), jax.random.key(seed), merged) for seed in (0, 1))
+    assert not np.allclose(one, dense, atol=1e-4)
+    assert not np.allclose(one, other, atol=1e-4)
+    with pytest.raises(ValueError, match=r"TokenMerging\.levels names level 0"):
+        predict(build(), None, AttentionLayout(merging=TokenMerging(levels=(0,))))
+
+
+def test_merging_is_of_dense_attention_alone():
+    with pytest.raises(ValueError, match="merging is given beside sets"):
+        AttentionLayout(FocusSets(), merging=TokenMerging())

@@ -52,6 +52,15 @@ ScaleScores = Annotated[
         rich_help_panel=PANEL,
     ),
 ]
+TokenMerging = Annotated[
+    float | None,
+    typer.Option(
+        "--token-merging",
+        metavar="SHARE",
+        help="Merge this share of tokens for attention, such as 0.5, in the place of LiteFocus (docs/paper.md).",
+        rich_help_panel=PANEL,
+    ),
+]
 NumberType = Annotated[
     Literal["float32", "bfloat16", "float16"] | None,
     typer.Option(

@@ -61,6 +61,24 @@ Each = Annotated[
 Waveforms = Annotated[
     int, typer.Option("--waveforms", min=1, max=10_000, help="Sounds for each prompt and seed.", rich_help_panel=PANEL)
 ]
+Rank = Annotated[
+    bool,
+    typer.Option(
+        "--rank",
+        help="Print the sounds of each prompt in the order of how well they fit it, by CLAP, with their scores.",
+        rich_help_panel=PANEL,
+    ),
+]
+Clap = Annotated[
+    str | None,
+    typer.Option(
+        "--clap",
+        metavar="CHECKPOINT",
+        help="CLAP for --rank, where the model's own has no tower for sound: a checkpoint of AudioLDM2 in diffusers' "
+        "layout, or of a ClapModel.",
+        rich_help_panel=PANEL,
+    ),
+]
 Waveform = Annotated[
     int | None,
     typer.Option(

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from litefocus_jax.models.layers import Downsample, ResnetBlock, Upsample
 from litefocus_jax.models.unet.config import UNetConfig
-from litefocus_jax.models.unet.transformer import Prompt, PromptKeys, SelfAttend, Transformer
+from litefocus_jax.models.unet.transformer import Prompt, PromptKeys, TokenAttention, Transformer
 
 BlockKeys = tuple[tuple[PromptKeys | None, ...], ...]
 """Per transformer of a block, per layer of the transformer: what it reads of the prompt."""
@@ -59,10 +59,10 @@ class AttentionLayers(nnx.Module):
             for index, transformer in enumerate(self.transformers)
         )
 
-    def __call__(self, layer: int, x: Array, keys: BlockKeys, attend: SelfAttend) -> Array:
+    def __call__(self, layer: int, x: Array, keys: BlockKeys, attention: TokenAttention) -> Array:
         """Run the transformers that follow one resnet block."""
         for index in range(layer * self.per_layer, (layer + 1) * self.per_layer):
-            x = self.transformers[index](x, keys[index], attend)
+            x = self.transformers[index](x, keys[index], attention)
         return x
 
 
@@ -103,14 +103,14 @@ class DownBlock(nnx.Module):
         x: Float[Array, "batch time frequency in_channels"],
         time_embedding: Float[Array, "#batch time_embed_dim"],
         keys: BlockKeys,
-        attend: SelfAttend,
+        attention: TokenAttention,
     ) -> tuple[Float[Array, "batch half_time half_frequency channels"], list[Array]]:
         """Returns the input of the next level, and what is kept for the way up."""
         skips = []
         for layer, resnet in enumerate(self.resnets):
             x = resnet(x, time_embedding)
             if self.attentions is not None:
-                x = self.attentions(layer, x, keys, attend)
+                x = self.attentions(layer, x, keys, attention)
             skips.append(x)
         if self.downsample is not None:
             x = self.downsample(x)
@@ -139,11 +139,11 @@ class MiddleBlock(nnx.Module):
         x: Float[Array, "batch time frequency channels"],
         time_embedding: Float[Array, "#batch time_embed_dim"],
         keys: BlockKeys,
-        attend: SelfAttend,
+        attention: TokenAttention,
     ) -> Float[Array, "batch time frequency channels"]:
         """A resnet block, the transformers, a resnet block."""
         x = self.resnets[0](x, time_embedding)
-        x = self.attentions(0, x, keys, attend)
+        x = self.attentions(0, x, keys, attention)
         return self.resnets[1](x, time_embedding)
 
 
@@ -175,11 +175,11 @@ class UpBlock(nnx.Module):
         skips: list[Array],
         size: tuple[int, int] | None,
         keys: BlockKeys,
-        attend: SelfAttend,
+        attention: TokenAttention,
     ) -> Float[Array, "batch new_time new_frequency channels"]:
         """Join one of ``skips`` to the input of each resnet block, and resize to ``size`` but at level 0."""
         for layer, (resnet, skip) in enumerate(zip(self.resnets, skips, strict=True)):
             x = resnet(jnp.concatenate([x, skip], axis=-1), time_embedding)
             if self.attentions is not None:
-                x = self.attentions(layer, x, keys, attend)
+                x = self.attentions(layer, x, keys, attention)
         return x if self.upsample is None else self.upsample(x, size)

@@ -9,10 +9,11 @@ from jax.tree_util import Partial
 from jaxtyping import Array, Key
 
 from litefocus_jax.models.unet.config import UNetConfig
-from litefocus_jax.models.unet.transformer import SelfAttend, attend_densely
+from litefocus_jax.models.unet.transformer import TokenAttention, attend_densely
 from litefocus_jax.ops.litefocus.attention import litefocus_attention, sample_cross_indices
 from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
 from litefocus_jax.ops.litefocus.scores import keys_per_query, scale_queries
+from litefocus_jax.ops.token_merging import Matching, match_tokens
 
 
 def levels_with_attention(config: UNetConfig) -> tuple[int, ...]:
@@ -39,13 +40,16 @@ def check_layout(config: UNetConfig, layout: AttentionLayout) -> None:
     for level in named:
         if level not in available:
             raise ValueError(f"LiteFocusConfig.levels names level {level}; this UNet has attention at {available}")
+    for level in () if layout.merging is None else layout.merging.levels:
+        if level not in available:
+            raise ValueError(f"TokenMerging.levels names level {level}; this UNet has attention at {available}")
     if layout.scale_scores and config.sample_size is None:
         raise ValueError("scale_scores is on, but the UNet's sample_size names no training length")
 
 
 def self_attention_by_level(
     config: UNetConfig, layout: AttentionLayout, key_rng: Key[Array, ""] | None
-) -> Callable[[int], SelfAttend]:
+) -> Callable[[int], TokenAttention]:
     """How the self-attention of each level is done in one evaluation of the network.
 
     Args:
@@ -58,8 +62,18 @@ def self_attention_by_level(
     """
     check_layout(config, layout)
     if layout == DENSE:
-        return lambda level: Partial(attend_densely)
+        return lambda level: TokenAttention(Partial(attend_densely))
     calls = itertools.count()
+    merging = layout.merging
+    if merging is not None:
+
+        def match(key_rng: Array | None, x: Array, *, num_frequencies: int) -> Matching | None:
+            if key_rng is not None:
+                key_rng = jax.random.fold_in(key_rng, next(calls))
+            return match_tokens(x, num_frequencies=num_frequencies, merging=merging, key_rng=key_rng)
+
+        own, matched = Partial(attend_densely), Partial(match, key_rng)
+        return lambda level: TokenAttention(own, matched if level in merging.levels else None)
 
     def attend(
         level: int, key_rng: Array | None, query: Array, key: Array, value: Array, *, num_frequencies: int
@@ -90,7 +104,7 @@ def self_attention_by_level(
             cross_indices=cross_indices,
         )
 
-    return lambda level: Partial(functools.partial(attend, level), key_rng)
+    return lambda level: TokenAttention(Partial(functools.partial(attend, level), key_rng))
 
 
 def frames_at_last_level(config: UNetConfig, frames: int) -> int:

@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float
 from litefocus_jax.models import parameters
 from litefocus_jax.models.layers import FeedForward, GroupNorm, LayerNorm
 from litefocus_jax.ops.attention import dot_product_attention
+from litefocus_jax.ops.token_merging import Matching
 from litefocus_jax.parallel.time_axis import attend_across_time, is_time_split, map_frames
 
 # Fixed in the architecture, whatever the configuration says about the resnet blocks.
@@ -36,6 +37,26 @@ class SelfAttend(Protocol):
     ) -> Float[Array, "batch tokens heads head_dim"]:
         """Tokens are time-major, ``num_frequencies`` to a time frame."""
         ...
+
+
+class Match(Protocol):
+    """Which tokens of a latent attend as one; a pytree, as a `SelfAttend`."""
+
+    def __call__(self, x: Float[Array, "batch tokens channels"], *, num_frequencies: int) -> Matching | None:
+        """Of the tokens as they come into a block; None where nothing is merged."""
+        ...
+
+
+class TokenAttention(NamedTuple):
+    """The self-attention of a level.
+
+    Attributes:
+        attend: how tokens attend to each other.
+        match: which of them the first attention of a block merges; None for none.
+    """
+
+    attend: SelfAttend
+    match: Match | None = None
 
 
 def attend_densely(query: Array, key: Array, value: Array, *, num_frequencies: int) -> Array:
@@ -139,12 +160,19 @@ class TransformerBlock(nnx.Module):
         self,
         x: Float[Array, "batch tokens channels"],
         keys: PromptKeys | None,
-        attend: SelfAttend,
+        attention: TokenAttention,
         *,
         num_frequencies: int,
     ) -> Float[Array, "batch tokens channels"]:
         """``keys`` come from ``attn2.project_prompt``, and are ``None`` where the second attention reads no prompt."""
-        x = x + self.attn1.attend_to_itself(self.norm1(x), attend, num_frequencies=num_frequencies)
+        attend, match = attention
+        own = self.norm1(x)
+        matching = None if match is None else match(x, num_frequencies=num_frequencies)
+        if matching is None:
+            x = x + self.attn1.attend_to_itself(own, attend, num_frequencies=num_frequencies)
+        else:
+            mixed = self.attn1.attend_to_itself(matching.merge(own), attend, num_frequencies=num_frequencies)
+            x = x + matching.unmerge(mixed)
         if keys is None:
             x = x + self.attn2.attend_to_itself(self.norm2(x), attend, num_frequencies=num_frequencies)
         else:
@@ -199,28 +227,30 @@ class Transformer(nnx.Module):
         self,
         x: Float[Array, "batch time frequency channels"],
         keys: tuple[PromptKeys | None, ...],
-        attend: SelfAttend,
+        attention: TokenAttention,
     ) -> Float[Array, "batch time frequency channels"]:
         """``keys`` come from `project_prompt`."""
         hidden = self.proj_in(self.norm(x))
         if is_time_split():
             run = functools.partial(_run_blocks_across_time, frames=x.shape[1])
-            hidden = map_frames(run, hidden, self.transformer_blocks, keys, attend)
+            hidden = map_frames(run, hidden, self.transformer_blocks, keys, attention)
         else:
-            hidden = _run_blocks(hidden, self.transformer_blocks, keys, attend)
+            hidden = _run_blocks(hidden, self.transformer_blocks, keys, attention)
         return x + self.proj_out(hidden)
 
 
-def _run_blocks(x: Array, blocks: nnx.List, keys: tuple[PromptKeys | None, ...], attend: SelfAttend) -> Array:
+def _run_blocks(x: Array, blocks: nnx.List, keys: tuple[PromptKeys | None, ...], attention: TokenAttention) -> Array:
     batch, time, frequency, channels = x.shape
     tokens = x.reshape(batch, time * frequency, channels)
     for block, block_keys in zip(blocks, keys, strict=True):
-        tokens = block(tokens, block_keys, attend, num_frequencies=frequency)
+        tokens = block(tokens, block_keys, attention, num_frequencies=frequency)
     return tokens.reshape(x.shape)
 
 
 def _run_blocks_across_time(
-    x: Array, blocks: nnx.List, keys: tuple[PromptKeys | None, ...], attend: SelfAttend, *, frames: int
+    x: Array, blocks: nnx.List, keys: tuple[PromptKeys | None, ...], attention: TokenAttention, *, frames: int
 ) -> Array:
     """`_run_blocks` on a device's own of all frames."""
-    return _run_blocks(x, blocks, keys, functools.partial(attend_across_time, attend, frames=frames))
+    assert attention.match is None, "a device does not see the tokens of the others; requests refuse it"
+    across = functools.partial(attend_across_time, attention.attend, frames=frames)
+    return _run_blocks(x, blocks, keys, TokenAttention(across))

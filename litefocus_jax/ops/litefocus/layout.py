@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Literal, get_args
 
+from litefocus_jax.ops.token_merging import TokenMerging
+
 Overlap = Literal["concat", "union"]
 Resample = Literal["call", "step", "once"]
 
@@ -84,16 +86,21 @@ class AttentionLayout:
         scale_scores: multiply the attention scores of every query by ``sqrt(log n / log m)``, where n is the number of
             keys that it sees and m the number in dense attention at the training length, so that its attention is
             about as widely spread as in training (arXiv 2306.08645). At all levels, the dense ones too.
+        merging: tokens that attend as one, or None; only where attention is dense and scores are as they are.
 
     Raises:
-        ValueError: when ``reach`` is not a positive whole number, or is given without sets.
+        ValueError: when ``reach`` is not a positive whole number, or is given without sets; or tokens are merged beside
+            sets or scaled scores.
     """
 
     sets: FocusSets | None = None
     reach: int | None = None
     scale_scores: bool = False
+    merging: TokenMerging | None = None
 
     def __post_init__(self) -> None:
+        if self.merging is not None and (self.sets is not None or self.scale_scores):
+            raise ValueError("merging is given beside sets or scale_scores; expected dense attention as it is")
         if self.reach is None:
             return
         if not isinstance(self.reach, int) or isinstance(self.reach, bool) or self.reach < 1:

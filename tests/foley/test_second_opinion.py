@@ -1,0 +1,25 @@
+"""Foley's own judges on the sounds of a report."""
+
+import json
+
+from examples.foley.judges.panel import SHIPPED_JUDGES, Judges
+from examples.foley.recordings import write_recordings
+from examples.foley.second_opinion import second_opinion
+from litefocus_jax.checkpoint.store import load_components
+from tests.support.sounds import tone, write_sound
+
+
+def test_synthesised_sounds_are_nearer_to_each_other_than_tones_are_to_them(tmp_path):
+    write_recordings(tmp_path / "recorded", 4, (1,))
+    for number in range(4):
+        name = f"{number:04}.wav"
+        (tmp_path / "sounds" / "1x" / "the-same").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "sounds" / "1x" / "the-same" / name).write_bytes((tmp_path / "recorded" / "1x" / name).read_bytes())
+        write_sound(tmp_path / "sounds" / "1x" / "tones" / name, tone(2.56, hertz=300 + 50 * number))
+    (tmp_path / "paper.json").write_text(json.dumps({"sounds": 4, "seeds": 1}))
+    judges = Judges.load(SHIPPED_JUDGES, load_components("foley").tokenizer)
+    lines = second_opinion(tmp_path, judges, 0).splitlines()
+    assert (tmp_path / "second_opinion.md").read_text().splitlines() == lines
+    figures = {line.split(" | ")[1]: line.split(" | ")[2:] for line in lines[2:]}
+    assert float(figures["the-same"][0]) < 0 < float(figures["tones"][0])
+    assert figures["the-same"][1] == figures["synthesised"][1]
