@@ -10,7 +10,7 @@ from litefocus_jax.cli.console import messages, naming_options, output, quieten,
 from litefocus_jax.cli.models import open_model
 from litefocus_jax.cli.options import attention, recipe, sampling, sound
 from litefocus_jax.cli.options import batch as options
-from litefocus_jax.cli.options.checkpoint import Lora, Revision
+from litefocus_jax.cli.options.checkpoint import Heads, Lora, Revision
 from litefocus_jax.cli.orders import sound_orders
 from litefocus_jax.cli.prompt_files import read_prompts
 from litefocus_jax.cli.seeds import chosen_seeds
@@ -38,6 +38,7 @@ def batch(
     *,
     model: sound.Model = None,
     revision: Revision = None,
+    heads: Heads = None,
     lora: Lora = None,
     duration: sound.Duration = None,
     negative: sound.Negative = None,
@@ -49,6 +50,7 @@ def batch(
     guidance: sampling.Guidance = None,
     scheduler: sampling.Scheduler = None,
     litefocus: attention.LiteFocus = "auto",
+    token_merging: attention.TokenMerging = None,
     dtype: attention.NumberType = None,
     suffix: options.Format = "wav",
     json: recipe.Json = False,
@@ -100,7 +102,7 @@ def batch(
         name = BUNDLED_MODEL if model is None else model
         if not quiet:
             messages.print(f"Loading {name}", markup=False)
-        checkpoint = open_model(name, revision)
+        checkpoint = open_model(name, revision, heads)
         with naming_options(_ARGUMENTS):
             shared: RequestOptions = {
                 "quality": quality,
@@ -108,6 +110,7 @@ def batch(
                 "guidance_scale": guidance,
                 "scheduler": scheduler,
                 "litefocus": chosen_attention.choose(checkpoint.facts.geometry.training_length_in_s),
+                "token_merging": token_merging,
             }
 
         def request_of(sounds: "Batch") -> "Request":
@@ -120,11 +123,13 @@ def batch(
             "model": model_digest(checkpoint),
             "adapters": [f"{adapter.path}:{adapter.scale:g}" for adapter in adapters],
             "dtype": dtype,
+            "heads": heads,
             "quality": quality,
             "steps": steps,
             "guidance": guidance,
             "scheduler": scheduler,
             "litefocus": litefocus,
+            "token_merging": token_merging,
             "duration": duration,
             "negative": negative,
             "batch_size": batch_size,
