@@ -257,3 +257,9 @@ def test_a_model_that_the_authors_code_would_compute_otherwise_is_not_written(tm
     assert not list(tmp_path.iterdir())
     with pytest.raises(ValueError, match=r"does not end in \.safetensors"):
         save_original(components, tmp_path / "model.pth")
+
+
+def test_a_file_given_as_a_folder_is_answered_with_the_command_that_makes_one(tmp_path):
+    (tmp_path / "audioldm2-full.pth").touch()
+    with pytest.raises(CheckpointError, match=r"is a file; .* \(python -m convert .*audioldm2-full\.pth DST makes one"):
+        load_components(tmp_path / "audioldm2-full.pth")
