@@ -17,7 +17,7 @@ from litefocus_jax.checkpoint.matching import rename
 from litefocus_jax.checkpoint.opened import Checkpoint, StoredNetwork
 from litefocus_jax.checkpoint.original_copies import notices_of_copies
 from litefocus_jax.checkpoint.original_kinds import check_kind
-from litefocus_jax.checkpoint.original_shapes import CLAP, JOINT, UNET, configs_of
+from litefocus_jax.checkpoint.original_shapes import CLAP, EDGES, JOINT, UNET, configs_of
 from litefocus_jax.checkpoint.random_model import published_config
 from litefocus_jax.checkpoint.spellings import undo_spellings
 from litefocus_jax.checkpoint.tensors import LazyArray, Tensors
@@ -34,7 +34,6 @@ Weights = Literal["model", "ema"]
 """The UNet's weights as they were trained last, with which the authors sample, or their moving average."""
 
 _EMA = "model_ema."
-_EDGES = tuple(f"{JOINT}{name}_of_sequence_tokens.weight" for name in ("start", "end"))
 _ENCODERS = 2  # whose start and end have a row in these tables: CLAP, T5
 
 IGNORED = (
@@ -158,7 +157,7 @@ def _averaged(tensors: Tensors, source: str) -> dict[str, np.ndarray | LazyArray
 def _edges_apart(tensors: Tensors, source: str) -> dict[str, np.ndarray | LazyArray]:
     """The tables of start and end vectors taken apart: ``NAME[0]`` for CLAP's, ``NAME[1]`` for T5's, and the rest."""
     apart = dict(tensors)
-    for name in _EDGES:
+    for name in EDGES:
         if name not in apart:
             raise CheckpointError(f"{source} lacks {name}; expected all keys of a checkpoint of AudioLDM2")
         table = apart.pop(name)

@@ -5,7 +5,7 @@ import numpy as np
 from litefocus_jax.checkpoint.original_shapes import CLAP, JOINT, T5
 from litefocus_jax.checkpoint.tensors import LazyArray, Tensors
 
-_COPIES = (
+COPIES = (
     (
         "CLAP",
         CLAP,
@@ -32,7 +32,7 @@ def notices_of_copies(tensors: Tensors) -> tuple[str, ...]:
         tensors: by the authors' keys.
     """
     notices = []
-    for network, taken, other, why in _COPIES:
+    for network, taken, other, why in COPIES:
         names = [key.removeprefix(taken) for key in tensors if key.startswith(taken)]
         shared = [name for name in names if other + name in tensors]
         if not shared:

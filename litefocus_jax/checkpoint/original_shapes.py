@@ -25,6 +25,8 @@ VAE = "first_stage_model."
 JOINT = "cond_stage_models.0."
 CLAP = JOINT + "cond_stage_models.0.model."
 T5 = "cond_stage_models.1.model."
+EDGES = tuple(f"{JOINT}{name}_of_sequence_tokens.weight" for name in ("start", "end"))
+"""Tables with a vector for each encoder, before and after what it says."""
 
 _TRAINING_FRAMES = 256  # 10.24 s
 _GROUPS = 32  # of every GroupNorm of the authors' code

@@ -19,6 +19,8 @@ BUNDLED_MODEL = "foley"
 BUNDLED_FOLDER = Path(__file__).parents[1] / "assets" / BUNDLED_MODEL
 """The folder of the bundled model, in the native format; its model card, ``MODEL_CARD.md``, beside it."""
 
+_ORIGINAL_SUFFIXES = (".pth", ".ckpt")
+
 _DOWNLOADED = (
     native.MANIFEST,
     DIGESTS,
@@ -144,7 +146,9 @@ def local_folder(source: str | Path, *, patterns: tuple[str, ...] = _DOWNLOADED,
             raise ValueError(f"revision = {revision!r} is for models on the hub, but {folder} is a folder")
         return folder
     if folder.exists():
-        raise CheckpointError(f"{folder} is a file; expected the folder of a checkpoint")
+        hint = f" (python -m convert {folder} DST makes one of a file of AudioLDM2's authors)"
+        is_original = folder.suffix in _ORIGINAL_SUFFIXES
+        raise CheckpointError(f"{folder} is a file; expected the folder of a checkpoint{hint if is_original else ''}")
     model = hub_model(source) if isinstance(source, str) else None
     if model is None:
         raise CheckpointError(f"{source} does not exist; expected a folder, or a hub id such as 'cvssp/audioldm2'")

@@ -1,4 +1,4 @@
-"""``litefocus-jax export``: a model as a diffusers folder."""
+"""``litefocus-jax export``: a model as a diffusers folder, or as a file of AudioLDM2's authors."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,11 +12,20 @@ from litefocus_jax.cli.options.checkpoint import Checkpoint, Heads, Revision
 
 def export(
     model: Checkpoint,
-    folder: Annotated[Path, typer.Argument(metavar="DST", help="The diffusers folder to write.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DST", help="The diffusers folder to write, or a .safetensors file (--format original)."
+        ),
+    ],
     *,
     revision: Revision = None,
     heads: Heads = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier diffusers folder.")] = False,
+    layout: Annotated[
+        Literal["diffusers", "original"],
+        typer.Option("--format", help="A folder of diffusers, or one file with the keys of AudioLDM2's authors."),
+    ] = "diffusers",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier folder or file.")] = False,
     dtype: Annotated[
         Literal["float32", "float16", "bfloat16"] | None,
         typer.Option(
@@ -34,13 +43,23 @@ def export(
 
         jax.config.update("jax_platforms", "cpu")  # nothing is computed, and weights need not pass through a GPU
         from litefocus_jax.checkpoint.diffusers import INDEX, save_diffusers
+        from litefocus_jax.checkpoint.original_writing import check_destination_file, save_original
         from litefocus_jax.system.files import check_destination
 
-        check_destination(folder, overwrite=overwrite, marker=INDEX)
+        if layout == "original":
+            check_destination_file(folder, overwrite=overwrite)
+        else:
+            check_destination(folder, overwrite=overwrite, marker=INDEX)
         with messages.status(f"Looking for {model}") as status:
             checkpoint = open_model(model, revision, heads)
             components = checkpoint.load(dtype, on_network=lambda name: status.update(f"Reading {name}"))
             status.update(f"Writing {folder}")
-            save_diffusers(components, folder, overwrite=overwrite)
+            if layout == "original":
+                save_original(components, folder, overwrite=overwrite)
+            else:
+                save_diffusers(components, folder, overwrite=overwrite)
         output.print(str(folder), markup=False)
+        if layout == "original":
+            messages.print("In the authors' code: model.load_state_dict(tensors, strict=False), over a published one")
+            return
         messages.print(f'Load it with: diffusers.AudioLDM2Pipeline.from_pretrained("{folder}")', markup=False)

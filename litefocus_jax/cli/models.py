@@ -17,4 +17,5 @@ def open_model(model: str, revision: str | None, heads: "Heads | None" = None) -
     """
     from litefocus_jax.checkpoint.store import open_checkpoint
 
-    return open_checkpoint(model, revision=revision).with_heads(heads)
+    checkpoint = open_checkpoint(model, revision=revision)
+    return checkpoint if heads is None else checkpoint.with_heads(heads)

@@ -15,21 +15,25 @@ def alphas_cumprod(config: SchedulerConfig) -> np.ndarray:
 
     The table is rounded where diffusers rounds it, which matters: near the clean end ``1 - alpha_bar``
     magnifies the rounding a hundredfold, and the network was trained with the noise that this table says.
+    """
+    table = np.cumprod(np.float32(1.0) - betas(config), dtype=np.float64).astype(np.float32)
+    table.flags.writeable = False
+    return table
+
+
+def betas(config: SchedulerConfig) -> np.ndarray:
+    """The variance of the noise that each trained timestep adds; float32 [T].
 
     ``"scaled_linear"`` is linear in the root of beta; ``"squaredcos_cap_v2"`` is equation 17 of Nichol and Dhariwal,
     "Improved Denoising Diffusion Probabilistic Models" (arXiv 2102.09672).
     """
     count = config.num_train_timesteps
     if config.beta_schedule == "linear":
-        betas = np.linspace(config.beta_start, config.beta_end, count, dtype=np.float32)
-    elif config.beta_schedule == "scaled_linear":
-        betas = np.linspace(config.beta_start**0.5, config.beta_end**0.5, count, dtype=np.float32) ** 2
-    else:
-        cosine = np.cos((np.arange(count + 1) / count + 0.008) / 1.008 * np.pi / 2) ** 2
-        betas = np.minimum(1.0 - cosine[1:] / cosine[:-1], 0.999).astype(np.float32)
-    table = np.cumprod(np.float32(1.0) - betas, dtype=np.float64).astype(np.float32)
-    table.flags.writeable = False
-    return table
+        return np.linspace(config.beta_start, config.beta_end, count, dtype=np.float32)
+    if config.beta_schedule == "scaled_linear":
+        return np.linspace(config.beta_start**0.5, config.beta_end**0.5, count, dtype=np.float32) ** 2
+    cosine = np.cos((np.arange(count + 1) / count + 0.008) / 1.008 * np.pi / 2) ** 2
+    return np.minimum(1.0 - cosine[1:] / cosine[:-1], 0.999).astype(np.float32)
 
 
 def add_noise(

@@ -8,13 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from litefocus_jax.checkpoint import safetensors_files
 from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.checkpoint.original import IGNORED, OriginalCheckpoint, open_original
 from litefocus_jax.checkpoint.original_shapes import CLAP, JOINT, T5, UNET
+from litefocus_jax.checkpoint.original_writing import save_original
 from litefocus_jax.checkpoint.random_model import published_config
-from litefocus_jax.checkpoint.weights import leaves, parameter_count
+from litefocus_jax.checkpoint.store import load_components
+from litefocus_jax.checkpoint.weights import abstract, leaves, parameter_count, with_weights
 from litefocus_jax.models.components import NETWORKS
 from litefocus_jax.models.keys import compile_pattern
+from litefocus_jax.models.unet.network import UNet
+from tests.support.models import tiny_checkpoint
 from tests.support.originals import BETAS, COPIES, FULL, LARGE, full_size, key_list, small
 
 PUBLISHED = {FULL: "audioldm2", LARGE: "audioldm2-large"}
@@ -214,3 +219,47 @@ def test_weights_that_are_not_finite_are_named():
     tensors[name] = np.full_like(tensors[name], np.nan)
     with pytest.raises(CheckpointError, match=r"conv_pre\.bias \[256\]: 256 of 256"):
         opened(tensors).checkpoint.networks["vocoder"].arrays()
+
+
+def components_of(tensors: Any) -> Any:
+    return opened(tensors).checkpoint.load()
+
+
+def test_a_model_is_written_under_the_authors_keys_and_read_again(tmp_path):
+    tensors = small()
+    components = components_of(tensors)
+    save_original(components, tmp_path / "model.safetensors")
+    written = safetensors_files.read_file(tmp_path / "model.safetensors")
+    for key, tensor in written.items():
+        found, expected = np.asarray(tensor), tensors[key]
+        if key.endswith("_of_sequence_tokens.weight"):
+            found, expected = found[:2], expected[:2]  # the others are of encoders that there are not
+        np.testing.assert_allclose(found, expected, rtol=1e-6 if key == "betas" else 0.0, err_msg=key)
+    unused = {key for key in tensors if any(compile_pattern(pattern).fullmatch(key) for pattern in IGNORED)}
+    assert {*tensors} - {*written} <= unused | {CLAP + "text_branch.embeddings.position_ids"}
+    again = components_of(written)
+    assert again.scheduler == components.scheduler
+    for name, module in components.modules.items():
+        assert again.modules[name].config == module.config
+
+
+def test_a_model_that_the_authors_code_would_compute_otherwise_is_not_written(tmp_path):
+    components = components_of(small())
+    unet = dataclasses.replace(components.unet.config, attention_head_dim=2)
+    eight = dataclasses.replace(components, unet=with_weights(abstract(UNet, unet), leaves(components.unet)))
+    with pytest.raises(CheckpointError, match=r"attention_head_dim = \(2, 2, 2, 2\); theirs has \(1, 2, 3, 5\)"):
+        save_original(eight, tmp_path / "model.safetensors")
+    cosine = dataclasses.replace(components.scheduler, beta_schedule="squaredcos_cap_v2")
+    with pytest.raises(CheckpointError, match="'squaredcos_cap_v2'; theirs has 'scaled_linear' or 'linear'"):
+        save_original(dataclasses.replace(components, scheduler=cosine), tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"has no network of these sizes: .*not a multiple of 32 groups"):
+        save_original(load_components(tiny_checkpoint()), tmp_path / "model.safetensors")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ValueError, match=r"does not end in \.safetensors"):
+        save_original(components, tmp_path / "model.pth")
+
+
+def test_a_file_given_as_a_folder_is_answered_with_the_command_that_makes_one(tmp_path):
+    (tmp_path / "audioldm2-full.pth").touch()
+    with pytest.raises(CheckpointError, match=r"is a file; .* \(python -m convert .*audioldm2-full\.pth DST makes one"):
+        load_components(tmp_path / "audioldm2-full.pth")

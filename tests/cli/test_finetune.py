@@ -19,7 +19,7 @@ from litefocus_jax.training.batches import AudioBatches
 from litefocus_jax.training.config import LOSS_MODELS
 from tests.support.command_line import run, written
 from tests.support.hub import Hub
-from tests.support.models import small_checkpoint
+from tests.support.models import many_headed_checkpoint, small_checkpoint
 from tests.support.sounds import sound_folder, tone, write_metadata, write_sound
 from tests.support.stored_models import assert_same_model
 
@@ -125,6 +125,15 @@ def trained(monkeypatch):
     configs = []
     monkeypatch.setattr(litefocus_jax.training.loop, "train", lambda *arguments, **_: configs.append(arguments[2]))
     return configs
+
+
+def test_a_training_begins_with_the_heads_that_are_asked_for(monkeypatch, data, tmp_path):
+    models = []
+    monkeypatch.setattr(litefocus_jax.training.loop, "train", lambda *arguments, **_: models.append(arguments[0]))
+    options = ("-m", many_headed_checkpoint(), "--heads", "trained", "--steps", 1, "--batch-size", 1, "-d", 0.4)
+    result = run("finetune", data, "-o", tmp_path / "run", *options)
+    assert result.exit_code == 0, result.output
+    assert models[0].unet.config.attention_head_dim == (1, 2)
 
 
 def test_options_reach_the_training(trained, data, tmp_path):

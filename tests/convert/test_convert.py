@@ -13,7 +13,7 @@ from convert import conversion
 from convert.__main__ import app
 from litefocus_jax.checkpoint import saving
 from litefocus_jax.checkpoint.store import load_components
-from tests.support.models import tiny_checkpoint
+from tests.support.models import many_headed_checkpoint, tiny_checkpoint
 from tests.support.stored_models import assert_same_model, change_tensors, tiny_diffusers_checkpoint
 
 
@@ -116,3 +116,10 @@ def test_pickles_are_downloaded_only_where_there_are_no_safetensors(
     conversion.convert_checkpoint("org/name", tmp_path / "model")
     assert asked[1][0] == "vae/diffusion_pytorch_model.bin"
     assert all(pattern.startswith("vae/") for pattern in asked[1])
+
+
+def test_a_converted_copy_says_the_heads_that_were_asked_for(tmp_path: Path) -> None:
+    assert convert(many_headed_checkpoint(), tmp_path / "model", "--heads", "trained").exit_code == 0
+    assert load_components(tmp_path / "model").unet.config.attention_head_dim == (1, 2)
+    assert convert(many_headed_checkpoint(), tmp_path / "as-it-was").exit_code == 0
+    assert load_components(tmp_path / "as-it-was").unet.config.attention_head_dim == 8

@@ -17,6 +17,7 @@ from convert.__main__ import app
 from litefocus_jax import AudioLDM2Pipeline
 from litefocus_jax.checkpoint import safetensors_files
 from litefocus_jax.checkpoint.store import load_components, open_checkpoint
+from tests.support.command_line import run
 from tests.support.models import tiny_checkpoint
 from tests.support.originals import FULL, LARGE, small
 from tests.support.stored_models import assert_same_model
@@ -90,6 +91,17 @@ def test_other_forms_of_the_same_file_give_the_same_model(form: str, tmp_path: P
         source = write(tmp_path / "last.ckpt", small(), **training)
     result = convert(source, tmp_path / "native", "--tokenizers", tiny_checkpoint())
     assert result.exit_code == 0, result.output
+    assert_same_model(load_components(tmp_path / "native"), load_components(converted()))
+
+
+def test_an_exported_model_is_converted_to_the_same_one(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    result = run("export", converted(), path, "--format", "original")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip().replace("\n", "") == str(path)
+    again = run("export", converted(), path, "--format", "original")
+    assert "choose another destination, or overwrite it (--overwrite)" in words(again.stderr)
+    assert convert(path, tmp_path / "native", "--tokenizers", tiny_checkpoint()).exit_code == 0
     assert_same_model(load_components(tmp_path / "native"), load_components(converted()))
 
 

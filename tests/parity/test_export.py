@@ -1,5 +1,6 @@
 """An exported model in diffusers: the folder is complete as it is, and the sound is ours."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from litefocus_jax.checkpoint.store import BUNDLED_MODEL, load_components
 from litefocus_jax.cli import app
 from litefocus_jax.models.components import NETWORKS
 from tests.parity.test_pipeline import NEGATIVE_PROMPTS, PROMPTS
-from tests.support.models import tiny_checkpoint
+from tests.support.models import many_headed_checkpoint, tiny_checkpoint
 from tests.support.parity import nhwc
 from tests.support.reference import build_diffusers_folder
 from tests.support.tolerance import deviation
@@ -84,3 +85,12 @@ def test_to_the_audio_tower_all_sounds_are_alike(tmp_path: Path) -> None:
     scores = theirs.text_encoder(**texts, input_features=features).logits_per_text
     assert torch.isfinite(scores).all()
     assert (scores == scores[:, :1]).all()
+
+
+def test_heads_as_trained_travel_to_diffusers_and_sound_the_same_there(tmp_path: Path) -> None:
+    AudioLDM2Pipeline.from_pretrained(many_headed_checkpoint(), heads="trained").save_pretrained(tmp_path / "trained")
+    assert_same_sound(tmp_path / "trained", tmp_path / "exported")
+    config = json.loads((tmp_path / "exported" / "unet" / "config.json").read_text(encoding="utf-8"))
+    assert config["attention_head_dim"] == [1, 2]
+    again = export(many_headed_checkpoint(), tmp_path / "again", "--heads", "trained")
+    assert json.loads((again / "unet" / "config.json").read_text(encoding="utf-8")) == config

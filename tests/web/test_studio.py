@@ -125,3 +125,12 @@ def test_the_command_and_the_program_ask_for_what_the_page_asks_for(
     assert (wish.prompt or wish.timeline) in words
     if wish.use == "Fill":
         assert parse_spans(words[words.index("--fill") + 1], "--fill") == options.get("fill")
+
+
+def test_heads_that_the_page_was_opened_with_are_in_its_command_and_its_program() -> None:
+    wish = Wish(prompt="rain")
+    words = shlex.split(wish.command("tone", "trained"))
+    assert words[words.index("--heads") + 1] == "trained"
+    assert "--heads" not in wish.command("tone")
+    assert "from_pretrained('tone', heads='trained')" in wish.program("tone", 2.56, "trained")
+    assert "from_pretrained('tone')" in wish.program("tone", 2.56)
