@@ -77,6 +77,22 @@ def test_a_table_is_made_in_turns_goes_on_and_never_mixes_settings(tmp_path, rec
     assert made == []
 
 
+def test_figures_are_drawn_once_for_their_lengths(tmp_path, recordings, made):
+    folder = tmp_path / "report"
+    result = paper(folder, recordings, "--tables", "", "--figures", "1,2")
+    assert result.exit_code == 0, result.output
+    stages = json.loads((folder / "figure-1" / "stages.json").read_text())
+    assert [(stage["variant"], stage["duration_in_s"]) for stage in stages] == [("dense", 0.64), ("litefocus", 0.64)]
+    assert (folder / "figure-1" / "stages.png").exists()
+    assert (folder / "figure-2-1x.png").exists()
+    assert not (folder / "tables.md").exists()
+    before = (folder / "figure-1" / "stages.json").read_bytes()
+    made.clear()
+    assert paper(folder, recordings, "--tables", "", "--figures", "1,2").exit_code == 0
+    assert (folder / "figure-1" / "stages.json").read_bytes() == before
+    assert made == []
+
+
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
