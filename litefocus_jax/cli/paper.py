@@ -144,7 +144,8 @@ def _facts(folder: Path, pipe: "AudioLDM2Pipeline", plan: "Plan", weights: dict[
     return {
         "model": f"digest {settings['model']}, {settings['dtype']}",
         "training length": f"{pipe.geometry.training_length_in_s:g} s",
-        "sounds": f"{plan.sounds} for each seed, length and kind of attention, {plan.batch} at a time; seeds: {plan.seeds}",
+        "sounds": f"{plan.sounds} for each seed, length and kind of attention, {plan.batch} at a time",
+        "seeds": f"{plan.seeds}",
         "sampling": f"{settings['sampling']}, guidance {settings['guidance_scale']:g}",
         "judges": ", ".join(f"{name} ({source})" for name, source in weights.items()),
         "machine": f"{settings['device']}; {here['processor']}, {here['cores']} cores",

@@ -33,17 +33,17 @@ def test_recordings_serve_every_length_or_have_folders_of_their_own(tmp_path):
     found = subjects_of(None, one, (1, 2), 2)
     assert (found.names, found.captions) == (("a", "b"), ("sound a", "sound b"))
     assert found.recordings_at(1) is found.recordings_at(2)
-    recorded = found.recordings_at(1)
-    assert recorded is not None
-    assert list(recorded.sounds) == ["a", "b"]
+    folder = found.recordings_at(1)
+    assert folder is not None
+    assert list(folder.sounds) == ["a", "b"]
     each = tmp_path / "each"
     for length in ("1x", "2x"):
         recordings(each / length, "a", "b")
     table = captions(tmp_path / "captions.csv", "a", "b")
     found = subjects_of(table, each, (1, 2), 2)
-    recorded = found.recordings_at(2)
-    assert recorded is not None
-    assert recorded.folder == each / "2x"
+    folder = found.recordings_at(2)
+    assert folder is not None
+    assert folder.folder == each / "2x"
     recordings(each / "2x", "other")
     with pytest.raises(MetricError, match="hold sounds of other names"):
         subjects_of(table, each, (1, 2), 2)
