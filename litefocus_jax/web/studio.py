@@ -82,7 +82,8 @@ class Studio:
     """
 
     def __init__(self, pipeline: AudioLDM2Pipeline, model: str, heads: Heads | None = None) -> None:
-        self.pipeline, self.model, self.heads = pipeline, model, heads
+        self.pipeline, self.model = pipeline, model
+        self.heads: Heads | None = heads
         self._folder = Path(tempfile.mkdtemp(prefix="litefocus-jax-web-"))
         self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._numbers = itertools.count(1)
