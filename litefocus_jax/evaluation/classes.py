@@ -4,8 +4,7 @@ import itertools
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Float64
-from numpy.typing import ArrayLike
+from jaxtyping import Array, Float, Float64
 from scipy.special import expit, log_softmax, softmax
 
 from litefocus_jax.evaluation.bootstrap import estimated
@@ -15,8 +14,8 @@ _LEAST = 1e-6  # audioldm_eval's, added to the probabilities of generated sounds
 
 
 def kl_divergence(
-    generated: Float[ArrayLike, "sounds classes"],
-    reference: Float[ArrayLike, "sounds classes"],
+    generated: Float[Array | np.ndarray, "sounds classes"],
+    reference: Float[Array | np.ndarray, "sounds classes"],
     *,
     activation: Literal["softmax", "sigmoid"] = "softmax",
     bootstrap: int | None = None,
@@ -49,7 +48,7 @@ def kl_divergence(
 
 
 def inception_score(
-    generated: Float[ArrayLike, "sounds classes"],
+    generated: Float[Array | np.ndarray, "sounds classes"],
     *,
     splits: int = 10,
     shuffle: bool = True,

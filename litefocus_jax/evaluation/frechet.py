@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
-from jaxtyping import Float, Float64
-from numpy.typing import ArrayLike
+from jaxtyping import Array, Float, Float64
 
 from litefocus_jax.evaluation.bootstrap import estimated
 from litefocus_jax.evaluation.features import FewSoundsWarning, MetricError, check_alike, checked
@@ -23,7 +22,7 @@ class Gaussian:
     covariance: Float64[np.ndarray, "features features"]
 
     @classmethod
-    def of(cls, features: Float[ArrayLike, "sounds features"], name: str = "features") -> Self:
+    def of(cls, features: Float[Array | np.ndarray, "sounds features"], name: str = "features") -> Self:
         """The Gaussian that fits a set; the covariance is the unbiased one.
 
         Raises:
@@ -46,8 +45,8 @@ class Gaussian:
 
 
 def frechet_distance(
-    generated: Float[ArrayLike, "sounds features"],
-    reference: Float[ArrayLike, "others features"],
+    generated: Float[Array | np.ndarray, "sounds features"],
+    reference: Float[Array | np.ndarray, "others features"],
     *,
     bootstrap: int | None = None,
     seed: int = 0,
@@ -79,8 +78,8 @@ def frechet_distance(
 
 
 def frechet_distance_at_infinity(
-    generated: Float[ArrayLike, "sounds features"],
-    reference: Float[ArrayLike, "others features"],
+    generated: Float[Array | np.ndarray, "sounds features"],
+    reference: Float[Array | np.ndarray, "others features"],
     *,
     smallest: int | None = None,
     steps: int = 25,
@@ -128,8 +127,8 @@ def frechet_distance_at_infinity(
 
 
 def pooled_frechet_distance(
-    generated: Sequence[Float[ArrayLike, "pieces features"]],
-    reference: Sequence[Float[ArrayLike, "pieces features"]],
+    generated: Sequence[Float[Array | np.ndarray, "pieces features"]],
+    reference: Sequence[Float[Array | np.ndarray, "pieces features"]],
     *,
     bootstrap: int | None = None,
     seed: int = 0,

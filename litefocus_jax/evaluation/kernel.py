@@ -1,8 +1,7 @@
 """The kernel audio distance of two sets of sounds: KAD (arXiv 2502.15602), which small sets do not bias."""
 
 import numpy as np
-from jaxtyping import Float, Float64
-from numpy.typing import ArrayLike
+from jaxtyping import Array, Float, Float64
 
 from litefocus_jax.evaluation.bootstrap import estimated
 from litefocus_jax.evaluation.features import MetricError, check_alike, checked
@@ -12,8 +11,8 @@ _LEAST = 1e-8  # kadtk's, for a set whose sounds are all the same
 
 
 def kernel_distance(
-    generated: Float[ArrayLike, "sounds features"],
-    reference: Float[ArrayLike, "others features"],
+    generated: Float[Array | np.ndarray, "sounds features"],
+    reference: Float[Array | np.ndarray, "others features"],
     *,
     bandwidth: float | None = None,
     bootstrap: int | None = None,

@@ -1,16 +1,15 @@
 """How well sounds fit their captions, by a model that embeds both."""
 
 import numpy as np
-from jaxtyping import Float
-from numpy.typing import ArrayLike
+from jaxtyping import Array, Float
 
 from litefocus_jax.evaluation.bootstrap import estimated
 from litefocus_jax.evaluation.features import MetricError, check_alike, checked
 
 
 def clap_score(
-    sounds: Float[ArrayLike, "sounds features"],
-    captions: Float[ArrayLike, "sounds features"],
+    sounds: Float[Array | np.ndarray, "sounds features"],
+    captions: Float[Array | np.ndarray, "sounds features"],
     *,
     bootstrap: int | None = None,
     seed: int = 0,

@@ -60,7 +60,7 @@ def test_the_kernel_distance_of_small_sets_of_one_world_is_about_nothing():
 
 def test_cosines_do_not_hang_on_lengths():
     sounds = np.array([[2.0, 0.0], [0.0, 0.5]])
-    assert clap_score(sounds, [[1.0, 0.0], [3.0, 0.0]]) == pytest.approx(0.5)
+    assert clap_score(sounds, np.array([[1.0, 0.0], [3.0, 0.0]])) == pytest.approx(0.5)
 
 
 def test_scores_of_sure_and_different_sounds_reach_the_number_of_classes():
@@ -146,4 +146,4 @@ def test_more_parts_than_sounds_and_captions_without_direction_are_refused():
     with pytest.raises(MetricError, match="splits = 10 for 5 sounds"):
         inception_score(np.zeros((5, 2)))
     with pytest.raises(MetricError, match="captions holds an embedding of zeros, number 1"):
-        clap_score(np.ones((2, 2)), [[1.0, 0.0], [0.0, 0.0]])
+        clap_score(np.ones((2, 2)), np.array([[1.0, 0.0], [0.0, 0.0]]))
