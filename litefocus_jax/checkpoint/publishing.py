@@ -15,7 +15,6 @@ from litefocus_jax.system.files import expanded
 CARD = "README.md"
 """Name of the card in a folder, as the hub has it."""
 
-_REPO_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _LICENCE = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _BUNDLED_LICENCE = "apache-2.0"  # of this package, which the bundled model is a part of
 
@@ -52,7 +51,14 @@ def check_repo_id(repo_id: str) -> None:
     Raises:
         PublishingError: when it is not ``user/name``.
     """
-    if not _REPO_ID.fullmatch(repo_id) or len(repo_id) > 96 or ".." in repo_id or "--" in repo_id:
+    from huggingface_hub.utils import HFValidationError, validate_repo_id
+
+    try:
+        validate_repo_id(repo_id)
+        is_name = "/" in repo_id  # the hub's own models have no user
+    except HFValidationError:
+        is_name = False
+    if not is_name:
         raise PublishingError(f"{repo_id!r} is no name on the hub; expected USER/NAME, as in jane/rain-on-tents")
 
 
@@ -85,9 +91,8 @@ def licence_of(base: str, client: Any = None) -> str:
         PublishingError: when its card does not say, or there is none.
     """
     folder = expanded(base)
-    if (base == BUNDLED_MODEL and not folder.exists()) or (
-        folder.exists() and folder.resolve() == BUNDLED_FOLDER.resolve()
-    ):
+    is_bundled = folder.resolve() == BUNDLED_FOLDER.resolve() if folder.exists() else base == BUNDLED_MODEL
+    if is_bundled:
         return _BUNDLED_LICENCE
     if folder.is_dir():
         licence = _licence_of_folder(folder)

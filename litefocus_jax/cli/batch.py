@@ -166,19 +166,18 @@ def batch(
 
         from litefocus_jax.system.progress import progress_bar
 
-        total = sum(len(each.destinations) for each in work.batches)
-        with progress_bar("Sounds", total, enabled=not quiet) as show:
+        with progress_bar("Sounds", work.total, enabled=not quiet) as show:
             ended = work.do(make, wait=not no_wait, show=show)
         report = None if ended.left else work.write_report()
         if not quiet:
             messages.print(
-                f"{ended.there} of {total} sounds are there, {ended.made} of them made here in "
+                f"{ended.there} of {work.total} sounds are there, {ended.made} of them made here in "
                 f"{time.perf_counter() - started:.1f} s"
                 + (f"; others are at {ended.left} more" if ended.left else f"; {report}"),
                 markup=False,
             )
         if ended.failed:
-            raise ValueError(f"{ended.failed} of {total} sounds could not be made; {report} says why of each")
+            raise ValueError(f"{ended.failed} of {work.total} sounds could not be made; {report} says why of each")
 
 
 def _mesh(sounds: int) -> "Mesh | None":

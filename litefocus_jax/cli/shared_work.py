@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from litefocus_jax.cli.batches import Batch
-from litefocus_jax.system.files import sweep, write_json, write_text, written_beside
+from litefocus_jax.system.files import sweep, write_json, write_text
 from litefocus_jax.system.leases import Leases
 from litefocus_jax.system.same_run import differences, digest
+from litefocus_jax.system.typed_json import parse_object
 
 SETTINGS = "batch.json"
 """File in the folder that says how its sounds are made, so that no host makes others among them."""
@@ -66,6 +67,11 @@ class SharedWork:
         return list(self._batches.values())
 
     @property
+    def total(self) -> int:
+        """Sounds of all of them."""
+        return sum(len(batch.destinations) for batch in self._batches.values())
+
+    @property
     def names(self) -> list[str]:
         """Of all of them, in order: the same on every host."""
         return list(self._batches)
@@ -79,13 +85,11 @@ class SharedWork:
         """
         path = self.folder / SETTINGS
         try:
-            with written_beside(path, overwrite=False) as partial:
-                partial.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+            write_json(path, settings, overwrite=False)
         except FileExistsError:
             try:
-                stored = json.loads(path.read_text(encoding="utf-8"))
-                assert isinstance(stored, dict)
-            except (ValueError, AssertionError):
+                stored = parse_object(path.read_text(encoding="utf-8"), str(path))
+            except ValueError:
                 raise ValueError(f"{path} is damaged; expected what an earlier command wrote") from None
             if changes := differences(stored, settings):
                 raise ValueError(
@@ -103,32 +107,31 @@ class SharedWork:
             show: is told how many sounds are there or cannot be.
         """
         made, left = 0, dict(self._batches)
+        over = 0  # counted rather than looked for: each look at a folder that hosts share is slow
         while left:
             before = len(left)
             for name in self._in_own_order(left):
                 batch = left[name]
                 if self._is_over(name, batch):
-                    del left[name]
+                    over += len(left.pop(name).destinations)
                     continue
                 with self._leases.taken(name) as is_taken:
                     if not is_taken:
                         continue
-                    del left[name]
+                    over += len(left.pop(name).destinations)
                     missing = self._missing(batch)
                     if missing and self.error_of(name) is None:
                         self._make(name, batch, make)
                         made += len(missing) - len(self._missing(batch))
-                show(self._over())
+                show(over)
             if left and len(left) == before:
                 if not wait:
                     break
                 time.sleep(min(_LONGEST_PAUSE_IN_S, self._lost_after_in_s / 4))
-        show(self._over())
-        there = sum(len(batch.destinations) - len(self._missing(batch)) for batch in self._batches.values())
-        failed = sum(
-            len(self._missing(batch)) for name, batch in self._batches.items() if self.error_of(name) is not None
-        )
-        return Ended(made, there, failed, sum(len(batch.destinations) for batch in left.values()))
+        show(over)
+        missing = {name: len(self._missing(batch)) for name, batch in self._batches.items()}
+        failed = sum(count for name, count in missing.items() if count and self.error_of(name) is not None)
+        return Ended(made, self.total - sum(missing.values()), failed, self.total - over)
 
     def write_report(self) -> Path:
         """A table of all sounds, with the error of each that cannot be made."""
@@ -174,9 +177,6 @@ class SharedWork:
 
     def _is_over(self, name: str, batch: Batch) -> bool:
         return not self._missing(batch) or self.error_of(name) is not None
-
-    def _over(self) -> int:
-        return sum(len(batch.destinations) for name, batch in self._batches.items() if self._is_over(name, batch))
 
     def _in_own_order(self, names: Mapping[str, Batch]) -> list[str]:
         """Each process in an order of its own, so that two seldom want the same."""

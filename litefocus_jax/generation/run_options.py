@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, TypedDict
 
 from litefocus_jax.generation.callbacks import CALLBACK_TENSORS, Callback, StepEndCallback
+from litefocus_jax.generation.habits import unknown_names
 from litefocus_jax.generation.resume import PartialRun
 
 OutputType = Literal["audio", "np", "latent"]
@@ -64,7 +65,7 @@ def complete_run_options(given: RunOptions) -> dict[str, Any]:
         ValueError: when ``output_type`` is unknown.
     """
     if unknown := [name for name in given if name not in RUN_DEFAULTS]:
-        raise TypeError(f"{', '.join(unknown)}: no such option of a run; expected some of {', '.join(RUN_DEFAULTS)}")
+        raise TypeError(unknown_names(unknown, RUN_DEFAULTS, "option of a run"))
     options: dict[str, Any] = {**RUN_DEFAULTS, **given}
     if options["output_type"] not in ("audio", "np", "latent"):
         raise ValueError(

@@ -145,19 +145,19 @@ def sweep(destination: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all; folders on the way are made."""
-    with written_beside(path) as partial:
+def write_text(path: Path, text: str, *, overwrite: bool = True) -> None:
+    """Write a text file in UTF-8, whole or not at all, as `written_beside` does."""
+    with written_beside(path, overwrite=overwrite) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a JSON object, whole or not at all; folders on the way are made.
+def write_json(path: Path, values: Mapping[str, Any], *, overwrite: bool = True) -> None:
+    """Write a JSON object, whole or not at all, as `written_beside` does.
 
     Raises:
         ValueError: when a number is NaN or infinite, which JSON does not know.
     """
-    write_text(path, json.dumps(values, indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(values, indent=2, allow_nan=False) + "\n", overwrite=overwrite)
 
 
 def check_destination(destination: Path, *, overwrite: bool, marker: str) -> None:
