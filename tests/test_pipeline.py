@@ -132,9 +132,9 @@ def test_the_signature_shows_the_options_of_a_request() -> None:
     assert set(parameters) == {"self", "prompt", "return_dict", *DEFAULTS, *RUN_DEFAULTS}
     assert set(inspect.signature(AudioLDM2Pipeline.run).parameters) == {"self", "request", *RUN_DEFAULTS}
     for function in (AudioLDM2Pipeline.__call__, AudioLDM2Pipeline.request):
-        assert "\n            guidance_scale: how closely to follow" in (function.__doc__ or "")
+        assert "\n    guidance_scale: how closely to follow" in (inspect.getdoc(function) or "")
     for function in (AudioLDM2Pipeline.__call__, AudioLDM2Pipeline.run):
-        assert "\n            callback_steps: steps between two" in (function.__doc__ or "")
+        assert "\n    callback_steps: steps between two" in (inspect.getdoc(function) or "")
 
 
 def test_an_unknown_option_of_a_run_is_named_with_the_known_ones() -> None:

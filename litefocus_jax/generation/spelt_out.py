@@ -1,6 +1,8 @@
 """Keyword arguments that are written once, as a `TypedDict`, shown wherever a function takes them by ``**options``."""
 
 import inspect
+import re
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, get_type_hints
 
@@ -27,10 +29,18 @@ def spells_out(*described: tuple[type, Mapping[str, Any]]) -> Callable[[Function
                 inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[name])
                 for name, default in defaults.items()
             ]
-            entries = inspect.cleandoc(options.__doc__ or "").partition("Attributes:\n")[2].rstrip().splitlines()
-            text = "\n".join(" " * 8 + line if line else line for line in entries)
-            function.__doc__ = (function.__doc__ or "").replace(f"            {{{options.__name__}}}", text)
+            entries = textwrap.dedent(inspect.cleandoc(options.__doc__ or "").partition("Attributes:\n")[2]).rstrip()
+            function.__doc__ = with_entries(function.__doc__ or "", options.__name__, entries)
         function.__signature__ = signature.replace(parameters=shown)  # pyright: ignore[reportFunctionMemberAccess]
         return function
 
     return decorate
+
+
+def with_entries(docstring: str, name: str, entries: str) -> str:
+    """`docstring` with `entries` in the place of ``{name}``, as deep as that stands.
+
+    How deep it stands is read and not known: since Python 3.13 the compiler takes the common indentation away.
+    """
+    place = re.compile(rf"^( *)\{{{name}\}}", re.MULTILINE)
+    return place.sub(lambda found: textwrap.indent(entries, found[1]), docstring)

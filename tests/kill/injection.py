@@ -5,6 +5,7 @@ import functools
 import io
 import os
 import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ class Injection:
 
     def __init__(self, folder: Path, at: int, number: int, *, after: bool) -> None:
         self.count = 0
+        self._counted = threading.RLock()
         self._folder, self._at, self._number, self._after = str(folder), at, number, after
 
     def install(self) -> None:
@@ -41,14 +43,16 @@ class Injection:
             is_ours = isinstance(target, int) or str(target).startswith(self._folder)
             if not is_ours or (is_opening and not set(str(mode)) & set("wax+")):
                 return function(*arguments, **options)
-            self.count += 1
-            is_due = self.count == self._at
+            with self._counted:
+                self.count += 1
+                is_due = self.count == self._at
             if is_due and not self._after:
                 self._send()
-            result = function(*arguments, **options)
-            if is_due and self._after:
-                self._send()
-            return result
+            try:
+                return function(*arguments, **options)
+            finally:  # a change that the system refuses is one too
+                if is_due and self._after:
+                    self._send()
 
         return counted
 
