@@ -154,6 +154,7 @@ class Updates(Generic[State, Batch]):
                 report(pending)
             if done < self.steps:
                 self.checkpoints.save(done, state)
+            if interrupted():  # after the last update too: what follows it may take as long as many updates
                 raise TrainingInterrupted(
                     f"interrupted after {done} of {self.steps} updates, which are saved in "
                     f"{self.checkpoints.path(done)}; resume the training to go on from there"

@@ -1,6 +1,7 @@
 """The loop that all trainings go through, with an update that only counts."""
 
 import dataclasses
+import signal
 import threading
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ from jax.sharding import SingleDeviceSharding
 
 from litefocus_jax.training.checkpoints import Checkpoints
 from litefocus_jax.training.journal import read_journal
-from litefocus_jax.training.updates import NamedBatch, NonFiniteFigureError, Observation, Updates
+from litefocus_jax.training.updates import NamedBatch, NonFiniteFigureError, Observation, TrainingInterrupted, Updates
 
 State = dict[str, jax.Array]
 
@@ -63,6 +64,18 @@ def test_seconds_are_those_of_all_parts_of_a_run(tmp_path):
     (tmp_path / "log.jsonl").write_text('{"step": 5, "loss": 1.0, "seconds": 100.0}\n')
     counting(tmp_path, log_time="seconds").to_the_end(zero(), 5)
     assert read_journal(tmp_path / "log.jsonl")[-1]["seconds"] >= 100.0
+
+
+def test_an_interruption_in_the_last_update_is_heard_once_that_is_saved(tmp_path):
+    def interrupted(state: State, batch: float, number: int) -> tuple[State, State]:
+        if number == 6:
+            signal.raise_signal(signal.SIGTERM)
+        return add(state, batch, number)
+
+    updates = counting(tmp_path, update=interrupted)
+    with pytest.raises(TrainingInterrupted, match="after 7 of 7 updates"):
+        updates.to_the_end(zero(), 0)
+    assert max(updates.checkpoints.steps()) == 7
 
 
 def test_a_run_goes_on_from_its_newest_checkpoint(tmp_path):
