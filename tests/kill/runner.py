@@ -139,6 +139,7 @@ def _in_a_process(work, log: Path, moment: tuple[float, int] | None = None) -> i
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells have background work ignore
         code = 0
         try:
             work()
