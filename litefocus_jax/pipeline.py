@@ -322,6 +322,8 @@ class AudioLDM2Pipeline:
             check_memory=asked["check_memory"],
             progress=asked["progress"],
         )
+        if request.sides > 1:
+            latents = latents.reshape(request.batch_size, request.sides, *latents.shape[1:])
         if makes_sound:
             # One sound at a time: its memory does not grow with the batch, and the same programs serve any batch.
             sounds = (

@@ -92,7 +92,7 @@ NO_FINISH = Finish()
 
 def finished(
     blocks: Blocks, sampling_rate: int, finish: Finish, *, name: str = "the sound"
-) -> tuple[Iterator[Float[np.ndarray, " samples"]], int]:
+) -> tuple[Iterator[Float[np.ndarray, "samples ..."]], int]:
     """Finish a sound that comes in blocks, and say its new sampling rate.
 
     What needs all of a sound before it can begin keeps it in a temporary file, four bytes a sample; memory does not

@@ -35,22 +35,24 @@ class LevelMeter:
     """Measures the level of a sound while its blocks pass by.
 
     Attributes:
-        samples: how many there were.
-        peak: greatest magnitude of any sample.
+        samples: how many there were, of each channel.
+        peak: greatest magnitude of any sample of any channel.
     """
 
     def __init__(self) -> None:
         self.samples = 0
         self.peak = 0.0
         self._energy = 0.0
+        self._values = 0
 
-    def add(self, block: Float[np.ndarray, " samples"]) -> None:
+    def add(self, block: Float[np.ndarray, "samples ..."]) -> None:
         """Count a block in."""
-        self.samples += block.size
+        self.samples += len(block)
+        self._values += block.size
         self.peak = max(self.peak, float(np.abs(block).max(initial=0.0)))
         self._energy += float(np.square(block, dtype=np.float64).sum())
 
-    def passing(self, blocks: Iterable[Float[np.ndarray, " samples"]]) -> Iterator[Float[np.ndarray, " samples"]]:
+    def passing(self, blocks: Iterable[Float[np.ndarray, "samples ..."]]) -> Iterator[Float[np.ndarray, "samples ..."]]:
         """The same blocks, each counted in as it passes."""
         for block in blocks:
             self.add(block)
@@ -59,7 +61,7 @@ class LevelMeter:
     @property
     def level_in_dbfs(self) -> float:
         """Root mean square of all that passed; minus infinity for zeros, or for nothing."""
-        return decibels(math.sqrt(self._energy / self.samples)) if self.samples else -math.inf
+        return decibels(math.sqrt(self._energy / self._values)) if self._values else -math.inf
 
     @property
     def is_silent(self) -> bool:

@@ -34,8 +34,8 @@ class Loudness(NamedTuple):
     true_peak_in_dbtp: float
 
 
-def measure_loudness(blocks: Iterable[Float[np.ndarray, " samples"]], sampling_rate: int) -> Loudness:
-    """Measure a mono sound; less than `BLOCK_IN_S` of it has a loudness of minus infinity.
+def measure_loudness(blocks: Iterable[Float[np.ndarray, "samples ..."]], sampling_rate: int) -> Loudness:
+    """Measure a sound; the powers of left and right add up. Less than `BLOCK_IN_S` has a loudness of minus infinity.
 
     Args:
         blocks: one after another the sound; full scale is 1.
@@ -49,28 +49,34 @@ def measure_loudness(blocks: Iterable[Float[np.ndarray, " samples"]], sampling_r
         pyloudnorm.IIRfilter(4.0, 1.0 / math.sqrt(2.0), 1500.0, sampling_rate, "high_shelf"),
         pyloudnorm.IIRfilter(0.0, 0.5, 38.0, sampling_rate, "high_pass"),
     )
-    states = [np.zeros(2), np.zeros(2)]
+    states: list[np.ndarray] | None = None
     step = BLOCK_IN_S / _STEPS_IN_BLOCK * sampling_rate  # in samples, not always a whole number
     energies: list[float] = [0.0]  # of each step
-    resampler = soxr.ResampleStream(sampling_rate, _OVERSAMPLING * sampling_rate, 1, dtype="float32")
-    samples, peak = 0, 0.0
+    resampler = None
+    samples, peak, nothing = 0, 0.0, np.zeros(0, np.float32)
     for block in blocks:
+        if resampler is None or states is None:
+            nothing = np.zeros((0, *block.shape[1:]), np.float32)
+            channels = 1 if block.ndim == 1 else block.shape[1]
+            resampler = soxr.ResampleStream(sampling_rate, _OVERSAMPLING * sampling_rate, channels, dtype="float32")
+            states = [np.zeros((2, *block.shape[1:]))] * len(filters)
         between = resampler.resample_chunk(block)
         peak = max(peak, *(float(np.abs(part).max(initial=0.0)) for part in (block, between)))
         weighted = block.astype(np.float64)
         for number, each in enumerate(filters):
-            weighted, states[number] = lfilter(each.b, each.a, weighted, zi=states[number])
+            weighted, states[number] = lfilter(each.b, each.a, weighted, axis=0, zi=states[number])
         squares = np.square(weighted)
         first = 0
-        while first < block.size:
+        while first < len(block):
             end = int(step * len(energies)) - samples  # of the present step, in this block or past it
             energies[-1] += float(squares[first:end].sum())
-            if end <= block.size:
+            if end <= len(block):
                 energies.append(0.0)
             first = end
-        samples += block.size
-    last = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-    peak = max(peak, float(np.abs(last).max(initial=0.0)))
+        samples += len(block)
+    if resampler is not None:
+        last = resampler.resample_chunk(nothing, last=True)
+        peak = max(peak, float(np.abs(last).max(initial=0.0)))
     return Loudness(_gated(np.array(energies), samples, sampling_rate), decibels(peak))
 
 

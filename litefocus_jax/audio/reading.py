@@ -1,4 +1,4 @@
-"""Sounds in: a file or an array, of any rate and number of channels, as one waveform at the rate of a model."""
+"""Sounds in: a file or an array, of any rate and channels, as one waveform or left and right at the rate of a model."""
 
 import contextlib
 import dataclasses
@@ -13,6 +13,7 @@ import soxr
 from jaxtyping import Float
 
 from litefocus_jax.audio.levels import amplitude
+from litefocus_jax.audio.waveforms import STEREO
 
 SILENCE_IN_DB = -60.0
 """Sounds whose amplitude stays below this, relative to full scale, are silent."""
@@ -40,14 +41,15 @@ class InputSound:
     """A sound that was given.
 
     Attributes:
-        waveform: the mean of its channels at ``sampling_rate``; full scale is 1.
+        waveform: at ``sampling_rate``, ``[samples]``, the mean of its channels, or ``[samples, 2]`` where both are
+            wanted; full scale is 1.
         sampling_rate: of the waveform, in hertz.
         path: of its file as it was given, or None for an array.
         digest: of rate, channels and samples, as they were given.
         notes: what became of it, and what is odd about it, in words.
     """
 
-    waveform: Float[np.ndarray, " samples"] = dataclasses.field(repr=False, compare=False)
+    waveform: Float[np.ndarray, "samples ..."] = dataclasses.field(repr=False, compare=False)
     sampling_rate: int
     path: str | None
     digest: str
@@ -90,29 +92,30 @@ def blocks_of(file: soundfile.SoundFile, frames_at_a_time: int) -> Iterator[Floa
         raise UnusableSoundError(f"is cut short: it promises {file.frames} samples and holds {held}")
 
 
-def read_sound(path: str | Path, sampling_rate: int) -> InputSound:
+def read_sound(path: str | Path, sampling_rate: int, *, stereo: bool = False) -> InputSound:
     """Read a sound file of any rate, channels and format that libsndfile reads.
 
     Args:
         path: of the file.
         sampling_rate: that it is to have, in hertz.
+        stereo: keep left and right apart.
 
     Raises:
         UnusableSoundError: naming the file, when it is no sound file, damaged, too short or too long, holds NaN or
-            infinity, or its channels cancel each other out.
+            infinity, or its channels cancel each other out; for stereo also when it has not two.
     """
     try:
         with opened(Path(path)) as file:
             check_not_too_long(file.frames, file.samplerate)
-            mixture = _Mixture(file.samplerate, file.channels)
+            channels = _Channels(file.samplerate, file.channels, stereo=stereo)
             for block in blocks_of(file, _BLOCK):
-                mixture.add(block)
-        return mixture.sound(sampling_rate, str(path))
+                channels.add(block)
+        return channels.sound(sampling_rate, str(path))
     except UnusableSoundError as error:
         raise UnusableSoundError(f"{path} {error}") from None
 
 
-def sound_of_array(samples: Any, from_rate: int, sampling_rate: int) -> InputSound:
+def sound_of_array(samples: Any, from_rate: int, sampling_rate: int, *, stereo: bool = False) -> InputSound:
     """Take an array for a sound.
 
     Args:
@@ -120,6 +123,7 @@ def sound_of_array(samples: Any, from_rate: int, sampling_rate: int) -> InputSou
             the channels. Floating-point numbers, of which 1 is full scale, or integers of 16 or 32 bits.
         from_rate: its samples per second.
         sampling_rate: that it is to have, in hertz.
+        stereo: keep left and right apart.
 
     Raises:
         TypeError: when it is no array of numbers, or a rate is no whole number.
@@ -130,12 +134,12 @@ def sound_of_array(samples: Any, from_rate: int, sampling_rate: int) -> InputSou
     if not _RATES[0] <= from_rate <= _RATES[1]:
         raise UnusableSoundError(f"sampling_rate = {from_rate}; expected {_RATES[0]} to {_RATES[1]} Hz")
     frames = _as_frames(samples)
-    mixture = _Mixture(int(from_rate), frames.shape[1])
     try:
+        channels = _Channels(int(from_rate), frames.shape[1], stereo=stereo)
         check_not_too_long(len(frames), int(from_rate))
         for start in range(0, len(frames), _BLOCK):
-            mixture.add(_full_scale_one(frames[start : start + _BLOCK]))
-        return mixture.sound(sampling_rate, None)
+            channels.add(_full_scale_one(frames[start : start + _BLOCK]))
+        return channels.sound(sampling_rate, None)
     except UnusableSoundError as error:
         raise UnusableSoundError(f"audio {error}") from None
 
@@ -188,14 +192,20 @@ def check_not_too_long(frames: int, rate: int) -> None:
         )
 
 
-class _Mixture:
-    """The mean of the channels of a sound, whose blocks come one after another."""
+class _Channels:
+    """The mean of the channels of a sound, whose blocks come one after another, or left and right.
 
-    def __init__(self, rate: int, channels: int) -> None:
+    Raises:
+        UnusableSoundError: when left and right are wanted, and there are not two channels.
+    """
+
+    def __init__(self, rate: int, channels: int, *, stereo: bool) -> None:
+        if stereo and channels != STEREO:
+            raise UnusableSoundError(f"has {channels} channel{'s' * (channels != 1)}; expected two for stereo")
         self.frames = 0
-        self._rate, self._channels = rate, channels
+        self._rate, self._channels, self._stereo = rate, channels, stereo
         self._digest = hashlib.blake2b(f"{rate} {channels} ".encode(), digest_size=16)
-        self._mixed: list[np.ndarray] = []
+        self._kept: list[np.ndarray] = []
         self._amplitude = 0.0  # of the loudest channel
         self._window = max(1, round(_WINDOW_IN_S * rate))
 
@@ -208,7 +218,10 @@ class _Mixture:
         if not np.isfinite(block).all():
             raise UnusableSoundError("holds NaN or infinity")
         self._digest.update(np.ascontiguousarray(block).tobytes())
-        self._mixed.append(block[:, 0].copy() if self._channels == 1 else block.mean(axis=1))
+        if self._channels == 1:
+            self._kept.append(block[:, 0].copy())
+        else:
+            self._kept.append(block.copy() if self._stereo else block.mean(axis=1))
         self._amplitude = max(self._amplitude, _amplitude(block.T, self._window))
         self.frames += len(block)
 
@@ -219,10 +232,11 @@ class _Mixture:
             UnusableSoundError: when it is too short, or the channels cancel each other out.
         """
         check_not_too_short(self.frames, self._rate)
-        waveform = np.concatenate(self._mixed)
-        check_mixture(_amplitude(waveform[None], self._window), self._amplitude)
+        waveform = np.concatenate(self._kept)
+        if not self._stereo:
+            check_mixture(_amplitude(waveform[None], self._window), self._amplitude)
         name, changes, notes = path or "audio", [], []
-        if self._channels > 1:
+        if self._channels > 1 and not self._stereo:
             changes.append(f"mixed from {self._channels} channels to one")
         if self._rate != sampling_rate:
             waveform = soxr.resample(waveform, self._rate, sampling_rate)

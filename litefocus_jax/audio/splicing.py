@@ -5,18 +5,20 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from jaxtyping import Float
 
+from litefocus_jax.audio.waveforms import along_samples
+
 CROSS_FADE_IN_S = 0.03
 """Of the sound that was given into what is made, and back, within each span."""
 
 
 def spliced(
-    blocks: Iterable[Float[np.ndarray, " samples"]],
-    waveform: Float[np.ndarray, " samples"],
+    blocks: Iterable[Float[np.ndarray, "samples ..."]],
+    waveform: Float[np.ndarray, "samples ..."],
     spans: Sequence[tuple[int, int]],
     fade: int,
     *,
     loop: bool = False,
-) -> Iterator[Float[np.ndarray, " samples"]]:
+) -> Iterator[Float[np.ndarray, "samples ..."]]:
     """A sound whose spans come from elsewhere; outside of them it is what it was, to the bit.
 
     Within a span one fades out along a quarter of a cosine while the other fades in along one of a sine, so that the
@@ -24,7 +26,8 @@ def spliced(
 
     Args:
         blocks: what was made, of the whole length.
-        waveform: the sound itself, float32; around the beginnings and ends of spans, what fades out in them.
+        waveform: the sound itself, float32, of as many channels; around the beginnings and ends of spans, what
+            fades out in them.
         spans: first sample, and the one after the last, of what is made anew; in order, apart from each other.
         fade: samples of each cross-fade; in a short span at most half of it. There is none at the ends of the sound.
         loop: whether the end runs on into the beginning, so that there is a cross-fade there too.
@@ -38,7 +41,7 @@ def spliced(
             first, last = max(start, span[0]), min(end, span[1])
             if first >= last:
                 continue
-            share = _share(np.arange(first, last), span, fade, (0, total), loop=loop)
+            share = along_samples(_share(np.arange(first, last), span, fade, (0, total), loop=loop), block)
             here = slice(first - start, last - start)
             kept = np.sqrt(1.0 - share**2) * mixed[here]
             mixed[here] = np.where(share == 1.0, block[here], kept + share * block[here])

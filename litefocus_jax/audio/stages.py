@@ -1,6 +1,6 @@
 """What can be done to a sound on its way to a file, each a generator from blocks to blocks.
 
-Blocks are float32 ``[samples]``, of any lengths; none of the stages holds more than a few of them.
+Blocks are float32, ``[samples]`` or ``[samples, 2]``, of any lengths; none of the stages holds more than a few of them.
 """
 
 import logging
@@ -13,20 +13,21 @@ from jaxtyping import Float
 from litefocus_jax.audio.levels import LevelMeter, amplitude, decibels
 from litefocus_jax.audio.loudness import BLOCK_IN_S, measure_loudness
 from litefocus_jax.audio.spool import Spool
+from litefocus_jax.audio.waveforms import along_samples
 
 logger = logging.getLogger(__name__)
 
 SILENT_PEAK_IN_DBFS = -60.0
 """Samples below this level count as silence at the ends of a sound."""
 
-Blocks = Iterable[Float[np.ndarray, " samples"]]
+Blocks = Iterable[Float[np.ndarray, "samples ..."]]
 
 
 class FinishError(ValueError):
     """A sound cannot be finished as it was asked for; it is silent or too short."""
 
 
-def trimmed(blocks: Blocks) -> Iterator[Float[np.ndarray, " samples"]]:
+def trimmed(blocks: Blocks) -> Iterator[Float[np.ndarray, "samples ..."]]:
     """Without what lies before the first and after the last sample of -60 dBFS or more.
 
     Raises:
@@ -39,10 +40,10 @@ def trimmed(blocks: Blocks) -> Iterator[Float[np.ndarray, " samples"]]:
     def listening() -> Iterator[np.ndarray]:
         nonlocal samples, bounds
         for block in blocks:
-            places = np.flatnonzero(np.abs(block) >= loud)
+            places = np.flatnonzero((np.abs(block) >= loud).reshape(len(block), -1).any(axis=1))
             if places.size:
                 bounds = [*(bounds[:1] or [samples + int(places[0])]), samples + int(places[-1]) + 1]
-            samples += block.size
+            samples += len(block)
             yield block
 
     with Spool(listening()) as spool:
@@ -54,19 +55,23 @@ def trimmed(blocks: Blocks) -> Iterator[Float[np.ndarray, " samples"]]:
         yield from spool.blocks(*bounds)
 
 
-def resampled(blocks: Blocks, from_rate: int, to_rate: int) -> Iterator[Float[np.ndarray, " samples"]]:
+def resampled(blocks: Blocks, from_rate: int, to_rate: int) -> Iterator[Float[np.ndarray, "samples ..."]]:
     """At another number of samples per second, by soxr at its high quality."""
     import soxr
 
-    resampler = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32")
+    resampler, nothing = None, np.zeros(0, np.float32)
     for block in blocks:
+        if resampler is None:
+            nothing = np.zeros((0, *block.shape[1:]), np.float32)
+            channels = 1 if block.ndim == 1 else block.shape[1]
+            resampler = soxr.ResampleStream(from_rate, to_rate, channels, dtype="float32")
         if (made := resampler.resample_chunk(np.ascontiguousarray(block))).size:
             yield made
-    if (made := resampler.resample_chunk(np.zeros(0, np.float32), last=True)).size:
+    if resampler is not None and (made := resampler.resample_chunk(nothing, last=True)).size:
         yield made
 
 
-def faded(blocks: Blocks, samples_at_start: int, samples_at_end: int) -> Iterator[Float[np.ndarray, " samples"]]:
+def faded(blocks: Blocks, samples_at_start: int, samples_at_end: int) -> Iterator[Float[np.ndarray, "samples ..."]]:
     """Rising from nothing, and falling to nothing, along half a cosine.
 
     Raises:
@@ -76,17 +81,17 @@ def faded(blocks: Blocks, samples_at_start: int, samples_at_end: int) -> Iterato
     held = np.zeros(0, np.float32)  # what may turn out to be the end
     done = 0
     for block in blocks:
-        held = np.concatenate([held, block])
-        if (ready := held.size - samples_at_end) > 0:
+        held = np.concatenate([held, block]) if held.size else block
+        if (ready := len(held) - samples_at_end) > 0:
             yield _risen(held[:ready], rising, done)
             held, done = held[ready:], done + ready
-    if done < samples_at_start or held.size < samples_at_end:
+    if done < samples_at_start or len(held) < samples_at_end:
         raise FinishError(
-            f"the sound has {done + held.size} samples; expected at least the {samples_at_start} + {samples_at_end} "
+            f"the sound has {done + len(held)} samples; expected at least the {samples_at_start} + {samples_at_end} "
             "of its fades: ask for shorter fades"
         )
     if held.size:
-        yield held * falling
+        yield held * along_samples(falling, held)
 
 
 def fade_curve(samples: int) -> Float[np.ndarray, " samples"]:
@@ -95,11 +100,12 @@ def fade_curve(samples: int) -> Float[np.ndarray, " samples"]:
 
 
 def _risen(block: np.ndarray, rising: np.ndarray, done: int) -> np.ndarray:
-    part = rising[done : done + block.size]
-    return block if not part.size else np.concatenate([block[: part.size] * part, block[part.size :]])
+    part = rising[done : done + len(block)]
+    risen = block[: part.size] * along_samples(part, block)
+    return np.concatenate([risen, block[part.size :]]) if part.size else block
 
 
-def brought_to_peak(blocks: Blocks, peak_in_dbfs: float) -> Iterator[Float[np.ndarray, " samples"]]:
+def brought_to_peak(blocks: Blocks, peak_in_dbfs: float) -> Iterator[Float[np.ndarray, "samples ..."]]:
     """With a gain that brings the greatest sample to a level.
 
     Raises:
@@ -118,7 +124,7 @@ def brought_to_peak(blocks: Blocks, peak_in_dbfs: float) -> Iterator[Float[np.nd
 
 def brought_to_loudness(
     blocks: Blocks, sampling_rate: int, loudness_in_lufs: float, peak_in_dbtp: float, name: str
-) -> Iterator[Float[np.ndarray, " samples"]]:
+) -> Iterator[Float[np.ndarray, "samples ..."]]:
     """With a gain that brings integrated loudness to a level, or as near to it as the true peak allows.
 
     A sound that stays quieter, for the sake of its peak, is logged as a warning.

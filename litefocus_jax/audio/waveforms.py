@@ -1,7 +1,10 @@
-"""What counts as a waveform."""
+"""What counts as a waveform: one channel, and in files also two."""
 
 import numpy as np
 from jaxtyping import Float
+
+STEREO = 2
+"""Channels of a sound that has more than one."""
 
 
 def checked(waveform: Float[np.ndarray, " samples"]) -> Float[np.ndarray, " samples"]:
@@ -19,3 +22,23 @@ def checked(waveform: Float[np.ndarray, " samples"]) -> Float[np.ndarray, " samp
             f"waveform holds NaN or infinity in {count} of {waveform.size} samples; expected finite values"
         )
     return waveform
+
+
+def checked_channels(block: Float[np.ndarray, "samples ..."]) -> Float[np.ndarray, "samples ..."]:
+    """Sound of one channel, ``[samples]``, or of two, ``[samples, 2]``, as float32.
+
+    Raises:
+        ValueError: when it is empty, of another shape, or holds NaN or infinity.
+    """
+    block = np.asarray(block, np.float32)
+    if block.ndim != 2 or block.shape[1] != STEREO:
+        return checked(block)
+    checked(block.reshape(-1))
+    return block
+
+
+def along_samples(
+    curve: Float[np.ndarray, " samples"], block: Float[np.ndarray, "samples ..."]
+) -> Float[np.ndarray, "samples ..."]:
+    """A curve in time, which is the same for each channel of a block."""
+    return curve.reshape(-1, *(1,) * (block.ndim - 1))

@@ -47,7 +47,7 @@ def print_estimate(pipe: "AudioLDM2Pipeline", requests: "Sequence[Request]") -> 
 
 def _size(request: "Request") -> int:
     """Frames of all its sounds."""
-    return request.batch_size * request.plan.frames
+    return request.batch_size * request.sides * request.plan.frames
 
 
 def duration(seconds: float) -> str:

@@ -23,6 +23,7 @@ class EditOptions:
         fill: spans to make anew.
         keep: spans that stay.
         lead_in: seconds to make before it.
+        stereo: whether left and right are made.
 
     Raises:
         typer.BadParameter: naming an option that is malformed, or has no meaning without or beside another.
@@ -34,13 +35,14 @@ class EditOptions:
     fill: str | None = None
     keep: str | None = None
     lead_in: float | None = None
+    stereo: bool = False
 
     def __post_init__(self) -> None:
         if self.audio is not None and self.continued is not None:
             raise typer.BadParameter("are both given; expected one of them", param_hint="--audio and --continue")
         if self.audio is None and self.continued is None:
-            for name in ("strength", "fill", "keep", "lead_in"):
-                if getattr(self, name) is not None:
+            for name in ("strength", "fill", "keep", "lead_in", "stereo"):
+                if (value := getattr(self, name)) is not None and value is not False:
                     option = f"--{name.replace('_', '-')}"
                     raise typer.BadParameter("needs --audio FILE or --continue FILE", param_hint=option)
         self.request_options()
@@ -59,6 +61,7 @@ class EditOptions:
             "fill": parse_spans(self.fill, "--fill"),
             "keep": parse_spans(self.keep, "--keep"),
             "lead_in_for_s": self.lead_in,
+            "stereo": self.stereo,
         }
 
     def with_length(self, options: "RequestOptions", training_length_in_s: float | None) -> "RequestOptions":

@@ -52,6 +52,7 @@ _ARGUMENTS = {
     "strength": "--strength",
     "continue_for_s": "--continue",
     "lead_in_for_s": "--lead-in",
+    "stereo": "--stereo",
     "timeline": "--timeline",
 }
 _BUNDLED_NOTICE = (
@@ -113,6 +114,7 @@ def generate(
     keep: editing.Keep = None,
     continued: editing.Continue = None,
     lead_in: editing.LeadIn = None,
+    stereo: editing.Stereo = False,
     timeline: editing.Timeline = None,
     dry_run: long_sound.DryRun = False,
     save_every: long_sound.SaveEvery = None,
@@ -129,7 +131,7 @@ def generate(
         if seconds is not None and windows is None:
             raise typer.BadParameter("needs --windows swap or --windows average", param_hint=option)
     chosen_attention = AttentionOptions(litefocus, sparse_ratio, max_cross_tokens, reach)
-    edit = EditOptions(audio, continued, strength, fill, keep, lead_in)
+    edit = EditOptions(audio, continued, strength, fill, keep, lead_in, stereo)
     along = parse_timeline(timeline)
     check_rank(rank, clap, timeline=along is not None)
 

@@ -37,6 +37,7 @@ _PARAMETERS = {
     "fill": ("fill", "keep", "audio", "continued"),
     "continue_for_s": ("continued", "audio"),
     "lead_in_for_s": ("lead_in", "audio", "continued"),
+    "stereo": ("stereo", "audio", "continued"),
     "timeline": ("timeline", "prompt", "prompts_file"),
 }
 _FINISH = {

@@ -117,6 +117,8 @@ class Saving:
         if file.picture is not None:
             waveform, sampling_rate = soundfile.read(file.sound, dtype="float32")
             comment = recipe and recipe.to_json()
+            if waveform.ndim > 1:
+                waveform = waveform.mean(axis=1)
             spectrogram_picture(file.picture, waveform, sampling_rate, title=file.prompt, comment=comment)
             output.print(str(file.picture), markup=False)
 

@@ -77,6 +77,7 @@ def _sound(given: "GivenSound") -> str:
     made = [f"{start:g} to {end:g} s filled" for start, end in given.fill]
     made += [f"{given.lead_in_for_s:g} s before it"] if given.lead_in_for_s else []
     made += [f"{given.continue_for_s:g} s after it"] if given.continue_for_s else []
+    made += ["in stereo"] if given.stereo else []
     made += [f"strength {given.strength:g}"] if given.strength < 1 or not made else []
     return ", ".join([given.path or "an array, which no file holds", *made, f"digest {given.digest}"])
 

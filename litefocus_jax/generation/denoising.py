@@ -31,7 +31,7 @@ class Denoised(NamedTuple):
     """What `Denoiser.denoise` returns.
 
     Attributes:
-        latents: of all sounds.
+        latents: of all sounds, with stereo of both sides of each.
         steps_done: fewer than asked for where a callback ended it.
         run: on disk, or None.
     """
@@ -161,5 +161,6 @@ class Denoiser:
 
 
 def _contexts_per_prompt(request: Request) -> int:
-    """How often what the network gets to know of a prompt is repeated: for each waveform, but along one sound once."""
-    return 1 if request.plan.changes_prompt else request.num_waveforms_per_prompt
+    """How often what the network gets to know of a prompt is repeated: for each side of each waveform, but along one
+    sound once."""
+    return 1 if request.plan.changes_prompt else request.num_waveforms_per_prompt * request.sides

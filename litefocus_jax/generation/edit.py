@@ -18,7 +18,7 @@ from litefocus_jax.models.components import LatentGeometry
 VARIATION = 0.6
 """Strength of a variation, unless given."""
 
-_EDITS = ("strength", "fill", "keep", "continue_for_s", "lead_in_for_s", "sampling_rate")
+_EDITS = ("strength", "fill", "keep", "continue_for_s", "lead_in_for_s", "stereo", "sampling_rate")
 _BEYOND_IN_FRAMES = 25  # of the sound turned back at an open end: what convolutions of the encoder reach, and a fade
 _TOLERANCE_IN_S = 0.001  # by which a span may end after the sound, whose length is seldom a round number
 
@@ -55,7 +55,8 @@ class Edit:
         spans: what of the result is made anew, as first sample and the one after the last; empty for a variation.
         encoded: latent frames of the result that are encoded, as first one and the one after the last.
         sampling_rate: of the result, in hertz.
-        waveform: ``[samples]`` of the result, where it was given; a little beyond that turned back, and zeros.
+        waveform: ``[samples]`` of the result, where it was given, or ``[samples, 2]`` for stereo; a little beyond that
+            turned back, and zeros.
         notes: what became of the sound as it was read, in words.
     """
 
@@ -68,7 +69,7 @@ class Edit:
     spans: tuple[tuple[int, int], ...]
     encoded: tuple[int, int]
     sampling_rate: int
-    waveform: Float[np.ndarray, " samples"] = dataclasses.field(repr=False, compare=False)
+    waveform: Float[np.ndarray, "samples ..."] = dataclasses.field(repr=False, compare=False)
     notes: tuple[str, ...] = dataclasses.field(default=(), repr=False, compare=False)
 
     @property
@@ -76,20 +77,26 @@ class Edit:
         """Of the result."""
         return len(self.waveform)
 
+    @property
+    def stereo(self) -> bool:
+        """Whether left and right are made."""
+        return self.waveform.ndim > 1
+
     def facts(self) -> dict[str, Any]:
         """All that decides the sound, as plain values."""
-        names = ("digest", "strength", "fill", "lead_in_for_s", "continue_for_s")
+        names = ("digest", "strength", "fill", "lead_in_for_s", "continue_for_s", *(["stereo"] if self.stereo else []))
         return {name: getattr(self, name) for name in names}
 
     def frame_spans(self, samples_per_frame: int) -> list[tuple[int, int]]:
         """Latent frames that hold anything of the spans."""
         return [(start // samples_per_frame, -(-end // samples_per_frame)) for start, end in self.spans]
 
-    def encoder_input(self, samples_per_frame: int) -> Float[np.ndarray, " samples"]:
-        """The samples of the encoded frames; where the last of them is not full, the sound is turned back."""
+    def encoder_inputs(self, samples_per_frame: int) -> list[Float[np.ndarray, " samples"]]:
+        """The samples of the encoded frames, of each side; where the last is not full, the sound is turned back."""
         first, end = (frame * samples_per_frame for frame in self.encoded)
         part = self.waveform[first:end]
-        return np.pad(part, (0, end - first - len(part)), mode="reflect" if len(part) > 1 else "edge")
+        whole = _turned_back(part, 0, end - first - len(part))
+        return list(whole.T) if self.stereo else [whole]
 
 
 def make_edit(asked: RequestOptions, geometry: LatentGeometry) -> Edit | None:
@@ -105,11 +112,14 @@ def make_edit(asked: RequestOptions, geometry: LatentGeometry) -> Edit | None:
     """
     values: dict[str, Any] = dict(asked)
     if values["audio"] is None:
-        if given := [name for name in _EDITS if values[name] is not None]:
+        if given := [name for name in _EDITS if values[name] is not None and values[name] is not False]:
             raise ValueError(f"{given[0]} = {values[given[0]]!r} needs a sound that is given: audio")
         return None
     lead_in, beyond = (_seconds(name, values[name], geometry) for name in ("lead_in_for_s", "continue_for_s"))
-    sound = _given_sound(values["audio"], values["sampling_rate"], geometry.sampling_rate)
+    stereo = values["stereo"]
+    if not isinstance(stereo, bool):
+        raise TypeError(f"stereo = {stereo!r}; expected True or False")
+    sound = _given_sound(values["audio"], values["sampling_rate"], geometry.sampling_rate, stereo=stereo)
     waveform, notes = sound.waveform, list(sound.notes)
     wanted = values["audio_length_in_s"]
     wanted = None if wanted is None else finite_number("audio_length_in_s", wanted)
@@ -155,14 +165,18 @@ def make_edit(asked: RequestOptions, geometry: LatentGeometry) -> Edit | None:
 class _LaidOut:
     """A sound in its place in the result: samples, where it begins and ends, and the frames that are encoded."""
 
-    waveform: Float[np.ndarray, " samples"]
+    waveform: Float[np.ndarray, "samples ..."]
     start: int
     end: int
     encoded: tuple[int, int]
 
 
 def _lay_out(
-    sound: Float[np.ndarray, " samples"], beyond_in_s: tuple[float, float], geometry: LatentGeometry, *, loop: bool
+    sound: Float[np.ndarray, "samples ..."],
+    beyond_in_s: tuple[float, float],
+    geometry: LatentGeometry,
+    *,
+    loop: bool,
 ) -> _LaidOut:
     """Put a sound where it stands in the result; at open ends it is turned back for a little."""
     per_frame = geometry.samples_per_latent_frame
@@ -172,7 +186,7 @@ def _lay_out(
     total = before + len(sound) + after
     if loop:
         total = -(-total // per_frame) * per_frame
-    waveform = np.zeros(total, np.float32)
+    waveform = np.zeros((total, *sound.shape[1:]), np.float32)
     start, end = before, before + len(sound)
     if total < end:  # a loop of less than a frame
         sound, end = sound[: total - before], total
@@ -180,12 +194,18 @@ def _lay_out(
     gaps = (total - len(sound),) * 2 if loop else (before, total - end)
     longest = _BEYOND_IN_FRAMES * per_frame
     left, right = (min(longest, gap // 2 if loop else gap) for gap in gaps)
-    around = np.pad(sound, (left, right), mode="reflect" if len(sound) > 1 else "edge")
+    around = _turned_back(sound, left, right)
     waveform[np.arange(start - left, start) % total] = around[:left]
     waveform[np.arange(end, end + right) % total] = around[left + len(sound) :]
     frames = -(-total // per_frame)
     encoded = (max(0, start - left) // per_frame, min(frames, -(-(end + right) // per_frame)))
     return _LaidOut(waveform, start, end, encoded)
+
+
+def _turned_back(sound: Float[np.ndarray, "samples ..."], before: int, after: int) -> Float[np.ndarray, "samples ..."]:
+    """A sound that is mirrored in its ends for some samples."""
+    around = [(before, after), *[(0, 0)] * (sound.ndim - 1)]
+    return np.pad(sound, around, mode="reflect" if len(sound) > 1 else "edge")
 
 
 def _joined(spans: Sequence[tuple[Number, Number]]) -> list[tuple[Number, Number]]:
@@ -201,10 +221,10 @@ def _joined(spans: Sequence[tuple[Number, Number]]) -> list[tuple[Number, Number
     return joined
 
 
-def _given_sound(audio: Any, sampling_rate: Any, wanted_rate: int) -> InputSound:
+def _given_sound(audio: Any, sampling_rate: Any, wanted_rate: int, *, stereo: bool) -> InputSound:
     if isinstance(audio, RecordedSound):
         try:
-            sound = read_sound(audio.path, wanted_rate)
+            sound = read_sound(audio.path, wanted_rate, stereo=stereo)
         except UnusableSoundError as error:
             raise UnusableSoundError(
                 f"{error}; the recipe's sound was made of it. Put it back, or give another one (audio, --audio)"
@@ -218,10 +238,10 @@ def _given_sound(audio: Any, sampling_rate: Any, wanted_rate: int) -> InputSound
     if isinstance(audio, str | os.PathLike):
         if sampling_rate is not None:
             raise ValueError(f"sampling_rate = {sampling_rate!r} beside a file, which says its own; leave it out")
-        return read_sound(Path(audio) if not isinstance(audio, str) else audio, wanted_rate)
+        return read_sound(Path(audio) if not isinstance(audio, str) else audio, wanted_rate, stereo=stereo)
     if sampling_rate is None:
         raise ValueError("sampling_rate is not given; an array in audio needs it, as in sampling_rate=16000")
-    return sound_of_array(audio, sampling_rate, wanted_rate)
+    return sound_of_array(audio, sampling_rate, wanted_rate, stereo=stereo)
 
 
 def _seconds(name: str, value: Any, geometry: LatentGeometry) -> float:
@@ -235,8 +255,8 @@ def _seconds(name: str, value: Any, geometry: LatentGeometry) -> float:
 
 
 def _cut(
-    waveform: Float[np.ndarray, " samples"], seconds: float, geometry: LatentGeometry, notes: list[str]
-) -> Float[np.ndarray, " samples"]:
+    waveform: Float[np.ndarray, "samples ..."], seconds: float, geometry: LatentGeometry, notes: list[str]
+) -> Float[np.ndarray, "samples ..."]:
     held = len(waveform) / geometry.sampling_rate
     if seconds > held + _TOLERANCE_IN_S:
         raise ValueError(

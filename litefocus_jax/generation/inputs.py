@@ -43,8 +43,10 @@ def make_inputs(components: Components, tokenizer: Tokenizer, tokenizer_2: Token
         tokenizer_2: T5's.
         request: what is asked for.
     """
-    keys = sampling.random_keys(request.seed, request.waveforms)
-    latents = request.latents
+    sides = request.sides
+    # Both sides of a sound have its noise.
+    keys = sampling.random_keys(request.seed, [number for number in request.waveforms for _ in range(sides)])
+    latents = None if request.latents is None else jnp.repeat(request.latents, sides, axis=0)
     if latents is None:
         geometry = components.facts.geometry
         latents = sampling.initial_latents(keys.latents, (request.plan.frames, geometry.frequencies, geometry.channels))
@@ -65,14 +67,15 @@ def _known(components: Components, request: Request, edit: Edit, noise: Array) -
     """The sound that is given, as latents, with the noise that it is held with."""
     geometry = components.facts.geometry
     frames, per_frame = request.plan.frames, geometry.samples_per_latent_frame
-    latents = np.zeros((frames, geometry.frequencies, geometry.channels), np.float32)
-    encoded = encode_sound(components.vae, components.vocoder.config, edit.encoder_input(per_frame))
-    latents[edit.encoded[0] : edit.encoded[1]] = encoded
-    require_finite("VAE", encoded)
+    latents = np.zeros((request.sides, frames, geometry.frequencies, geometry.channels), np.float32)
+    for side, waveform in zip(latents, edit.encoder_inputs(per_frame), strict=True):
+        encoded = encode_sound(components.vae, components.vocoder.config, waveform)
+        side[edit.encoded[0] : edit.encoded[1]] = encoded
+        require_finite("VAE", encoded)
     weight = weight_of_frames(frames, edit.frame_spans(per_frame), loop=request.plan.loop)
     sounds = len(noise)
     return Known(
-        jnp.broadcast_to(latents, (sounds, *latents.shape)),
+        jnp.tile(latents, (sounds // request.sides, 1, 1, 1)),
         jnp.asarray(noise),
         jnp.broadcast_to(weight[None, :, None, None], (sounds, frames, 1, 1)),
         *map(jnp.asarray, noise_levels(components.scheduler)),

@@ -23,7 +23,7 @@ def least_bytes(request: Request, unet: UNetConfig, geometry: LatentGeometry, dt
     windows, frames = 1, request.plan.frames
     if request.plan.windows is not None:
         windows, frames = request.plan.windows.windows_per_call, request.plan.windows.window
-    batch = request.batch_size * windows * (2 if request.plan.guided else 1)
+    batch = request.batch_size * request.sides * windows * (2 if request.plan.guided else 1)
     devices = 1 if request.plan.mesh is None else request.plan.mesh.size
     frequencies, channels = geometry.frequencies, unet.block_out_channels
     numbers = frames * frequencies * channels[0]

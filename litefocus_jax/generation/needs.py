@@ -180,7 +180,7 @@ def estimate_time(
         num_steps=request.schedule.num_steps,
         measured_decoding_in_s=passes * _seconds(decode) + _seconds(lambda: whole.vocode(components.vocoder, mel)),
         measured_sound_in_s=clip.shape[1] * geometry.frame_in_s,
-        sound_in_s=request.batch_size * plan.frames * geometry.frame_in_s,
+        sound_in_s=request.batch_size * request.sides * plan.frames * geometry.frame_in_s,
     )
 
 

@@ -60,6 +60,8 @@ class RequestOptions(TypedDict, total=False):
         keep: the spans that stay, in the place of ``fill``.
         continue_for_s: seconds to make after ``audio``.
         lead_in_for_s: seconds to make before it.
+        stereo: make left and right of the two channels of ``audio``, each by itself of the same noise, in the place of
+            one sound of their mean. The model knows nothing of two sides: they agree as far as what is given does.
         timeline: several prompts along the sound in the place of ``prompt``, as pairs of the second that each begins at
             and its text, ``[(0.0, "rain"), (20.0, "birds")]``.
         prompt_padding: what a prompt's place in GPT-2 goes by: ``"batch"``, the longest prompt of the batch, as in
@@ -99,6 +101,7 @@ class RequestOptions(TypedDict, total=False):
     keep: Sequence[tuple[float | None, float | None]] | None
     continue_for_s: float | None
     lead_in_for_s: float | None
+    stereo: bool
     timeline: Sequence[tuple[float, str]] | None
     prompt_padding: PromptPadding | None
     mesh: Mesh | None
@@ -135,6 +138,7 @@ DEFAULTS: RequestOptions = {
     "keep": None,
     "continue_for_s": None,
     "lead_in_for_s": None,
+    "stereo": False,
     "timeline": None,
     "prompt_padding": None,
     "mesh": None,

@@ -26,8 +26,9 @@ class AudioPipelineOutput:
     ``len(result)`` is the number of sounds, ``result[0]`` the first one as an array, ``result[:2]`` a result of two.
 
     Attributes:
-        audios: float32 ``[prompts * waveforms, samples]`` in [-1, 1]; the waveforms of one prompt are neighbours. With
-            ``output_type="latent"`` the latents instead, ``[prompts * waveforms, time, frequency, channel]``.
+        audios: float32 ``[prompts * waveforms, samples]`` in [-1, 1], with stereo ``[prompts * waveforms, samples,
+            2]``; the waveforms of one prompt are neighbours. With ``output_type="latent"`` the latents instead,
+            ``[prompts * waveforms, time, frequency, channel]``, with stereo ``[prompts * waveforms, 2, time, ...]``.
         sampling_rate: samples per second.
         recipes: what each sound was made of; empty where that is not known.
         request: what was asked for, or None where it is not known.
@@ -156,7 +157,7 @@ class AudioPipelineOutput:
 
     @property
     def _holds_latents(self) -> bool:
-        return self.audios.ndim != 2
+        return self.audios.ndim > 3
 
     @property
     def _numbers(self) -> tuple[int, ...]:

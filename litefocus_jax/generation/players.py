@@ -15,14 +15,14 @@ from litefocus_jax.system.notebook import is_notebook
 _LARGEST = 32_000_000  # bytes of sound in one cell; a notebook that holds more is slow to open
 
 
-def wav_bytes(waveform: Float[np.ndarray, " samples"], sampling_rate: int) -> bytes:
+def wav_bytes(waveform: Float[np.ndarray, "samples ..."], sampling_rate: int) -> bytes:
     """A WAV file of 16 bits in memory; what lies outside of [-1, 1] is clipped."""
     file = io.BytesIO()
     soundfile.write(file, np.clip(waveform, -1.0, 1.0), sampling_rate, format="WAV", subtype="PCM_16")
     return file.getvalue()
 
 
-def player(waveform: Float[np.ndarray, " samples"], sampling_rate: int) -> Any:
+def player(waveform: Float[np.ndarray, "samples ..."], sampling_rate: int) -> Any:
     """An ``IPython.display.Audio``, which a cell shows as a player.
 
     Raises:
@@ -39,7 +39,7 @@ def player(waveform: Float[np.ndarray, " samples"], sampling_rate: int) -> Any:
 
 
 def players_html(
-    heading: str, sounds: Sequence[Float[np.ndarray, " samples"]], sampling_rate: int, labels: Iterable[str]
+    heading: str, sounds: Sequence[Float[np.ndarray, "samples ..."]], sampling_rate: int, labels: Iterable[str]
 ) -> str:
     """A heading, and a player with its label for each sound.
 
@@ -51,7 +51,7 @@ def players_html(
     """
     rows, size = [], 0
     for number, (sound, label) in enumerate(zip(sounds, labels, strict=True)):
-        size += 2 * len(sound)
+        size += 2 * sound.size
         if size > _LARGEST:
             shown = f"<code>result.play({number})</code> plays it"
         else:

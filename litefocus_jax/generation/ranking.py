@@ -53,6 +53,8 @@ def ranked(output: AudioPipelineOutput, clap: Clap) -> AudioPipelineOutput:
 
 
 def _embedded(waveform: np.ndarray, sampling_rate: int, clap: Clap) -> np.ndarray:
+    if waveform.ndim > 1:  # CLAP hears one channel
+        waveform = waveform.mean(axis=1)
     if sampling_rate != clap.sampling_rate:
         waveform = soxr.resample(waveform, sampling_rate, clap.sampling_rate)
     return clap.embed_sound(waveform)

@@ -80,6 +80,7 @@ class GivenSound:
         fill: what of it was made anew.
         continue_for_s: seconds that were made after it; 0 for none.
         lead_in_for_s: seconds that were made before it; 0 for none.
+        stereo: whether left and right were made.
     """
 
     path: str | None
@@ -88,6 +89,7 @@ class GivenSound:
     fill: tuple[tuple[float, float], ...]
     continue_for_s: float
     lead_in_for_s: float
+    stereo: bool = False
 
     def request_options(self) -> RequestOptions:
         """What asks for the same of the same sound."""
@@ -97,10 +99,18 @@ class GivenSound:
             "fill": self.fill or None,
             "continue_for_s": self.continue_for_s or None,
             "lead_in_for_s": self.lead_in_for_s or None,
+            "stereo": self.stereo,
         }
 
 
-_NO_SOUND: RequestOptions = dict.fromkeys(("audio", "strength", "fill", "continue_for_s", "lead_in_for_s"))  # pyright: ignore[reportAssignmentType]
+_NO_SOUND: RequestOptions = {
+    "audio": None,
+    "strength": None,
+    "fill": None,
+    "continue_for_s": None,
+    "lead_in_for_s": None,
+    "stereo": False,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from litefocus_jax.audio.waveforms import STEREO
 from litefocus_jax.diffusion.scheduler_config import Spacing
 from litefocus_jax.diffusion.schedulers import Schedule, make_schedule
 from litefocus_jax.diffusion.timesteps import choose_spacing
@@ -88,6 +89,11 @@ class Request:
     def batch_size(self) -> int:
         """Number of sounds."""
         return len(self.prompts) * self.num_waveforms_per_prompt
+
+    @property
+    def sides(self) -> int:
+        """Of each sound: left and right of stereo, which are denoised next to each other, or one."""
+        return STEREO if self.edit is not None and self.edit.stereo else 1
 
     @property
     def waveforms(self) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from litefocus_jax.audio.levels import LevelMeter, SilenceWarning, silence_in_wo
 from litefocus_jax.generation.recipe import Recipe
 
 
-def warn_of_silence(recipes: tuple[Recipe, ...], audios: Float[np.ndarray, "sounds samples"]) -> None:
+def warn_of_silence(recipes: tuple[Recipe, ...], audios: Float[np.ndarray, "sounds samples ..."]) -> None:
     """Warn of each sound that is next to silent as a whole, below -60 dBFS, where the pipeline was called."""
     for recipe, waveform in zip(recipes, audios, strict=True):
         meter = LevelMeter()

@@ -82,20 +82,26 @@ class Decoder:
 
 def sound_of_request(
     request: Request,
-    latents: Float[Array | np.ndarray, "time frequency channels"],
+    latents: Float[Array | np.ndarray, "*sides time frequency channels"],
     decode: Callable[..., Blocks],
     *,
     progress: bool,
-) -> Blocks:
+) -> Iterator[Float[np.ndarray, "samples ..."]]:
     """The sound that a request asks for, block by block; what was given and is not made anew is in it as it was given.
+
+    With stereo, the latents of both sides become blocks ``[samples, 2]``.
 
     Args:
         request: what was asked for.
-        latents: of one sound.
+        latents: of one sound, ``[time, frequency, channel]``, with stereo ``[2, time, frequency, channel]``.
         decode: `AudioLDM2Pipeline.decode_blocks`.
         progress: draw a bar.
     """
-    blocks = decode(latents, request.audio_length_in_s, loop=request.plan.loop, progress=progress)
+    decoded = [
+        decode(side, request.audio_length_in_s, loop=request.plan.loop, progress=progress)
+        for side in latents.reshape(request.sides, *latents.shape[-3:])
+    ]
+    blocks = decoded[0] if request.sides == 1 else (np.stack(sides, axis=-1) for sides in zip(*decoded, strict=True))
     edit = request.edit
     if edit is None or not edit.spans:
         return blocks

@@ -38,6 +38,36 @@ def test_loudness_is_that_of_pyloudnorm_however_the_sound_is_cut(rate, seconds, 
     assert measured.integrated_in_lufs == pytest.approx(expected, abs=0.02)
 
 
+SIDES = np.stack([0.1 * NOISE, 0.03 * NOISE[::-1]], axis=1)
+
+
+@pytest.mark.parametrize("settings", [
+    {"sample_rate": 22050},
+    {"start_fade_in_s": 0.3, "end_fade_in_s": 1.1},
+    {},
+])  # fmt: skip
+def test_each_side_is_finished_as_one_channel_would_be(settings):
+    made, _ = finish(SIDES, **settings)
+    alone = [finish(side, **settings)[0] for side in SIDES.T]
+    np.testing.assert_allclose(made, np.stack(alone, axis=1), atol=1e-6)
+
+
+def test_both_sides_get_one_gain_and_are_trimmed_together():
+    silence = np.zeros((1000, 2), np.float32)
+    beginning = np.stack([np.zeros(500), np.full(500, 0.1)], axis=1).astype(np.float32)  # right alone
+    made, _ = finish(np.concatenate([silence, beginning, SIDES, silence]), trim=True, peak_in_dbfs=-6.0)
+    gain = 10 ** (-6 / 20) / np.abs(SIDES).max()
+    np.testing.assert_allclose(made, gain * np.concatenate([beginning, SIDES]), rtol=1e-4)
+
+
+@pytest.mark.parametrize("pieces", [1, 9])
+def test_loudness_of_both_sides_is_that_of_pyloudnorm(pieces):
+    expected = pyloudnorm.Meter(RATE).integrated_loudness(SIDES.astype(np.float64))
+    assert measure_loudness(np.array_split(SIDES, pieces), RATE).integrated_in_lufs == pytest.approx(expected, abs=0.02)
+    made, _ = finish(SIDES, pieces, loudness_in_lufs=-23.0)
+    assert pyloudnorm.Meter(RATE).integrated_loudness(made.astype(np.float64)) == pytest.approx(-23.0, abs=0.05)
+
+
 def test_a_true_peak_lies_between_the_samples():
     quarter = np.sin(2 * np.pi * 0.25 * np.arange(RATE) + np.pi / 4).astype(np.float32)  # never sampled at its peak
     assert np.abs(quarter).max() < 0.71

@@ -29,6 +29,16 @@ def test_saved_sound_reads_back(tmp_path, name, subtype, tolerance):
     np.testing.assert_allclose(read, SOUND, rtol=0, atol=tolerance)
 
 
+@pytest.mark.parametrize("name", ["rain.wav", "rain.flac", "rain.mp3", "rain.ogg", "rain.opus"])
+def test_both_sides_read_back_on_their_side(tmp_path, name):
+    sides = np.stack([SOUND, 0.25 * np.roll(SOUND, 9)], axis=1)
+    assert audio.save_audio_blocks(tmp_path / name, np.array_split(sides, 5), RATE, comment="{}") == len(SOUND)
+    read, _ = soundfile.read(tmp_path / name, dtype="float32")
+    middle = slice(2000, 14000)  # lossy encoders settle at both ends
+    np.testing.assert_allclose(np.std(read[middle], axis=0), np.std(sides[middle], axis=0), rtol=0.05)
+    assert audio.read_comment(tmp_path / name) == "{}"
+
+
 def test_saved_sound_replaces_the_file_and_leaves_nothing_beside_it(tmp_path):
     path = tmp_path / "rain.wav"
     path.write_text("not a sound")

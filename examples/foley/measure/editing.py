@@ -1,10 +1,11 @@
 """What becomes of sounds that are given: ``python -m examples.foley.measure.editing -o runs/editing``.
 
 Synthesised sounds of the world of foley have their middle second filled, are varied with several strengths, and
-are made anew from their caption. The folder gets ``editing.json`` and ``editing.md``, the numbers of docs/editing.md.
+are made anew from their caption; some of them as two sides too. The folder gets ``editing.json`` and ``editing.md``, the numbers of docs/editing.md.
 """
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,6 +32,9 @@ FILLED = (0.78, 1.78)
 """The second in the middle that is made anew."""
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+STEREO_STRENGTHS = (0.0, 0.25, 0.5, 1.0)
+_RIGHT_IN_DB = -6.0  # of the right side beside the left one, of a sound to the left of a listener
+_LATER_IN_SAMPLES = 6  # and as much later, 0.4 ms
 _AROUND = 4  # frames of 10 ms to either side that hold some of a border: half of a Fourier transform
 
 
@@ -38,7 +42,7 @@ _AROUND = 4  # frames of 10 ms to either side that hold some of a border: half o
 class Given:
     """A sound with its caption and its kind's place in `KIND_NAMES`."""
 
-    waveform: Float32[np.ndarray, " samples"]
+    waveform: Float32[np.ndarray, "... samples"]
     caption: str
     kind: int
 
@@ -73,6 +77,20 @@ def border_places(given: Float[np.ndarray, " samples"], filled: Float[np.ndarray
     return [float(np.mean(np.array(elsewhere) <= roughest_around(after, border))) for border in borders]
 
 
+def sides_of(waveform: Float[np.ndarray, " samples"]) -> Float[np.ndarray, "2 samples"]:
+    """A sound to the left: to the right it is softer and later."""
+    later = np.concatenate([np.zeros(_LATER_IN_SAMPLES, np.float32), waveform[:-_LATER_IN_SAMPLES]])
+    return np.stack([waveform, np.float32(10 ** (_RIGHT_IN_DB / 20)) * later])
+
+
+def likeness(left: Float[np.ndarray, " samples"], right: Float[np.ndarray, " samples"]) -> tuple[float, float]:
+    """Of two sides: the greatest correlation within a millisecond of each other, and the right one's level in dB."""
+    most = round(0.001 * SAMPLING_RATE)
+    middle = slice(most, len(left) - most)
+    pairs = [np.corrcoef(left[middle], np.roll(right, lag)[middle])[0, 1] for lag in range(-most, most + 1)]
+    return float(np.max(pairs)), 20.0 * float(np.log10(np.std(right) / np.std(left)))
+
+
 def made(pipeline: AudioLDM2Pipeline, sounds: Sequence[Given], **options: Any) -> Iterator[np.ndarray]:
     """What a call makes of each sound."""
     for number, sound in enumerate(sounds):
@@ -83,6 +101,23 @@ def made(pipeline: AudioLDM2Pipeline, sounds: Sequence[Given], **options: Any) -
             "check_memory": False,
         } | options
         yield pipeline(sound.caption, progress=False, **asked).audios[0]
+
+
+def measure_stereo(pipeline: AudioLDM2Pipeline, sounds: Sequence[Given]) -> Iterator[dict[str, Any]]:
+    """One row after another: what was done to both sides, and how like each other they are."""
+    given = [dataclasses.replace(sound, waveform=sides_of(sound.waveform)) for sound in sounds]
+    ways: dict[str, Any] = {f"strength {strength:g}": {"strength": strength} for strength in STEREO_STRENGTHS}
+    results = {"given": [sound.waveform.T for sound in given]}
+    for name, options in ways.items():
+        results[name] = [*made(pipeline, given, stereo=True, **options)]
+    start, end = (round(border * SAMPLING_RATE) for border in FILLED)
+    results["filled, within the gap"] = [
+        waveform[start:end] for waveform in made(pipeline, given, stereo=True, fill=[FILLED])
+    ]
+    for name, waveforms in results.items():
+        alike = np.array([likeness(*waveform.T) for waveform in waveforms])
+        correlation, level = np.median(alike, axis=0)
+        yield {"made of both sides": name, "correlation": float(correlation), "right in dB": float(level)}
 
 
 def measure(pipeline: AudioLDM2Pipeline, judges: Judges, sounds: Sequence[Given]) -> Iterator[dict[str, Any]]:
@@ -124,8 +159,14 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     """The rows in Markdown."""
     lines = ["| made | recognised | distance from the given sound |", "|---|---|---|"]
     for row in rows:
+        if "made" not in row:
+            continue
         distance = f"{row['distance in dB']:.1f} dB" if "distance in dB" in row else ""
         lines.append(f"| {row['made']} | {row['recognised']:.0%} | {distance} |")
+    lines += ["", "| made of both sides | correlation | right beside left |", "|---|---|---|"]
+    for row in rows:
+        if "correlation" in row:
+            lines.append(f"| {row['made of both sides']} | {row['correlation']:.2f} | {row['right in dB']:.1f} dB |")
     return "\n".join(lines) + "\n"
 
 
@@ -133,14 +174,17 @@ def main(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")],
     model: Annotated[str, typer.Option(help="Folder of the model; foley is the bundled one.")] = "foley",
     count: Annotated[int, typer.Option(help="Sounds that are given.")] = 200,
+    stereo: Annotated[int, typer.Option(help="How many of them are given as two sides too.")] = 48,
     seed: Annotated[int, typer.Option(help="Of the sounds.")] = 0,
 ) -> None:
     """Measure what becomes of sounds that are given."""
     pipeline = AudioLDM2Pipeline.from_pretrained(model, dtype="float32")
     judges = Judges.load(SHIPPED_JUDGES, pipeline.components.tokenizer)
     rows: list[dict[str, Any]] = []
-    with progress_bar("Ways to edit", 2 + len(STRENGTHS)) as on_progress:
-        for row in measure(pipeline, judges, given_sounds(count, seed)):
+    sounds = given_sounds(count, seed)
+    measured = itertools.chain(measure(pipeline, judges, sounds), measure_stereo(pipeline, sounds[:stereo]))
+    with progress_bar("Ways to edit", 4 + len(STRENGTHS) + len(STEREO_STRENGTHS)) as on_progress:
+        for row in measured:
             rows.append(row)
             write_text(output / "editing.json", json.dumps({"sounds": count, "rows": rows}, indent=2) + "\n")
             write_text(output / "editing.md", table(rows))

@@ -52,6 +52,14 @@ LeadIn = Annotated[
     float | None,
     typer.Option("--lead-in", help="Seconds to make before the sound that is given.", rich_help_panel=PANEL),
 ]
+Stereo = Annotated[
+    bool,
+    typer.Option(
+        "--stereo",
+        help="Make left and right of a sound with two channels, each by itself of the same noise.",
+        rich_help_panel=PANEL,
+    ),
+]
 Timeline = Annotated[
     str | None,
     typer.Option(
