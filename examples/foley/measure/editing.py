@@ -1,7 +1,8 @@
 """What becomes of sounds that are given: ``python -m examples.foley.measure.editing -o runs/editing``.
 
 Synthesised sounds of the world of foley have their middle second filled, are varied with several strengths, and
-are made anew from their caption; some of them as two sides too. The folder gets ``editing.json`` and ``editing.md``, the numbers of docs/editing.md.
+are made anew from their caption; some of them as two sides too. The folder gets ``editing.json`` and
+``editing.md``, the numbers of docs/editing.md.
 """
 
 import dataclasses

@@ -1,8 +1,9 @@
 """The script that measures what becomes of sounds that are given."""
 
 import numpy as np
+import pytest
 
-from examples.foley.measure.editing import border_places, given_sounds, table
+from examples.foley.measure.editing import border_places, given_sounds, likeness, sides_of, table
 from examples.foley.world.corpus import KIND_NAMES
 
 
@@ -22,4 +23,12 @@ def test_a_border_that_clicks_is_rougher_than_the_sound_and_one_that_is_not_ther
 
 def test_the_table_has_a_line_for_every_row() -> None:
     row = {"made": "strength 0.5", "recognised": 0.75, "distance in dB": 3.21}
-    assert table([row]).splitlines()[-1] == "| strength 0.5 | 75% | 3.2 dB |"
+    sides = {"made of both sides": "filled", "correlation": 0.5, "right in dB": -6.04}
+    lines = table([row, sides]).splitlines()
+    assert lines[2] == "| strength 0.5 | 75% | 3.2 dB |"
+    assert lines[-1] == "| filled | 0.50 | -6.0 dB |"
+
+
+def test_sides_are_measured_as_far_apart_as_they_were_put() -> None:
+    sound = np.random.default_rng(0).standard_normal(40960).astype(np.float32)
+    assert likeness(*sides_of(sound)) == pytest.approx((1.0, -6.0), abs=0.02)
