@@ -88,7 +88,7 @@ def batch(
         from litefocus_jax.system.files import expanded
 
         out = expanded(out)
-        files = plan(orders, target=f"{out}/", spectrogram=None, suffix=f".{suffix}")
+        files = plan(orders, target=f"{out}/", spectrogram=None, suffix=f".{suffix}", json=json)
         work = SharedWork(out, grouped(orders, files, batch_size), lease)
 
         from litefocus_jax.checkpoint.fingerprint import model_digest
@@ -136,7 +136,7 @@ def batch(
         })  # fmt: skip
 
         pipe: AudioLDM2Pipeline | None = None
-        saving = Saving(None, NO_FINISH, json, overwrite=False)
+        saving = Saving(None, NO_FINISH, overwrite=False)
 
         def make(sounds: "Batch") -> None:
             """Make a batch whole, since its bytes hang on its size, and save what is missing of it."""
@@ -153,10 +153,12 @@ def batch(
             except ValueError as error:
                 raise UnmakeableError(str(error)) from error
             for number, destination in enumerate(sounds.destinations):
+                made_of = result.recipes[number] if result.recipes else None
                 if destination.sound.exists():
+                    if not destination.is_complete:  # a host was killed between the two
+                        saving.write_recipe(destination, made_of)
                     continue
                 blocks = sound_of_request(request, result.audios[number], pipe.decode_blocks, progress=False)
-                made_of = result.recipes[number] if result.recipes else None
                 rate, waveform = result.sampling_rate, request.waveforms[number]
                 try:
                     saving.write(blocks, destination, rate, request.seed, waveform, made_of)

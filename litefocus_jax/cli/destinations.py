@@ -23,11 +23,32 @@ class Destination:
         prompt: the text that the sound is made from.
         sound: the sound file.
         picture: the spectrogram, if one is wanted.
+        json: whether the recipe is to lie beside the sound.
     """
 
     prompt: str
     sound: Path
     picture: Path | None
+    json: bool = False
+
+    @property
+    def recipe(self) -> Path:
+        """Where the recipe lies, if one is wanted."""
+        return self.sound.with_suffix(".json")
+
+    @property
+    def files(self) -> list[Path]:
+        """All of them that are wanted, in the order in which they are written."""
+        return [
+            self.sound,
+            *([self.recipe] if self.json else []),
+            *([] if self.picture is None else [self.picture]),
+        ]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all files are there; each appears whole."""
+        return all(path.exists() for path in self.files)
 
 
 def file_names(prompts: Sequence[str], seed: int, num_waveforms: int, suffix: str) -> list[list[str]]:
@@ -42,7 +63,12 @@ def file_names(prompts: Sequence[str], seed: int, num_waveforms: int, suffix: st
 
 
 def plan(
-    orders: Sequence[Sequence[SoundOrder]], *, target: str, spectrogram: str | None, suffix: str | None = None
+    orders: Sequence[Sequence[SoundOrder]],
+    *,
+    target: str,
+    spectrogram: str | None,
+    suffix: str | None = None,
+    json: bool = False,
 ) -> list[list[Destination]]:
     """The destinations of each prompt's sounds.
 
@@ -51,6 +77,7 @@ def plan(
         target: what the user gave for the sounds: a file or a folder.
         spectrogram: the same for the pictures, if they are wanted.
         suffix: of files in a folder whose name has none, such as ``".flac"``; the first of the known ones unless given.
+        json: whether recipes are wanted beside the sounds.
 
     Raises:
         typer.BadParameter: when an option is the name of one file, and several are to be written.
@@ -65,7 +92,7 @@ def plan(
         )
     return [
         [
-            Destination(order.row.prompt, sound, picture)
+            Destination(order.row.prompt, sound, picture, json)
             for order, sound, picture in zip(row, sound_row, picture_row, strict=True)
         ]
         for row, sound_row, picture_row in zip(orders, sounds, pictures, strict=True)

@@ -166,10 +166,9 @@ def generate(
         saving = Saving(
             subtype,
             origin.choose_finish(finish_of(normalize, peak, fade, trim, sample_rate)),
-            json,
             overwrite or resume,
         )
-        files = plan(orders, target=target, spectrogram=spectrogram)
+        files = plan(orders, target=target, spectrogram=spectrogram, json=json)
         runs = RunFiles(every=save_every, resume=resume, overwrite=overwrite)
         batches = runs.remaining(grouped(orders, files, batch_size))
         for batch in batches:

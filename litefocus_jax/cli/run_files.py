@@ -86,5 +86,4 @@ class RunFiles:
 
     def _is_complete(self, batch: Batch) -> bool:
         # A partial run that lies beside its sound was to replace it.
-        files = [path for file in batch.destinations for path in (file.sound, file.picture) if path is not None]
-        return all(path.exists() for path in files) and not self.path(batch).exists()
+        return all(file.is_complete for file in batch.destinations) and not self.path(batch).exists()

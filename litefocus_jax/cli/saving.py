@@ -23,13 +23,11 @@ class Saving:
     Attributes:
         subtype: sample format, or None for the usual one.
         finish: what is done to the sounds first.
-        json: whether each recipe is written beside its sound.
         overwrite: whether files are replaced that are there by the time that a sound is made.
     """
 
     subtype: str | None
     finish: Finish
-    json: bool
     overwrite: bool
 
     def check(self, files: Sequence[Destination], sampling_rate: int, seconds: float, *, overwrite: bool) -> None:
@@ -52,8 +50,8 @@ class Saving:
             self.finish.check_length(seconds)
         for file in files:
             sound_format(file.sound, self.subtype, self.finish.sample_rate or sampling_rate)
-            if self.json:
-                check_file(file.sound.with_suffix(".json"), overwrite=overwrite)
+            if file.json:
+                check_file(file.recipe, overwrite=overwrite)
 
     def write(
         self,
@@ -83,9 +81,8 @@ class Saving:
         """
         from litefocus_jax.audio import save_audio_blocks
         from litefocus_jax.audio.levels import LevelMeter, silence_in_words
-        from litefocus_jax.generation.recipe_files import write_recipe
 
-        recipe = self._completed(recipe)
+        complete = self._completed(recipe)
         meter = LevelMeter()
         try:
             samples = save_audio_blocks(
@@ -94,15 +91,22 @@ class Saving:
                 sampling_rate,
                 subtype=self.subtype,
                 finish=self.finish,
-                comment=recipe and recipe.to_json(),
+                comment=complete and complete.to_json(),
                 overwrite=self.overwrite,
             )
         finally:
             if meter.samples and meter.is_silent:
                 logger.warning(silence_in_words(file.prompt, seed, waveform, meter.level_in_dbfs))
-        if recipe is not None and self.json:
-            write_recipe(file.sound.with_suffix(".json"), recipe)
+        self.write_recipe(file, recipe)
         return samples / (self.finish.sample_rate or sampling_rate)
+
+    def write_recipe(self, file: Destination, recipe: "Recipe | None") -> None:
+        """Write the recipe of a sound beside it, where that is wanted and it is known."""
+        from litefocus_jax.generation.recipe_files import write_recipe
+
+        complete = self._completed(recipe)
+        if complete is not None and file.json:
+            write_recipe(file.recipe, complete)
 
     def show(self, file: Destination, recipe: "Recipe | None") -> None:
         """Print the names of a sound's files, and draw its picture if there is to be one."""
@@ -112,8 +116,8 @@ class Saving:
 
         output.print(str(file.sound), markup=False)
         recipe = self._completed(recipe)
-        if recipe is not None and self.json:
-            output.print(str(file.sound.with_suffix(".json")), markup=False)
+        if recipe is not None and file.json:
+            output.print(str(file.recipe), markup=False)
         if file.picture is not None:
             waveform, sampling_rate = soundfile.read(file.sound, dtype="float32")
             comment = recipe and recipe.to_json()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from litefocus_jax.cli.batches import Batch
-from litefocus_jax.system.files import sweep, write_json, write_text
+from litefocus_jax.system.files import sweep, sweep_all, write_json, write_text
 from litefocus_jax.system.leases import Leases
 from litefocus_jax.system.same_run import differences, digest
 from litefocus_jax.system.typed_json import parse_object
@@ -129,6 +129,8 @@ class SharedWork:
                     break
                 time.sleep(min(_LONGEST_PAUSE_IN_S, self._lost_after_in_s / 4))
         show(over)
+        if over == self.total:
+            self._tidy()
         missing = {name: len(self._missing(batch)) for name, batch in self._batches.items()}
         failed = sum(count for name, count in missing.items() if count and self.error_of(name) is not None)
         return Ended(made, self.total - sum(missing.values()), failed, self.total - over)
@@ -141,7 +143,7 @@ class SharedWork:
         for name, batch in self._batches.items():
             error = self.error_of(name)
             for order, destination in batch.sounds:
-                is_there = destination.sound.exists()
+                is_there = destination.is_complete
                 table.writerow({
                     "file": destination.sound.relative_to(self.folder).as_posix(),
                     "prompt": order.row.prompt,
@@ -163,17 +165,25 @@ class SharedWork:
 
     def _make(self, name: str, batch: Batch, make: Callable[[Batch], None]) -> None:
         for destination in batch.destinations:
-            sweep(destination.sound)
+            for path in destination.files:
+                sweep(path)
         try:
             make(batch)
         except UnmakeableError as error:
             write_json(self._failure(name), {"error": str(error)})
 
+    def _tidy(self) -> None:
+        """Remove what processes that were killed have left, once there is nothing more to make."""
+        sweep_all(path for batch in self.batches for destination in batch.destinations for path in destination.files)
+        for name in self._batches:
+            self._leases.forget(name)
+        self._leases.clear()
+
     def _failure(self, name: str) -> Path:
         return self.folder / _HIDDEN / f"{name}.failed.json"
 
     def _missing(self, batch: Batch) -> list[Path]:
-        return [destination.sound for destination in batch.destinations if not destination.sound.exists()]
+        return [destination.sound for destination in batch.destinations if not destination.is_complete]
 
     def _is_over(self, name: str, batch: Batch) -> bool:
         return not self._missing(batch) or self.error_of(name) is not None

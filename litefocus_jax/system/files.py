@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from litefocus_jax.system.locks import is_abandoned, locked
 logger = logging.getLogger(__name__)
 
 _LONGEST_NAME = 220  # bytes
+_LEFT = re.compile(r"\.(.+)\.[0-9a-f]{8,12}\.(partial|new|old)", re.DOTALL)  # what a process that is killed leaves
 
 
 def expanded(path: str | Path) -> Path:
@@ -130,14 +131,31 @@ def sweep(destination: Path) -> None:
 
     What a running process writes is locked, and stays.
     """
-    if not destination.parent.is_dir():
-        return
-    prefix = f".{_short(destination.name)}."
-    left = re.compile(rf"{re.escape(prefix)}[0-9a-f]{{8,12}}\.(partial|new|old)")
-    # By the beginning of their names first: a folder of sounds has thousands of entries, and is seen for each.
-    for path in destination.parent.glob(f"{glob.escape(prefix)}*"):
-        match = left.fullmatch(path.name)
-        if match is None or (match[1] == "old" and not destination.exists()) or not is_abandoned(path):
+    if destination.parent.is_dir():
+        # By the beginning of their names first: a folder of sounds has thousands of entries, and is seen for each.
+        prefix = glob.escape(f".{_short(destination.name)}.")
+        _remove_left([destination], destination.parent.glob(f"{prefix}*"))
+
+
+def sweep_all(destinations: Iterable[Path]) -> None:
+    """`sweep` for many destinations, which looks once at each folder."""
+    by_folder: dict[Path, list[Path]] = {}
+    for destination in destinations:
+        by_folder.setdefault(destination.parent, []).append(destination)
+    for folder, those in by_folder.items():
+        if folder.is_dir():
+            _remove_left(those, folder.glob(".*"))
+
+
+def _remove_left(destinations: Iterable[Path], paths: Iterable[Path]) -> None:
+    """Remove those of some paths that were left beside one of the destinations."""
+    by_name = {_short(destination.name): destination for destination in destinations}
+    for path in paths:
+        match = _LEFT.fullmatch(path.name)
+        destination = match and by_name.get(match[1])
+        if match is None or destination is None or not is_abandoned(path):
+            continue
+        if match[2] == "old" and not destination.exists():
             continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

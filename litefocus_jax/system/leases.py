@@ -69,6 +69,13 @@ class Leases:
         for path in self._all(name):
             path.unlink(missing_ok=True)
 
+    def clear(self) -> None:
+        """Remove the folder where nothing is left in it; for when all work is done."""
+        for probe in self.folder.glob(".*.probe"):  # of a process that was killed as it looked at the time
+            probe.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
+
     def _take(self, name: str) -> Path | None:
         newest = self._newest(name)
         if newest is not None and not self._is_lost(newest):
@@ -79,7 +86,7 @@ class Leases:
         try:
             with path.open("x", encoding="utf-8") as file:
                 file.write(f"{self.owner}\n")
-        except FileExistsError:  # another process was faster
+        except (FileExistsError, FileNotFoundError):  # another process was faster, or is at `clear`
             return None
         return path
 
@@ -92,11 +99,11 @@ class Leases:
         try:
             host, process = [*path.read_text(encoding="utf-8").split(" "), "", ""][:2]
             touched = path.stat().st_mtime
+            if host == socket.gethostname() and is_abandoned(path) and not _runs(process):
+                return True
+            return self._time_of_folder() - touched > self._lost_after_in_s
         except (OSError, UnicodeDecodeError):  # gone in the meantime: given back
             return True
-        if host == socket.gethostname() and is_abandoned(path) and not _runs(process):
-            return True
-        return self._time_of_folder() - touched > self._lost_after_in_s
 
     def _time_of_folder(self) -> float:
         """Now, by the clock that the times of the folder's files are of: those of hosts differ."""

@@ -1,25 +1,28 @@
 """``litefocus-jax batch``: processes share a folder; one that is killed loses its work to the others."""
 
 import csv
+import dataclasses
 import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
 
-from litefocus_jax import read_recipe
+from litefocus_jax import AudioPipelineOutput, read_recipe
 from litefocus_jax.cli.batches import grouped
 from litefocus_jax.cli.destinations import plan
 from litefocus_jax.cli.orders import sound_orders
 from litefocus_jax.cli.prompt_files import read_prompts
 from litefocus_jax.cli.shared_work import REPORT, SETTINGS, SharedWork
 from litefocus_jax.generation.needs import InsufficientMemoryError
+from litefocus_jax.generation.request import Request
 from tests.support.command_line import FakePipeline, run
-from tests.support.models import small_checkpoint
+from tests.support.models import small_checkpoint, tiny_pipeline
 
 NAMES = ["a-dog-seed7.wav", "rain-2-seed7.wav", "rain-seed7.wav", "sea-seed7.wav", "trees.wav"]
 TABLE = "prompt,name,duration\nrain,,\nA dog,,\nWind in the trees,trees,0.32\nrain,,\nsea,,\n"
@@ -94,7 +97,7 @@ def test_processes_make_each_sound_once_and_write_a_report(shared: Path) -> None
     assert states(shared) == dict.fromkeys(NAMES, "made")
     assert [soundfile.info(shared / name).duration for name in ("rain-seed7.wav", "trees.wav")] == [0.64, 0.32]
     assert read_recipe(shared / "rain-2-seed7.wav").waveform == 1
-    assert sorted(path.name for path in (shared / ".batch").iterdir()) == []
+    assert not (shared / ".batch").exists()
 
 
 def test_a_killed_process_loses_its_work_to_the_next_which_ends_with_the_same_files(
@@ -108,7 +111,7 @@ def test_a_killed_process_loses_its_work_to_the_next_which_ends_with_the_same_fi
     made = finish(start(prompts, tmp_path))
     assert sorted([first, *made]) == NAMES
     assert sounds_of(tmp_path) == sounds_of(shared)
-    left = {path.name for path in tmp_path.rglob("*")} - {*NAMES, ".batch", SETTINGS, REPORT}
+    left = {path.name for path in tmp_path.rglob("*")} - {*NAMES, SETTINGS, REPORT}
     assert left == set()
 
 
@@ -126,6 +129,28 @@ def test_a_second_time_nothing_is_made(fake: FakePipeline) -> None:
         assert f"3 of 3 sounds are there, {made} of them made here" in result.stderr
     assert [request.batch_size for request in fake.requests] in ([2, 1], [1, 2])
     assert states(Path("out")) == dict.fromkeys(("rain-seed0.flac", "sea-seed0.flac", "wind-seed0.flac"), "made")
+
+
+def test_what_a_killed_process_left_is_removed_and_what_it_had_yet_to_write_is_written(
+    fake: FakePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = fake.run
+
+    def with_recipes(request: Request, **arguments: Any) -> AudioPipelineOutput:
+        return dataclasses.replace(make(request, **arguments), recipes=tiny_pipeline().recipes(request))
+
+    monkeypatch.setattr(fake, "run", with_recipes)
+    command = ("batch", "prompts.txt", "out", "-m", "model", "--json")
+    assert run(*command).exit_code == 0
+    whole = {path.name: path.read_bytes() for path in Path("out").iterdir()}
+    Path("out/rain-seed0.json").unlink()  # killed after the sound
+    for name in (".sea-seed0.wav.0123abcd.partial", ".rain-seed0.json.0123abcd.partial", ".batch/.0.probe"):
+        Path("out/.batch").mkdir(exist_ok=True)
+        Path("out", name).touch()
+    Path("out/.own-notes").touch()
+    result = run(*command)
+    assert result.exit_code == 0, result.output
+    assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == {**whole, ".own-notes": b""}
 
 
 def test_what_another_is_at_is_left_and_not_waited_for_where_that_is_asked(fake: FakePipeline) -> None:
