@@ -60,8 +60,8 @@ def main(
 ) -> None:
     """Convert a PyTorch checkpoint of AudioLDM2 (safetensors or pickles) to the native format.
 
-    The authors' own file holds everything but tokenizers (--tokenizers). Of a judge of sounds (Cnn14 of PANNs, VGGish),
-    a pickle becomes a file of safetensors.
+    The authors' own file holds everything but tokenizers (--tokenizers). Of a judge of sounds (Cnn14 of PANNs, VGGish,
+    aiSFX), a pickle becomes a file of safetensors.
     """
     # Slow imports wait until the arguments are known to be well-formed.
     import jax

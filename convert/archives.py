@@ -53,7 +53,7 @@ def _short_records(archive: zipfile.ZipFile) -> list[str]:
         folder, _, file = name.rpartition("/")
         if file != "data.pkl":
             continue
-        reader = _StorageReader(io.BytesIO(archive.read(name)))
+        reader = StorageReader(io.BytesIO(archive.read(name)))
         try:
             reader.load()
         except Exception:  # whatever is wrong with the pickle itself, torch.load refuses it and says why
@@ -74,6 +74,10 @@ class _Inert(dict):
     def __setstate__(self, state: Any) -> None:
         """Nothing."""
 
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """Itself."""
+        return self
+
     def append(self, item: Any) -> None:
         """Nothing."""
 
@@ -81,7 +85,7 @@ class _Inert(dict):
         """Nothing."""
 
 
-class _StorageReader(pickle.Unpickler):
+class StorageReader(pickle.Unpickler):
     """Reads which storages a pickle refers to. It imports and calls nothing of what the pickle names."""
 
     def __init__(self, file: io.BytesIO) -> None:

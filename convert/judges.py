@@ -1,12 +1,13 @@
-"""A judge's published pickle in, safetensors out: PANNs' Cnn14 or VGGish."""
+"""A judge's published pickle in, safetensors out: PANNs' Cnn14, VGGish or aiSFX."""
 
 from pathlib import Path
 
 import numpy as np
 
-from convert import pickles
+from convert import inert, pickles
 from litefocus_jax.checkpoint import safetensors_files
-from litefocus_jax.checkpoint.judges import PublishedJudge, recognised
+from litefocus_jax.checkpoint.errors import CheckpointError
+from litefocus_jax.checkpoint.judges import AISFX, PublishedJudge, recognised
 from litefocus_jax.system.files import written_beside
 
 _STATE = "model"  # PANNs' files hold the network's tensors beside what training goes on with
@@ -24,7 +25,7 @@ def convert_judge(source: Path, destination: Path, *, overwrite: bool = False) -
         Which judge it is.
 
     Raises:
-        CheckpointError: when the pickle would run code, is damaged, or holds neither judge.
+        CheckpointError: when the pickle would run code, is damaged, or holds no judge.
         FileExistsError: when the destination exists and may not be replaced.
         ImportError: when PyTorch is not installed.
         ValueError: when the destination has another suffix.
@@ -35,7 +36,13 @@ def convert_judge(source: Path, destination: Path, *, overwrite: bool = False) -
         )
     if destination.exists() and (not overwrite or not destination.is_file()):
         raise FileExistsError(f"{destination} exists; choose another destination, or overwrite it (--overwrite)")
-    tensors = pickles.read_file(source, inside=_STATE)
+    try:
+        tensors = pickles.read_file(source, inside=_STATE)
+    except CheckpointError:
+        # aiSFX' file has names of libraries beside its tensors, which PyTorch refuses to read.
+        tensors = inert.tensors_of(source) if source.is_file() else {}
+        if AISFX.sign not in tensors:
+            raise
     judge = recognised(tensors, str(source))
     with written_beside(destination, overwrite=overwrite) as partial:
         safetensors_files.write_file(partial, {name: np.asarray(tensor) for name, tensor in tensors.items()})

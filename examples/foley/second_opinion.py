@@ -1,10 +1,13 @@
 """A second opinion on the sounds of ``litefocus-jax paper -m foley``: foley's own classifier and CLAP listen to them.
 
-``python -m examples.foley.second_opinion report/`` reads the folder of a report, and adds ``second_opinion.md``.
+With ``--aisfx`` a network listens too that knows nothing of foley; docs/evaluation.md says where its weights are.
+
+``python -m examples.foley.second_opinion report/`` reads the folder of a report, and adds ``second_opinion.md``. A
+sound is not compared with the recording of its own scene.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -17,33 +20,39 @@ from examples.foley.judges.classifier import hear
 from examples.foley.judges.listening import log_mels
 from examples.foley.judges.panel import SHIPPED_JUDGES, Judges
 from examples.foley.world.clips import SAMPLING_RATE
+from litefocus_jax.checkpoint.judges import load_aisfx
 from litefocus_jax.checkpoint.store import load_components
 from litefocus_jax.evaluation import Estimate, kernel_distance
+from litefocus_jax.evaluation.judges import AisfxJudge
 from litefocus_jax.evaluation.paper.subjects import subjects_of
 from litefocus_jax.evaluation.sounds import SoundFolder, open_sounds
 from litefocus_jax.system.files import write_text
 
-_HEAD = "| length | attention | KAD (foley's classifier) | CLAP similarity |\n|---|---|---|---|\n"
+_APART = "KAD, pairs apart"
 
 
 def main(
     report: Annotated[Path, typer.Argument(help="The folder of a report.")],
+    aisfx: Annotated[Path | None, typer.Option(help="aiSFX' weights as safetensors.")] = None,
     bootstrap: Annotated[int, typer.Option(min=0, help="Sets of sounds to draw anew for the intervals.")] = 1000,
 ) -> None:
     """Listen to the sounds of a report, and to the synthesised ones that it compares them with."""
     judges = Judges.load(SHIPPED_JUDGES, load_components("foley").tokenizer)
-    typer.echo(second_opinion(report, judges, bootstrap))
+    typer.echo(second_opinion(report, judges, None if aisfx is None else AisfxJudge(load_aisfx(aisfx)), bootstrap))
 
 
-def second_opinion(report: Path, judges: Judges, bootstrap: int) -> str:
+def second_opinion(report: Path, judges: Judges, aisfx: AisfxJudge | None, bootstrap: int) -> str:
     """The table of all cells whose sounds are there, which is written down too.
 
     Args:
         report: folder of ``litefocus-jax paper``, with its synthesised sounds in ``recorded``.
         judges: of foley.
+        aisfx: listens too, if given.
         bootstrap: sets to draw anew for the intervals.
     """
-    rows = [_HEAD]
+    names = ["foley's classifier", *([] if aisfx is None else ["aiSFX"])]
+    heads = ["length", "attention", *(f"{_APART} ({name})" for name in names), "CLAP similarity"]
+    rows = [_line(heads), "|---" * len(heads) + "|\n"]
     lengths = sorted(int(folder.name.removesuffix("x")) for folder in (report / "sounds").iterdir())
     settings = json.loads((report / "paper.json").read_text(encoding="utf-8"))
     subjects = subjects_of(None, report / "recorded", tuple(lengths), settings["sounds"] * settings["seeds"])
@@ -51,19 +60,35 @@ def second_opinion(report: Path, judges: Judges, bootstrap: int) -> str:
     for length in lengths:
         reference = subjects.recordings_at(length)
         assert reference is not None, "each length has a folder of its own"
-        recorded = hear(judges.classifier, _mels(reference)).embeddings
-        texts = [captions[name] for name in reference.sounds]
-        scores = clap_scores(judges.clap, judges.tokenizer, texts, _mels(reference))
-        rows.append(f"| {length}x | synthesised |  | {scores.mean():.3f} |\n")
+        recorded = _embedded(judges, aisfx, reference)
+        rows.append(_line([f"{length}x", "synthesised", *[""] * len(names), _likeness(judges, reference, captions)]))
         for folder in sorted((report / "sounds" / f"{length}x").iterdir()):
             sounds = open_sounds(folder)
-            mels = _mels(sounds)
-            distance = kernel_distance(hear(judges.classifier, mels).embeddings, recorded, bootstrap=bootstrap)
-            texts = [captions[name] for name in sounds.sounds]
-            scores = clap_scores(judges.clap, judges.tokenizer, texts, mels)
-            rows.append(f"| {length}x | {folder.name} | {_with_interval(distance)} | {scores.mean():.3f} |\n")
+            distances = [
+                _with_interval(kernel_distance(ours, theirs, paired=True, bootstrap=bootstrap))
+                for ours, theirs in zip(_embedded(judges, aisfx, sounds), recorded, strict=True)
+            ]
+            rows.append(_line([f"{length}x", folder.name, *distances, _likeness(judges, sounds, captions)]))
     write_text(report / "second_opinion.md", "".join(rows))
     return "".join(rows)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _embedded(judges: Judges, aisfx: AisfxJudge | None, folder: SoundFolder) -> list[np.ndarray]:
+    """What each judge hears in the sounds of a folder."""
+    heard = [hear(judges.classifier, _mels(folder)).embeddings]
+    if aisfx is not None:
+        heard.append(np.stack([aisfx.listen(sound.waveform(aisfx.sampling_rate)) for sound in folder.sounds.values()]))
+    return heard
+
+
+def _likeness(judges: Judges, folder: SoundFolder, captions: Mapping[str, str]) -> str:
+    """How well the sounds of a folder fit their captions, to foley's CLAP."""
+    texts = [captions[name] for name in folder.sounds]
+    return f"{clap_scores(judges.clap, judges.tokenizer, texts, _mels(folder)).mean():.3f}"
 
 
 def _mels(folder: SoundFolder) -> Float32[np.ndarray, "sounds frames mels"]:

@@ -1,4 +1,4 @@
-"""The files of the judges' weights: PANNs' Cnn14 and VGGish, under PyTorch's names in safetensors."""
+"""The files of the judges' weights: PANNs' Cnn14, VGGish and aiSFX, under PyTorch's names in safetensors."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -11,7 +11,8 @@ from litefocus_jax.checkpoint import safetensors_files, weights
 from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.checkpoint.matching import check, convert
 from litefocus_jax.checkpoint.tensors import Tensors
-from litefocus_jax.models import cnn14, vggish
+from litefocus_jax.models import aisfx, cnn14, vggish
+from litefocus_jax.models.aisfx import Aisfx
 from litefocus_jax.models.cnn14 import Cnn14
 from litefocus_jax.models.keys import Network
 from litefocus_jax.models.vggish import Vggish
@@ -70,6 +71,16 @@ VGGISH = PublishedJudge(
     sign="features.0.weight",
     config_of=vggish.config_of,
 )
+AISFX = PublishedJudge(
+    name="aiSFX",
+    network=aisfx.NETWORK,
+    files=("checkpoint.pth",),
+    address="the wheel of aisfx 0.1.2, `pip download --no-deps aisfx==0.1.2` and `unzip -j aisfx-*.whl '*.pth'`",
+    licence="CC BY 4.0",
+    sign="embedding_net.conv_block1.conv1.weight",
+    config_of=aisfx.config_of,
+)
+PUBLISHED = (CNN14, VGGISH, AISFX)
 
 
 def load_cnn14(path: str | Path) -> Cnn14:
@@ -91,17 +102,27 @@ def load_vggish(path: str | Path) -> Vggish:
     return cast(Vggish, _load(Path(path), VGGISH))
 
 
+def load_aisfx(path: str | Path) -> Aisfx:
+    """Read the weights of aiSFX, as its wheel has them.
+
+    Raises:
+        CheckpointError: as `load_cnn14`.
+    """
+    return cast(Aisfx, _load(Path(path), AISFX))
+
+
 def recognised(tensors: Tensors, source: str) -> PublishedJudge:
     """Which judge some tensors are of; names and shapes of all of them are checked.
 
     Raises:
         CheckpointError: when they are of none, or do not fit the one that they look like.
     """
-    for judge in (CNN14, VGGISH):
+    for judge in PUBLISHED:
         if judge.sign in tensors:
             check(tensors, judge.network.keys, weights.leaves(_abstract(judge, tensors, source)), source)
             return judge
-    raise CheckpointError(f"{source} holds neither Cnn14 ({CNN14.sign}) nor VGGish ({VGGISH.sign})")
+    known = ", ".join(f"{judge.name} ({judge.sign})" for judge in PUBLISHED)
+    raise CheckpointError(f"{source} holds no judge that is known; expected one of {known}")
 
 
 def _load(path: Path, judge: PublishedJudge) -> Any:

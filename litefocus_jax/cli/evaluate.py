@@ -46,6 +46,10 @@ def evaluate(
             rich_help_panel=_JUDGES,
         ),
     ] = None,
+    aisfx: Annotated[
+        Path | None,
+        typer.Option(help="aiSFX, of sound effects, for KAD: its weights as safetensors.", rich_help_panel=_JUDGES),
+    ] = None,
     log_mel: Annotated[
         bool,
         typer.Option(
@@ -79,7 +83,7 @@ def evaluate(
 
         check_destination(folder, overwrite=overwrite, marker=MARKER)
         find_devices()
-        judges, weights = load_judges(vggish, cnn14, clap, log_mel=log_mel)
+        judges, weights = load_judges(vggish, cnn14, clap, aisfx, log_mel=log_mel)
         sounds = open_sounds(generated)
         recordings = None if reference is None else open_sounds(reference)
         texts = None if captions is None else captions_of(captions, sounds.sounds)
@@ -107,7 +111,7 @@ _MOST_METRICS = 10
 
 
 def load_judges(
-    vggish: Path | None, cnn14: Path | None, clap: str | None, *, log_mel: bool = False
+    vggish: Path | None, cnn14: Path | None, clap: str | None, aisfx: Path | None = None, *, log_mel: bool = False
 ) -> "tuple[Judges, dict[str, str]]":
     """The judges that are given, and where their weights lie.
 
@@ -115,29 +119,40 @@ def load_judges(
         vggish: file of its weights, or None.
         cnn14: likewise.
         clap: a checkpoint that holds it, or None.
+        aisfx: file of its weights, or None.
         log_mel: have statistics of log-mels too, which take no weights.
 
     Raises:
         ValueError: when there is no judge at all, saying where each can be had; or weights cannot be read.
     """
     from litefocus_jax.checkpoint.clap import load_clap
-    from litefocus_jax.checkpoint.judges import CNN14, VGGISH, load_cnn14, load_vggish
+    from litefocus_jax.checkpoint.judges import AISFX, CNN14, VGGISH, load_aisfx, load_cnn14, load_vggish
     from litefocus_jax.evaluation.comparison import Judges
-    from litefocus_jax.evaluation.judges import Cnn14Judge, LogMelJudge, VggishJudge
+    from litefocus_jax.evaluation.judges import AisfxJudge, Cnn14Judge, Embedder, LogMelJudge, VggishJudge
 
-    if vggish is None and cnn14 is None and clap is None and not log_mel:
+    if vggish is None and cnn14 is None and clap is None and aisfx is None and not log_mel:
         raise ValueError(
             "nobody is to listen; give the weights of a judge or more, which are not part of this package:\n"
             f"  --vggish FILE: {VGGISH.advice}\n"
             f"  --cnn14 FILE: {CNN14.advice}\n"
+            f"  --aisfx FILE: {AISFX.advice}\n"
             "  --clap CHECKPOINT: a folder of AudioLDM2 in diffusers' layout or of a ClapModel, or a hub id of one\n"
             "  --log-mel: statistics of spectrograms, which take no weights"
         )
+    embedders: dict[str, Embedder] = {} if aisfx is None else {"aisfx": AisfxJudge(load_aisfx(aisfx))}
+    if log_mel:
+        embedders["log-mel"] = LogMelJudge()
     judges = Judges(
         vggish=None if vggish is None else VggishJudge(load_vggish(vggish)),
         cnn14=None if cnn14 is None else Cnn14Judge(load_cnn14(cnn14)),
         clap=None if clap is None else load_clap(clap),
-        embedders={"log-mel": LogMelJudge()} if log_mel else {},
+        embedders=embedders,
     )
-    sources = {"VGGish": vggish, "Cnn14": cnn14, "CLAP": clap, "log-mel": "its statistics" if log_mel else None}
+    sources = {
+        "VGGish": vggish,
+        "Cnn14": cnn14,
+        "CLAP": clap,
+        "aisfx": aisfx,
+        "log-mel": "its statistics" if log_mel else None,
+    }
     return judges, {name: str(source) for name, source in sources.items() if source is not None}

@@ -62,6 +62,7 @@ def paper(
     vggish: Annotated[Path | None, typer.Option(help="VGGish, as for evaluate.", rich_help_panel=_JUDGES)] = None,
     cnn14: Annotated[Path | None, typer.Option(help="PANNs' Cnn14, likewise.", rich_help_panel=_JUDGES)] = None,
     clap: Annotated[str | None, typer.Option(help="CLAP, likewise.", rich_help_panel=_JUDGES)] = None,
+    aisfx: Annotated[Path | None, typer.Option(help="aiSFX, likewise.", rich_help_panel=_JUDGES)] = None,
     bootstrap: Annotated[int, typer.Option(min=0, help="Sets of sounds to draw anew for the intervals.")] = 1000,
     steps: Annotated[
         int | None, typer.Option(help="Denoising steps; the model's own unless given.", rich_help_panel=_SAMPLING)
@@ -98,7 +99,7 @@ def paper(
             reference = folder / "recorded"
             synthesised_recordings(reference, plan.count, long)
         subjects = subjects_of(captions, reference, long, plan.count)
-        judges, weights = load_judges(vggish, cnn14, clap, log_mel=reference is not None)
+        judges, weights = load_judges(vggish, cnn14, clap, aisfx, log_mel=reference is not None)
         texts = dict(zip(subjects.names, subjects.captions, strict=True)) if judges.clap is not None else None
         check_evaluation(judges, subjects.recordings_at(long[0]), texts)
         with naming_options(_ARGUMENTS):

@@ -19,6 +19,9 @@ from litefocus_jax.evaluation.sounds import SoundFile, SoundFolder, check_pairs
 from litefocus_jax.models.clap.joint import Clap
 from litefocus_jax.system.interruption import raise_if_interrupted
 
+APART = "KAD, pairs apart"
+"""KAD that does not compare a sound with the recording of its own name."""
+
 _SPLITS = 10  # of the Inception score
 _FEWEST_AT_INFINITY = 10  # sounds, below which nothing can be followed
 
@@ -165,7 +168,10 @@ def _metrics(
     if recordings is not None:
         for name, key in (("Cnn14", "embedding"), ("CLAP", "CLAP"), *((name, name) for name in judges.embedders)):
             if key in sounds:
-                yield "KAD", name, "less", lambda key=key: kernel_distance(sounds[key], recordings[key], **draws)
+                sets = sounds[key], recordings[key]
+                yield "KAD", name, "less", lambda sets=sets: kernel_distance(*sets, **draws)
+                if paired and sounds["names"] == recordings["names"]:
+                    yield APART, name, "less", lambda sets=sets: kernel_distance(*sets, paired=True, **draws)
         if judges.vggish is not None:
             ours, theirs = sounds["VGGish"], recordings["VGGish"]
             yield "FAD", "VGGish", "less", lambda: pooled_frechet_distance(ours, theirs, **draws)

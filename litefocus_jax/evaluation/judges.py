@@ -12,7 +12,9 @@ import numpy as np
 from jaxtyping import Float
 
 from litefocus_jax.audio.mel import log_mel_spectrogram
-from litefocus_jax.evaluation.spectrograms import VGGISH_SAMPLING_RATE, cnn14_log_mel, vggish_examples
+from litefocus_jax.evaluation.spectrograms import VGGISH_SAMPLING_RATE, aisfx_blocks, cnn14_log_mel, vggish_examples
+from litefocus_jax.models.aisfx import SAMPLING_RATE as AISFX_SAMPLING_RATE
+from litefocus_jax.models.aisfx import Aisfx
 from litefocus_jax.models.cnn14 import Cnn14
 from litefocus_jax.models.vggish import Vggish
 
@@ -79,6 +81,30 @@ class Cnn14Judge:
         log_mel = cnn14_log_mel(prepared(waveform, self.sampling_rate), self.network.config)
         embedding, logits = _listen(self.network, log_mel[None])
         return Heard(np.asarray(embedding[0]), np.asarray(logits[0]))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class AisfxJudge:
+    """aiSFX, which was trained on libraries of sound effects, for a kernel distance.
+
+    Attributes:
+        network: with its weights, from `litefocus_jax.checkpoint.judges.load_aisfx`.
+    """
+
+    network: Aisfx
+
+    @property
+    def sampling_rate(self) -> int:
+        """Of the sounds that it listens to, in hertz."""
+        return AISFX_SAMPLING_RATE
+
+    def listen(self, waveform: Float[np.ndarray, " samples"]) -> Float[np.ndarray, " features"]:
+        """The mean of what it hears in the blocks of a sound.
+
+        Raises:
+            ValueError: when the waveform is empty, not one-dimensional, or not finite.
+        """
+        return np.asarray(_listen(self.network, aisfx_blocks(waveform))).mean(axis=0)
 
 
 class Embedder(Protocol):

@@ -15,6 +15,7 @@ def kernel_distance(
     reference: Float[Array | np.ndarray, "others features"],
     *,
     bandwidth: float | None = None,
+    paired: bool = False,
     bootstrap: int | None = None,
     seed: int = 0,
 ) -> float:
@@ -28,6 +29,9 @@ def kernel_distance(
         reference: those of recordings; the bandwidth is theirs.
         bandwidth: width of the kernel; unless given, the median distance of two sounds of ``reference`` (the lower one
             of two middles, as in kadtk).
+        paired: the n-th sound and the n-th recording belong together, as those of one caption do, and are alike beyond
+            what their sets are. They are not compared (Gretton et al., "A Kernel Two-Sample Test", JMLR 2012, equation
+            4), and are drawn together; otherwise sets of n pairs seem nearer than they are, by a part of one in n.
         bootstrap: sets to draw anew for an interval.
         seed: of these draws.
 
@@ -36,25 +40,23 @@ def kernel_distance(
 
     Raises:
         MetricError: when an array is no finite ``[sounds, features]`` of two or more sounds, the features differ, or
-            the bandwidth is not positive.
+            the bandwidth is not positive; and when there are unequal numbers of pairs.
     """
     sets = checked("generated", generated), checked("reference", reference)
-    check_alike("generated", sets[0], "reference", sets[1], paired=False)
+    check_alike("generated", sets[0], "reference", sets[1], paired=paired)
     if bandwidth is not None and not 0.0 < bandwidth < np.inf:
         raise MetricError(f"bandwidth = {bandwidth!r}; expected a positive number")
-    within, among, between = (_squared_distances(a, b) for a, b in ((sets[0],) * 2, (sets[1],) * 2, sets))
+    within, among, across = (_squared_distances(a, b) for a, b in ((sets[0],) * 2, (sets[1],) * 2, sets))
     width = _median_distance(among) if bandwidth is None else bandwidth
-    kernels = [np.exp(-squares / (2.0 * width**2 + _LEAST)) for squares in (within, among, between)]
+    kernels = [np.exp(-squares / (2.0 * width**2 + _LEAST)) for squares in (within, among, across)]
 
     def of_rows(first: np.ndarray, second: np.ndarray) -> float:
-        return _SCALE * (
-            _mean_of_others(kernels[0], first)
-            + _mean_of_others(kernels[1], second)
-            - 2.0 * float(kernels[2][np.ix_(first, second)].mean())
-        )
+        between = kernels[2]
+        compared = _mean_of_others(between, first) if paired else float(between[np.ix_(first, second)].mean())
+        return _SCALE * (_mean_of_others(kernels[0], first) + _mean_of_others(kernels[1], second) - 2.0 * compared)
 
     rows = [np.arange(len(each)) for each in sets]
-    return estimated(of_rows, rows, bootstrap=bootstrap, seed=seed)
+    return estimated(of_rows, rows, bootstrap=bootstrap, seed=seed, paired=paired)
 
 
 def _squared_distances(

@@ -11,7 +11,7 @@ from litefocus_jax.checkpoint.judges import load_cnn14
 from litefocus_jax.evaluation import kernel_distance, kl_divergence
 from litefocus_jax.evaluation.judges import Cnn14Judge, LogMelJudge
 from tests.support.command_line import run
-from tests.support.judges import clap_folder, cnn14_file, vggish_file
+from tests.support.judges import aisfx_file, clap_folder, cnn14_file, vggish_file
 from tests.support.models import tiny_checkpoint
 from tests.support.sounds import tone, write_sound
 
@@ -60,7 +60,9 @@ def test_every_judge_says_its_part(sounds, recordings, tmp_path):
     found = figures(tmp_path / "report")
     assert list(found) == [
         ("KAD", "Cnn14"),
+        ("KAD, pairs apart", "Cnn14"),
         ("KAD", "CLAP"),
+        ("KAD, pairs apart", "CLAP"),
         ("FAD", "VGGish"),
         ("FAD, endless sounds", "VGGish"),
         ("FD", "Cnn14"),
@@ -99,6 +101,17 @@ def test_the_same_sounds_are_no_distance_apart(sounds, tmp_path):
     assert found["FD", "Cnn14"]["interval"] is None
 
 
+def test_aisfx_and_log_mels_compare_without_anything_else(sounds, recordings, tmp_path):
+    judges = ("--aisfx", aisfx_file(), "--log-mel", "--bootstrap", 20)
+    result = run("evaluate", sounds, "-r", recordings, "-o", tmp_path / "report", *judges)
+    assert result.exit_code == 0, result.output
+    found = figures(tmp_path / "report")
+    assert list(found) == [(metric, judge) for judge in ("aisfx", "log-mel") for metric in ("KAD", "KAD, pairs apart")]
+    assert (
+        "10 at 16000 Hz of 10 sounds are resampled to 44100 Hz for aisfx" in (tmp_path / "report/report.md").read_text()
+    )
+
+
 def evaluate_error(tmp_path: Path, *arguments) -> str:
     """The message of an evaluation that must fail, and leave nothing behind."""
     result = run("evaluate", *arguments, "-o", tmp_path / "report")
@@ -109,7 +122,15 @@ def evaluate_error(tmp_path: Path, *arguments) -> str:
 
 def test_missing_weights_are_told_with_where_they_are_from(sounds, recordings, tmp_path):
     message = evaluate_error(tmp_path, sounds, "-r", recordings)
-    for part in ("vggish-10086976.pth", "Apache 2.0", "Cnn14_16k_mAP=0.438.pth", "zenodo.org", "CC BY 4.0", "--clap"):
+    for part in (
+        "vggish-10086976.pth",
+        "Apache 2.0",
+        "Cnn14_16k_mAP=0.438.pth",
+        "zenodo.org",
+        "CC BY 4.0",
+        "--clap",
+        "aisfx==0.1.2",
+    ):
         assert part in message
     message = evaluate_error(tmp_path, sounds, "-r", recordings, "--vggish", tmp_path / "none.safetensors")
     assert "none.safetensors does not exist" in message
@@ -177,7 +198,7 @@ def test_other_rates_are_resampled_and_told(tmp_path):
 def test_statistics_of_log_mels_need_no_weights_but_recordings(sounds, recordings, tmp_path):
     result = run("evaluate", sounds, "-r", recordings, "-o", tmp_path / "report", "--bootstrap", 0, "--log-mel")
     assert result.exit_code == 0, result.output
-    assert list(figures(tmp_path / "report")) == [("KAD", "log-mel")]
+    assert list(figures(tmp_path / "report")) == [("KAD", "log-mel"), ("KAD, pairs apart", "log-mel")]
     judge = LogMelJudge()
     heard = [
         np.stack([judge.listen(read_sound(folder / f"{name}.wav", 16000).waveform) for name in NAMES])

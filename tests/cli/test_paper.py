@@ -51,7 +51,7 @@ def test_a_table_is_made_in_turns_goes_on_and_never_mixes_settings(tmp_path, rec
     assert "| 1x | Token Merging |" in result.stdout
     assert "Too few to conclude from: 2 sounds of 1 seed" in result.stdout
     rows = json.loads((folder / "tables.json").read_text())["rows"]
-    assert [figure["metric"] for figure in rows[0]["figures"]] == ["KAD"]
+    assert [figure["metric"] for figure in rows[0]["figures"]] == ["KAD", "KAD, pairs apart"]
     assert all(row["seconds_per_sound"] > 0 for row in rows)
 
     # As if it had been interrupted: one batch is not known to be complete.

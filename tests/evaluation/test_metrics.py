@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from litefocus_jax.evaluation import (
     Estimate,
@@ -49,6 +50,23 @@ def test_at_infinity_two_sets_of_one_world_are_nearer_than_they_seem():
     sounds, recordings = generator.standard_normal((300, 16)), generator.standard_normal((2000, 16))
     seeming = frechet_distance(sounds, recordings)
     assert abs(frechet_distance_at_infinity(sounds, recordings)) < 0.5 * seeming
+
+
+def test_the_kernel_distance_of_pairs_of_one_world_is_about_nothing_only_where_they_are_kept_apart():
+    generator = np.random.default_rng(0)
+    found = {True: [], False: []}
+    for _ in range(200):
+        recordings = generator.standard_normal((12, 16))
+        sounds = 0.8 * recordings + 0.6 * generator.standard_normal((12, 16))  # of the same spread
+        for paired, distances in found.items():
+            distances.append(kernel_distance(sounds, recordings, paired=paired))
+    means, errors = ({paired: of(each) for paired, each in found.items()} for of in (np.mean, scipy.stats.sem))
+    assert abs(means[True]) < 2 * errors[True]
+    assert means[False] < -10 * errors[False]
+    interval = kernel_distance(sounds, recordings, paired=True, bootstrap=200)
+    assert interval.low < interval < interval.high
+    with pytest.raises(MetricError):
+        kernel_distance(sounds, recordings[:-1], paired=True)
 
 
 def test_the_kernel_distance_of_small_sets_of_one_world_is_about_nothing():

@@ -5,7 +5,10 @@ import json
 from examples.foley.judges.panel import SHIPPED_JUDGES, Judges
 from examples.foley.recordings import write_recordings
 from examples.foley.second_opinion import second_opinion
+from litefocus_jax.checkpoint.judges import load_aisfx
 from litefocus_jax.checkpoint.store import load_components
+from litefocus_jax.evaluation.judges import AisfxJudge
+from tests.support.judges import aisfx_file
 from tests.support.sounds import tone, write_sound
 
 
@@ -18,8 +21,10 @@ def test_synthesised_sounds_are_nearer_to_each_other_than_tones_are_to_them(tmp_
         write_sound(tmp_path / "sounds" / "1x" / "tones" / name, tone(2.56, hertz=300 + 50 * number))
     (tmp_path / "paper.json").write_text(json.dumps({"sounds": 4, "seeds": 1}))
     judges = Judges.load(SHIPPED_JUDGES, load_components("foley").tokenizer)
-    lines = second_opinion(tmp_path, judges, 0).splitlines()
+    aisfx = AisfxJudge(load_aisfx(aisfx_file()))
+    lines = second_opinion(tmp_path, judges, aisfx, 0).splitlines()
     assert (tmp_path / "second_opinion.md").read_text().splitlines() == lines
     figures = {line.split(" | ")[1]: line.split(" | ")[2:] for line in lines[2:]}
-    assert float(figures["the-same"][0]) < 0 < float(figures["tones"][0])
-    assert figures["the-same"][1] == figures["synthesised"][1]
+    assert abs(float(figures["the-same"][0])) < float(figures["tones"][0])
+    assert float(figures["the-same"][1]) < float(figures["tones"][1])
+    assert figures["the-same"][2] == figures["synthesised"][2]

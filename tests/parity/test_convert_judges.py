@@ -1,6 +1,7 @@
 """Judges' pickles, as they are published, made safetensors."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ from typer.testing import CliRunner
 from convert.__main__ import app
 from convert.judges import convert_judge
 from litefocus_jax.checkpoint.errors import CheckpointError
-from litefocus_jax.checkpoint.judges import load_cnn14, load_vggish
-from tests.support.judges import cnn14_file, cnn14_tensors, vggish_file
+from litefocus_jax.checkpoint.judges import load_aisfx, load_cnn14, load_vggish
+from tests.support.judges import aisfx_file, cnn14_file, cnn14_tensors, vggish_file
 
 
 def as_torch(tensors: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
@@ -42,12 +43,49 @@ def test_the_file_of_torchvggish_is_converted(tmp_path: Path) -> None:
         convert_judge(tmp_path / "vggish.pth", tmp_path / "vggish.safetensors")
 
 
+def test_the_file_of_aisfx_is_converted_though_it_carries_more_than_tensors(tmp_path: Path) -> None:
+    tensors = load_file(aisfx_file())
+    published = (as_torch(tensors), {"PSE": (0, np.int64(37))})
+    torch.save(published, tmp_path / "checkpoint.pth")
+    judge = convert_judge(tmp_path / "checkpoint.pth", tmp_path / "aisfx.safetensors")
+    assert (judge.name, judge.licence) == ("aiSFX", "CC BY 4.0")
+    written = load_file(tmp_path / "aisfx.safetensors")
+    for name, tensor in tensors.items():
+        np.testing.assert_array_equal(written[name], tensor)
+    assert load_aisfx(tmp_path / "aisfx.safetensors").config.channels == (3, 4)
+
+
+def test_nothing_that_a_file_of_aisfx_names_is_run(tmp_path: Path) -> None:
+    tensors = as_torch(load_file(aisfx_file()))
+    torch.save((tensors, TouchesAFile(tmp_path / "touched")), tmp_path / "checkpoint.pth")
+    convert_judge(tmp_path / "checkpoint.pth", tmp_path / "aisfx.safetensors")
+    assert not (tmp_path / "touched").exists()
+    first = next(iter(tensors))
+    torch.save((tensors | {first: tensors[first].swapaxes(0, -1)}, np.int64(1)), tmp_path / "turned.pth")
+    with pytest.raises(CheckpointError, match=r"with the strides .*; expected .* row by row"):
+        convert_judge(tmp_path / "turned.pth", tmp_path / "turned.safetensors")
+
+
+class TouchesAFile:
+    """What makes a file where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return (Path.touch, (self.path,))
+
+
 def test_pickles_of_something_else_are_refused(tmp_path: Path) -> None:
     torch.save({"model": as_torch({"weight": np.zeros(3, np.float32)})}, tmp_path / "other.pth")
     torch.save({"model": {"network": Path("code")}}, tmp_path / "code.pth")
     short = {name: tensor for name, tensor in cnn14_tensors().items() if "bn2" not in name}
     torch.save(as_torch(short), tmp_path / "short.pth")
-    for name, message in (("other", "neither Cnn14"), ("code", "is refused"), ("short", "missing parameters")):
+    for name, message in (
+        ("other", "holds no judge that is known; expected one of Cnn14"),
+        ("code", "is refused"),
+        ("short", "missing parameters"),
+    ):
         with pytest.raises(CheckpointError, match=message):
             convert_judge(tmp_path / f"{name}.pth", tmp_path / "judge.safetensors")
     with pytest.raises(ValueError, match=r"does not end in \.safetensors"):

@@ -1,6 +1,6 @@
 """The networks that judge sounds, and what they see of them, against PyTorch and transformers.
 
-The references of Cnn14 and of VGGish are written for these tests, with the names of the published weights: those of
+The references of Cnn14, VGGish and aiSFX are written for these tests, with the names of the published weights: those of
 audioldm_eval and torchvggish download weights as they are made. docs/evaluation.md says how near ours are to theirs.
 """
 
@@ -17,8 +17,9 @@ from torch import nn
 from transformers.audio_utils import mel_filter_bank
 
 from litefocus_jax.checkpoint.weights import abstract, parameter_count
-from litefocus_jax.evaluation.spectrograms import cnn14_log_mel, vggish_examples
-from litefocus_jax.models import cnn14, vggish
+from litefocus_jax.evaluation.spectrograms import aisfx_blocks, cnn14_log_mel, vggish_examples
+from litefocus_jax.models import aisfx, cnn14, vggish
+from litefocus_jax.models.aisfx import AisfxConfig
 from litefocus_jax.models.clap import audio as clap_audio
 from litefocus_jax.models.clap.audio import ClapAudioConfig, ClapAudioModel
 from litefocus_jax.models.clap.features import ClapFeaturesConfig, clap_features
@@ -135,6 +136,58 @@ def test_the_spectrogram_of_cnn14_is_that_of_pytorch(config):
 
 def test_silence_is_a_hundred_decibels_down():
     assert set(cnn14_log_mel(np.zeros(16000, np.float32), Cnn14Config()).flat) == {-100.0}
+
+
+class TorchAisfx(nn.Module):
+    def __init__(self, config: AisfxConfig) -> None:
+        super().__init__()
+        self.embedding_net = nn.Module()
+        edges = (1, *config.channels)
+        self.blocks = [f"conv_block{number + 1}" for number in range(len(config.channels))]
+        for number, name in enumerate(self.blocks):
+            setattr(self.embedding_net, name, TorchBlock(edges[number], edges[number + 1]))
+        self.fc = nn.ModuleList([nn.Linear(edges[-1], 7)])
+
+    def forward(self, log_mel: torch.Tensor) -> torch.Tensor:
+        x = log_mel[:, None]
+        for name in self.blocks:
+            x = getattr(self.embedding_net, name)(x)
+            x = x if name == self.blocks[-1] else nn.functional.max_pool2d(x, 2)
+        return x.mean(dim=3).amax(dim=2)
+
+
+def test_aisfx_embeds_what_pytorch_embeds():
+    config = AisfxConfig.tiny()
+    theirs = with_statistics(randomise(TorchAisfx(config)))
+    blocks = torch.randn(3, 11, 96, generator=torch.Generator().manual_seed(0))
+    assert_parity(judge(port(aisfx.NETWORK, config, theirs), to_jax(blocks)), theirs(blocks))
+
+
+def test_aisfx_sees_what_essentia_computes():
+    seconds = np.arange(44100) / 44100
+    sweep = (0.3 * np.sin(2 * np.pi * (200 + 4000 * seconds) * seconds) * seconds).astype(np.float32)
+    (block,) = aisfx_blocks(sweep)
+    assert block.shape == (100, 96)
+    # essentia 2.1b6: FrameGenerator(frameSize=2048, hopSize=1024), Windowing(type="hann", normalized=False), and
+    # MelBands as in aisfx 0.1.2; log10(1e4 x + 1).
+    expected = [
+        [0.03176, 2.87453, 0.00046, 0.0, 0.0, 0.0, 0.0],
+        [4e-05, 1.98422, 0.00635, 0.0, 0.0, 0.0, 0.0],
+        [0.0, 0.0, 0.0, 1e-05, 0.0, 0.0, 0.0],
+        [2.70289, 2.70367, 2.7119, 2.78593, 3.28512, 2.79895, 1.99225],
+        [0.02553, 0.0256, 0.02606, 0.03077, 0.09082, 0.03168, 0.00505],
+    ]
+    places = np.ix_([0, 1, 20, 43, 44], [0, 7, 20, 40, 60, 80, 95])
+    np.testing.assert_allclose(9.457798957824707 * block[places], expected, atol=2e-5)
+    assert not block[45:].any()  # silence
+
+
+@pytest.mark.parametrize(("frames", "blocks"), [(100, 1), (149, 1), (150, 2), (246, 3)])
+def test_aisfx_hears_whole_blocks_half_over_each_other(frames, blocks):
+    waveform = noise(1024 * (frames - 1))
+    heard = aisfx_blocks(waveform)
+    assert len(heard) == blocks
+    np.testing.assert_array_equal(heard[:-1, 50:], heard[1:, :50])
 
 
 @pytest.mark.parametrize("last_activation", [False, True])

@@ -11,7 +11,8 @@ import numpy as np
 from litefocus_jax.checkpoint import safetensors_files, weights
 from litefocus_jax.checkpoint.matching import invert
 from litefocus_jax.checkpoint.random_model import random_model
-from litefocus_jax.models import cnn14, vggish
+from litefocus_jax.models import aisfx, cnn14, vggish
+from litefocus_jax.models.aisfx import AisfxConfig
 from litefocus_jax.models.clap import audio as clap_audio
 from litefocus_jax.models.clap import text as clap_text
 from litefocus_jax.models.clap.audio import ClapAudioConfig
@@ -50,6 +51,12 @@ def cnn14_file() -> Path:
 def vggish_file() -> Path:
     safetensors_files.write_file(_folder() / "vggish.safetensors", tensors_of(vggish.NETWORK, VggishConfig.tiny()))
     return _folder() / "vggish.safetensors"
+
+
+@functools.cache
+def aisfx_file() -> Path:
+    safetensors_files.write_file(_folder() / "aisfx.safetensors", tensors_of(aisfx.NETWORK, AisfxConfig.tiny()))
+    return _folder() / "aisfx.safetensors"
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from tests.support.sounds import RATE, tone, write_sound
 
 
 def test_recordings_are_found_by_the_end_of_their_path(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="holds no samples/till.flac"):
+    with pytest.raises(FileNotFoundError, match=r"holds no samples/till\.flac"):
         recording(tmp_path, "samples/till.flac")
     for folder in ("other", "samples"):
         write_sound(tmp_path / folder / "till.flac", tone(0.5), subtype="PCM_16")
