@@ -19,6 +19,7 @@ ENOUGH_SOUNDS, ENOUGH_SEEDS = 96, 2
 """From which on a table is not marked as one of too few sounds."""
 
 _FIGURES = "figures.json"
+_METRICS = 2  # goes up when judges come to say more or other things of the same sounds, which are then judged again
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +71,7 @@ def judged(
         reference = subjects.recordings_at(cell.length)
         sounds = open_sounds(cell.folder)
         key = digest(
-            json.dumps([dict(weights), bootstrap, subjects.digest]).encode(),
+            json.dumps([_METRICS, dict(weights), bootstrap, subjects.digest]).encode(),
             *(sound.facts.digest.encode() for sound in sounds.sounds.values()),
             *(sound.facts.digest.encode() for sound in (reference.sounds.values() if reference else ())),
         )
