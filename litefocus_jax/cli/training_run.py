@@ -21,12 +21,6 @@ if TYPE_CHECKING:
     from litefocus_jax.training.data import Dataset, Short
     from litefocus_jax.training.losses import Batch
 
-LARGEST_COUNT = 2**32 - 1
-"""Updates, as `litefocus_jax.training.config` has it."""
-
-LARGEST_BATCH = 65_536
-"""Clips in an update, as `litefocus_jax.training.config` has it."""
-
 _SKIPPED_SHOWN = 20
 _VALIDATION_CLIPS = 32  # at least; fewer sounds come more than once, with other parts, noise and timesteps
 _SAMPLE_STEPS = 20  # of DPM-Solver++, which are as good as ten times as many for hearing where a training is
