@@ -12,7 +12,7 @@ import pytest
 import litefocus_jax.training.loop
 from litefocus_jax.checkpoint.lora import LoraConfig
 from litefocus_jax.checkpoint.store import load_components, open_checkpoint
-from litefocus_jax.cli.finetune import TrainablePart
+from litefocus_jax.cli.options.training import TrainablePart
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 from litefocus_jax.system.extras import import_extra
 from litefocus_jax.training.batches import AudioBatches
