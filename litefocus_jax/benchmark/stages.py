@@ -20,7 +20,7 @@ from litefocus_jax.models.components import NETWORKS
 from litefocus_jax.models.tokenization import PromptTokens
 from litefocus_jax.models.unet.config import UNetConfig
 from litefocus_jax.models.unet.network import UNet
-from litefocus_jax.models.unet.self_attention import self_attention_by_level
+from litefocus_jax.models.unet.self_attention import self_attention_by_place
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _one_attention_seconds(
 
     @jax.jit
     def attend(query: jax.Array, key: jax.Array, value: jax.Array, key_rng: jax.Array) -> jax.Array:
-        attention_at = self_attention_by_level(unet.config, workload.attention, key_rng)
+        attention_at = self_attention_by_place(unet.config, workload.attention, key_rng)
         return attention_at(level).attend(query, key, value, num_frequencies=frequencies)
 
     return _median_seconds(functools.partial(attend, query, key, value, jax.random.key(3)), rounds)
