@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from litefocus_jax.cli.console import output
 
 if TYPE_CHECKING:
-    from litefocus_jax.generation.recipe import GivenSound, Recipe
+    from litefocus_jax.generation.recipe import Recipe
+    from litefocus_jax.generation.recipe_parts import GivenSound
 
 
 def show_recipe(path: Path) -> None:
