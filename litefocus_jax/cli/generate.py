@@ -16,6 +16,7 @@ from litefocus_jax.cli.orders import sound_orders
 from litefocus_jax.cli.origin import Origin
 from litefocus_jax.cli.prompt_files import PromptRow, read_prompts
 from litefocus_jax.cli.ranking import Ranking, check_rank, load_listener
+from litefocus_jax.cli.sampling import SamplingOptions
 from litefocus_jax.cli.seeds import chosen_seeds
 from litefocus_jax.cli.start import find_devices
 from litefocus_jax.cli.unquoted import check_quoted
@@ -49,6 +50,9 @@ _ARGUMENTS = {
     "scheduler": "--scheduler",
     "timestep_spacing": "--spacing",
     "eta": "--eta",
+    "sampling": "--sampling",
+    "force_zeros_for_empty_prompt": "--zero-negative",
+    "latent_frames_per_second": "--latent-frames-per-second",
     "strength": "--strength",
     "continue_for_s": "--continue",
     "lead_in_for_s": "--lead-in",
@@ -72,11 +76,11 @@ def generate(
     prompts_file: sound.PromptsFile = None,
     source: recipe.From = None,
     negative: sound.Negative = None,
-    waveforms: sound.Waveforms = 1,
+    waveforms: sound.Waveforms = None,
     waveform: sound.Waveform = None,
     seed: sound.Seed = None,
     seeds: sound.Seeds = None,
-    rank: sound.Rank = False,
+    rank: sound.Rank = None,
     clap: sound.Clap = None,
     each: sound.Each = False,
     loop: sound.Loop = False,
@@ -84,12 +88,15 @@ def generate(
     json: recipe.Json = False,
     subtype: sound.Subtype = None,
     overwrite: sound.Overwrite = False,
+    way: sampling.Way = None,
     quality: sampling.Quality = None,
     steps: sampling.Steps = None,
     guidance: sampling.Guidance = None,
     scheduler: sampling.Scheduler = None,
     spacing: sampling.Spacing = None,
-    eta: sampling.Eta = 0.0,
+    eta: sampling.Eta = None,
+    zero_negative: sampling.ZeroNegative = None,
+    frames_per_second: sampling.FramesPerSecond = None,
     batch_size: sampling.BatchSize = None,
     prompt_padding: sampling.PromptPadding = None,
     litefocus: attention.LiteFocus = "auto",
@@ -130,6 +137,11 @@ def generate(
             raise typer.BadParameter("needs --windows swap or --windows average", param_hint=option)
     chosen_attention = AttentionOptions(litefocus, sparse_ratio, max_cross_tokens, reach)
     edit = EditOptions(audio, continued, strength, fill, keep, lead_in)
+    sampled = SamplingOptions(
+        way, quality, steps, guidance, scheduler, spacing, eta, zero_negative, frames_per_second, prompt_padding
+    )
+    waveforms = sampled.waveforms(waveforms, one_is_named=waveform is not None or source is not None)
+    rank = sampled.ranks(rank, waveforms)
     along = parse_timeline(timeline)
     check_rank(rank, clap, timeline=along is not None)
 
@@ -205,12 +217,7 @@ def generate(
         # What the model cannot honour is found before its weights are read.
         with naming_options(_ARGUMENTS):
             options: RequestOptions = {
-                "quality": quality,
-                "num_inference_steps": steps,
-                "guidance_scale": guidance,
-                "eta": eta,
-                "scheduler": scheduler,
-                "timestep_spacing": spacing,
+                **sampled.request_options(),
                 "litefocus": chosen_attention.choose(facts.geometry.training_length_in_s),
                 "scale_scores": scale_scores,
                 "token_merging": token_merging,
@@ -218,7 +225,6 @@ def generate(
                 "loop": loop,
                 "timeline": along,
                 **edit.request_options(),
-                "prompt_padding": prompt_padding,
             }
         requests, rounded = [], {}
         for batch in batches:
@@ -294,7 +300,12 @@ def _make_and_save(
         started = time.perf_counter()
         with runs.kept(batch) as partial_run, numbered_bars(done + 1, done + count, total):
             result = pipe.run(
-                request, partial_run=partial_run, check_memory=check_memory, output_type="latent", progress=progress
+                request,
+                rank=False,  # whole files are, as they were finished
+                partial_run=partial_run,
+                check_memory=check_memory,
+                output_type="latent",
+                progress=progress,
             )
         seconds_taken += time.perf_counter() - started
         rows = range(count) if row is None else [row]

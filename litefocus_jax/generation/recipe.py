@@ -161,14 +161,13 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object that `from_dict` reads back to an equal recipe."""
-        plain = to_plain(self)
+        plain: dict[str, Any] = to_plain(self)
         # What came later is left out where it says nothing, so that the files of other sounds stay as they were.
         plain = {name: value for name, value in plain.items() if value not in (None, False) or name not in _LATER}
         if plain["litefocus"] is not None:
-            of_litefocus = plain["litefocus"].items()
-            plain["litefocus"] = {
-                name: value for name, value in of_litefocus if value is not None or name not in _LATER_OF_LITEFOCUS
-            }
+            for name in _LATER_OF_LITEFOCUS:
+                if plain["litefocus"][name] is None:
+                    del plain["litefocus"][name]
         return {"format": FORMAT, "format_version": FORMAT_VERSION, **plain}
 
     def to_json(self) -> str:

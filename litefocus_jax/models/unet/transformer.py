@@ -62,7 +62,7 @@ class TokenAttention(NamedTuple):
 class AttentionAt(Protocol):
     """The self-attention of every transformer block of the network."""
 
-    def __call__(self, level: int, transformer: int = 0, block: int = 0) -> TokenAttention:
+    def __call__(self, level: int, transformer: int = 0, block: int = 0, /) -> TokenAttention:
         """Of one block; ``transformer`` is its number among those that follow a resnet of the level."""
         ...
 
@@ -70,7 +70,7 @@ class AttentionAt(Protocol):
 class AttentionOfLevel(Protocol):
     """The self-attention of every transformer block of a level."""
 
-    def __call__(self, transformer: int = 0, block: int = 0) -> TokenAttention:
+    def __call__(self, transformer: int = 0, block: int = 0, /) -> TokenAttention:
         """As `AttentionAt`."""
         ...
 
