@@ -300,12 +300,7 @@ def _make_and_save(
         started = time.perf_counter()
         with runs.kept(batch) as partial_run, numbered_bars(done + 1, done + count, total):
             result = pipe.run(
-                request,
-                rank=False,  # whole files are, as they were finished
-                partial_run=partial_run,
-                check_memory=check_memory,
-                output_type="latent",
-                progress=progress,
+                request, partial_run=partial_run, check_memory=check_memory, output_type="latent", progress=progress
             )
         seconds_taken += time.perf_counter() - started
         rows = range(count) if row is None else [row]
