@@ -210,7 +210,7 @@ def finetune(
         typer.Option(
             min=0.0,
             max=1.0,
-            help="Share of tokens drawn across frequencies, 0.1 unless given; with --litefocus on or linear.",
+            help="Share of tokens drawn across frequencies, 0.1 unless given; with --litefocus on, linear or authors.",
             rich_help_panel=_COMPUTATION,
         ),
     ] = None,
