@@ -127,11 +127,13 @@ class Request:
         Args:
             audio_length_in_s: as it was asked for.
         """
-        rounded = self.rounding_of_loop(audio_length_in_s)
-        if rounded is None and self.latent_frames_per_second is not None:
+        rounded, seconds, per_second = None, self.audio_length_in_s, self.latent_frames_per_second
+        if per_second is None:
+            rounded = self.rounding_of_loop(audio_length_in_s)
+        elif audio_length_in_s not in (None, seconds):
             rounded = (
-                f"The sound is {self.audio_length_in_s:g} s long, {self.plan.frames} latent frames: "
-                f"latent_frames_per_second = {self.latent_frames_per_second:g} counts more of them than a second has"
+                f"The sound is {seconds:g} s long, {self.plan.frames} latent frames, not {audio_length_in_s:g} s: "
+                f"latent_frames_per_second = {per_second:g}, where a second has {self.plan.frames / seconds:g}"
             )
         return [*(() if self.edit is None else self.edit.notes), *([] if rounded is None else [rounded])]
 

@@ -83,8 +83,9 @@ def test_a_longer_sound_is_told_of() -> None:
     request = tiny_pipeline().request("rain", latent_frames_per_second=30.0, audio_length_in_s=0.5)
     assert request.plan.frames == 15
     assert request.notices(0.5) == [
-        "The sound is 0.6 s long, 15 latent frames: latent_frames_per_second = 30 counts more of them than a second has"
+        "The sound is 0.6 s long, 15 latent frames, not 0.5 s: latent_frames_per_second = 30, where a second has 25"
     ]
+    assert request.notices(None) == []
 
 
 def test_zeros_stand_in_the_place_of_gpt2_s_vectors_of_empty_negative_prompts_alone() -> None:
