@@ -42,7 +42,6 @@ def test_info_shows_the_heads_and_what_is_known_of_them(monkeypatch):
 
 
 def test_info_counts_the_attentions_that_litefocus_and_its_authors_code_change():
-
     configs = sub_model_configs("audioldm2-large")
     table = _attention(configs["unet"], LatentGeometry.from_configs(**configs))
     assert [list(column.cells)[1] for column in table.columns] == ["1", "8", "8", "60", "60", "20"]
