@@ -57,7 +57,7 @@ def load_models(size: str | None, model: str | None, dtype: str, heads: Heads | 
     """
     if model is not None:
         return open_checkpoint(model).with_heads(heads).load(dtype).modules
-    configs = dict(sub_model_configs(size or "audioldm2"))
+    configs: dict[str, Any] = dict(sub_model_configs(size or "audioldm2"))
     if heads is not None:
         configs["unet"] = with_heads(configs["unet"], heads)
     return {

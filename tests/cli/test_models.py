@@ -1,7 +1,7 @@
 """``litefocus-jax info`` and ``litefocus-jax init``."""
 
 import shutil
-from typing import get_args
+from typing import Any, get_args
 
 from litefocus_jax.checkpoint.random_model import SIZES, sub_model_configs
 from litefocus_jax.cli.info import _attention
@@ -42,7 +42,7 @@ def test_info_shows_the_heads_and_what_is_known_of_them(monkeypatch):
 
 
 def test_info_counts_the_attentions_that_litefocus_and_its_authors_code_change():
-    configs = sub_model_configs("audioldm2-large")
+    configs: Any = sub_model_configs("audioldm2-large")
     table = _attention(configs["unet"], LatentGeometry.from_configs(**configs))
     assert [list(column.cells)[1] for column in table.columns] == ["1", "8", "8", "60", "60", "20"]
 

@@ -158,9 +158,8 @@ def test_devices_that_share_the_sounds_make_the_same() -> None:
 
 def test_windows_and_sounds_that_are_given_are_sampled_so_too() -> None:
     pipe = small_pipeline()
-    windowed = pipe(
-        "rain", **{**AS_THEY_DO, "audio_length_in_s": 2.0}, windowed=WindowedDenoising("average", 0.64, 0.32)
-    )
+    options: Any = {**AS_THEY_DO, "audio_length_in_s": 2.0}
+    windowed = pipe("rain", windowed=WindowedDenoising("average", 0.64, 0.32), **options)
     assert windowed.audios.shape == (3, 51 * 640)
     given = np.random.default_rng(0).standard_normal(8000).astype(np.float32) * 0.1
     varied = pipe("rain", **AS_THEY_DO, audio=given, sampling_rate=16000, strength=0.5)
