@@ -30,7 +30,7 @@ from litefocus_jax.generation.networks import Networks
 from litefocus_jax.generation.options import DEFAULTS, RequestOptions
 from litefocus_jax.generation.output import AudioPipelineOutput
 from litefocus_jax.generation.plan import DenoisingPlan
-from litefocus_jax.generation.ranking import check_rankable, ranked
+from litefocus_jax.generation.ranking import ranked, reason_to_rank
 from litefocus_jax.generation.recipe import Recipe, recipes_of
 from litefocus_jax.generation.request import Request, make_request
 from litefocus_jax.generation.run_options import RUN_DEFAULTS, RunOptions, complete_run_options
@@ -299,9 +299,9 @@ class AudioLDM2Pipeline:
         """
         asked = complete_run_options(options)
         makes_sound = asked["output_type"] != "latent"
-        if asked["rank"]:
-            check_rankable(request, asked["output_type"])
-            self.clap = self.clap or self._read_clap()
+        why_ranked = reason_to_rank(request, asked["rank"], asked["output_type"])
+        if why_ranked is not None:
+            self.clap = self.clap or self._read_clap(why_ranked)
         on_step_end = asked["callback_on_step_end"] and functools.partial(asked["callback_on_step_end"], self)
         callbacks = step_callbacks(
             asked["callback"],
@@ -340,15 +340,17 @@ class AudioLDM2Pipeline:
         if steps_done < num_steps or on_step_end is not None:
             recipes = ()  # what a callback ended, or may have changed, is not made again by its request
         output = AudioPipelineOutput(audios, self.geometry.sampling_rate, recipes, request, steps_done)
-        return ranked(output, self.clap) if asked["rank"] and self.clap is not None else output
+        return ranked(output, self.clap) if why_ranked is not None and self.clap is not None else output
 
-    def _read_clap(self) -> Clap:
+    def _read_clap(self, reason: str) -> Clap:
         try:
             if self._folder is None:
                 raise ValueError("the model was not read from a checkpoint")
             return load_clap(self._folder)
         except ValueError as error:
-            raise ValueError(f"rank=True: {error}. Or set pipe.clap = litefocus_jax.load_clap(folder)") from error
+            raise ValueError(
+                f"{reason.rstrip(',')}: {error}. Or set pipe.clap = litefocus_jax.load_clap(folder)"
+            ) from error
 
     def recipes(self, request: Request) -> tuple[Recipe, ...]:
         """What each sound of a request is made of: all that is needed to make the same bytes again, alone."""

@@ -20,6 +20,7 @@ from litefocus_jax.benchmark.workload import (
     equivalent,
     peer_folder,
 )
+from litefocus_jax.models.unet.heads import Heads
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Plan:
         together: keep the workers of all durations at once, so that their calls too are made in turns: for comparing
             durations with each other. It takes the memory of all of them.
         token_merging: see `Workload`.
+        heads: likewise.
     """
 
     durations: tuple[float, ...]
@@ -50,6 +52,7 @@ class Plan:
     part: Part = "unet"
     together: bool = False
     token_merging: float = 0.5
+    heads: Heads | None = None
 
     @property
     def groups(self) -> tuple[tuple[float, ...], ...]:
@@ -65,7 +68,8 @@ class Plan:
 
     def workload(self, name: str, duration_in_s: float) -> Workload:
         """The program of one row."""
-        return Workload(name, duration_in_s, self.size, self.model, self.dtype, self.part, self.token_merging)
+        how = (self.size, self.model, self.dtype, self.part, self.token_merging, self.heads)
+        return Workload(name, duration_in_s, *how)
 
     def workloads(self, duration_in_s: float) -> list[Workload]:
         """The programs to run for one duration; variants whose programs are equal share one."""

@@ -19,8 +19,9 @@ from litefocus_jax.generation.sampling import encode
 from litefocus_jax.models.components import NETWORKS
 from litefocus_jax.models.tokenization import PromptTokens
 from litefocus_jax.models.unet.config import UNetConfig
+from litefocus_jax.models.unet.heads import Heads, with_heads
 from litefocus_jax.models.unet.network import UNet
-from litefocus_jax.models.unet.self_attention import self_attention_by_level
+from litefocus_jax.models.unet.self_attention import self_attention_by_place
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,11 +46,20 @@ class StageTimes:
         return sum(self.seconds.values())
 
 
-def load_models(size: str | None, model: str | None, dtype: str) -> dict[str, Any]:
-    """Every sub-model by folder name: a checkpoint's, or one with random weights in a published shape."""
+def load_models(size: str | None, model: str | None, dtype: str, heads: Heads | None = None) -> dict[str, Any]:
+    """Every sub-model by folder name: a checkpoint's, or one with random weights in a published shape.
+
+    Args:
+        size: name of the shape.
+        model: folder or hub id of the checkpoint.
+        dtype: of the weights.
+        heads: of the UNet's attention; None for those that the configuration says.
+    """
     if model is not None:
-        return open_checkpoint(model).load(dtype).modules
-    configs = sub_model_configs(size or "audioldm2")
+        return open_checkpoint(model).with_heads(heads).load(dtype).modules
+    configs: dict[str, Any] = dict(sub_model_configs(size or "audioldm2"))
+    if heads is not None:
+        configs["unet"] = with_heads(configs["unet"], heads)
     return {
         name: random_model(network.model_class, configs[name], dtype=network.weights_dtype(np.dtype(dtype)))
         for name, network in NETWORKS.items()
@@ -144,7 +154,7 @@ def _one_attention_seconds(
 
     @jax.jit
     def attend(query: jax.Array, key: jax.Array, value: jax.Array, key_rng: jax.Array) -> jax.Array:
-        attention_at = self_attention_by_level(unet.config, workload.attention, key_rng)
+        attention_at = self_attention_by_place(unet.config, workload.attention, key_rng)
         return attention_at(level).attend(query, key, value, num_frequencies=frequencies)
 
     return _median_seconds(functools.partial(attend, query, key, value, jax.random.key(3)), rounds)

@@ -1,4 +1,7 @@
-"""How long a new process takes to its first step: ``python -m litefocus_jax.benchmark.start MODEL SECONDS NOW``."""
+"""How long a new process takes to its first step: ``python -m litefocus_jax.benchmark.start MODEL SECONDS NOW HEADS``.
+
+Without HEADS they are those of the model.
+"""
 
 import dataclasses
 import json
@@ -9,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 PHASES = ("imported", "loaded", "sampling starts", "first step done")
 
@@ -22,7 +26,12 @@ class StartTimes:
 
 
 def measure_start(
-    model: str | Path, duration_in_s: float, rounds: int, on_progress: Callable[[str], None] = lambda description: None
+    model: str | Path,
+    duration_in_s: float,
+    rounds: int,
+    on_progress: Callable[[str], None] = lambda description: None,
+    *,
+    heads: str | None = None,
 ) -> StartTimes:
     """Time new processes that load a model and take one denoising step.
 
@@ -33,6 +42,7 @@ def measure_start(
         duration_in_s: seconds of sound.
         rounds: processes that count.
         on_progress: told what comes next, ``rounds + 1`` times.
+        heads: of the UNet's attention, as the model is loaded with them.
 
     Raises:
         ChildProcessError: when a process fails; its error is on standard error.
@@ -41,6 +51,7 @@ def measure_start(
     for number in range(rounds + 1):
         on_progress(f"{duration_in_s:g} s: start {number} of {rounds}")
         command = [sys.executable, "-m", __name__, str(model), str(duration_in_s), str(time.time())]
+        command += [] if heads is None else [heads]
         result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         if result.returncode != 0:
             raise ChildProcessError(f"the start of {model} failed with exit code {result.returncode}; see above")
@@ -66,7 +77,7 @@ class _Clock(logging.Handler):
 
 def main() -> None:
     """Load, take one step, and print the times as one line of JSON."""
-    model, duration_in_s, begun = sys.argv[1:]
+    model, duration_in_s, begun, *heads = sys.argv[1:]
     clock = _Clock(float(begun))
     from litefocus_jax.pipeline import AudioLDM2Pipeline
 
@@ -74,7 +85,8 @@ def main() -> None:
     logger = logging.getLogger("litefocus_jax")
     logger.addHandler(clock)
     logger.setLevel(logging.DEBUG)
-    pipe = AudioLDM2Pipeline.from_pretrained(model)
+    loaded: Any = {"heads": heads[0]} if heads else {}
+    pipe = AudioLDM2Pipeline.from_pretrained(model, **loaded)
     clock.note("loaded")
     pipe("rain on a tin roof", audio_length_in_s=float(duration_in_s), num_inference_steps=1, progress=False)
     print(json.dumps(clock.seconds))

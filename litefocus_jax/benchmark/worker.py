@@ -33,7 +33,7 @@ _CLASSES = {name: network.model_class for name, network in NETWORKS.items()}
 def load(workload: Workload, name: str, dtype: str) -> Any:
     """A sub-model of the workload's model, or one with random weights in a published shape."""
     if workload.model is not None:
-        return open_checkpoint(workload.model).networks[name].load(dtype)
+        return open_checkpoint(workload.model).with_heads(workload.heads).networks[name].load(dtype)
     return random_model(_CLASSES[name], workload.configs()[name], dtype=dtype)
 
 

@@ -9,6 +9,7 @@ from litefocus_jax.generation.attention import attention_layout
 from litefocus_jax.generation.options import LiteFocusChoice
 from litefocus_jax.models.components import LatentGeometry
 from litefocus_jax.models.unet.config import UNetConfig
+from litefocus_jax.models.unet.heads import Heads, with_heads
 from litefocus_jax.models.vae import VAEConfig
 from litefocus_jax.models.vocoder import VocoderConfig
 from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
@@ -41,6 +42,7 @@ class Workload:
         dtype: floating-point type of weights and computation; the decoder's are always float32.
         part: what is timed.
         token_merging: share of tokens that the variant ``"token_merging"`` merges.
+        heads: of the UNet's attention; None for those that the configuration says.
     """
 
     variant: str
@@ -50,6 +52,7 @@ class Workload:
     dtype: str
     part: Part = "unet"
     token_merging: float = 0.5
+    heads: Heads | None = None
 
     def to_json(self) -> str:
         """One line that `from_json` reads."""
@@ -75,7 +78,15 @@ class Workload:
         return DENSE if choice is None else attention_layout(choice, self.geometry(), self.duration_in_s)
 
     def configs(self) -> dict[str, Any]:
-        """The configurations that decide the shapes, by sub-model."""
+        """The configurations that decide the shapes, by sub-model.
+
+        Raises:
+            ValueError: when the UNet cannot have the heads.
+        """
+        configs = self._stored_configs()
+        return configs if self.heads is None else {**configs, "unet": with_heads(configs["unet"], self.heads)}
+
+    def _stored_configs(self) -> dict[str, Any]:
         if self.model is not None:
             from litefocus_jax.checkpoint.store import local_folder
 

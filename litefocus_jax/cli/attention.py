@@ -8,8 +8,9 @@ import typer
 if TYPE_CHECKING:
     from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 
-AttentionChoice = Literal["auto", "on", "linear", "off"]
-"""Where the other options begin: at what the library chooses, or at LiteFocus, linear or dense attention."""
+AttentionChoice = Literal["auto", "on", "linear", "authors", "off"]
+"""Where the other options begin: at what the library chooses, or at LiteFocus, linear attention, LiteFocus as its
+authors' code has it, or dense attention."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,9 +34,9 @@ class AttentionOptions:
 
     def __post_init__(self) -> None:
         for name, value in self._changes.items():
-            if value is not None and self.litefocus not in ("on", "linear"):
+            if value is not None and self.litefocus in ("auto", "off"):
                 option = "--reach" if name == "reach_in_s" else f"--{name.replace('_', '-')}"
-                raise typer.BadParameter("needs --litefocus on or linear", param_hint=option)
+                raise typer.BadParameter("needs --litefocus on, linear or authors", param_hint=option)
 
     @property
     def _changes(self) -> dict[str, float | int | None]:
@@ -59,5 +60,8 @@ class AttentionOptions:
             return self.litefocus
         from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 
-        start = LiteFocusConfig() if self.litefocus == "on" else LiteFocusConfig.linear(training_length_in_s)
+        if self.litefocus == "linear":
+            start = LiteFocusConfig.linear(training_length_in_s)
+        else:
+            start = LiteFocusConfig.authors() if self.litefocus == "authors" else LiteFocusConfig()
         return dataclasses.replace(start, **given)  # pyright: ignore[reportArgumentType]

@@ -42,7 +42,7 @@ def batch(
     lora: Lora = None,
     duration: sound.Duration = None,
     negative: sound.Negative = None,
-    waveforms: sound.Waveforms = 1,
+    waveforms: sound.Waveforms = None,
     seed: sound.Seed = None,
     seeds: sound.Seeds = None,
     quality: sampling.Quality = None,
@@ -76,7 +76,7 @@ def batch(
             if None in (row.seeds or seed_list):
                 where = f"{row.place}, column seed" if row.seeds else "--seed"
                 raise ValueError(f"{where}: random; expected numbers, since every host must make the same sounds")
-        orders = sound_orders(rows, seed_list, waveforms, None)
+        orders = sound_orders(rows, seed_list, waveforms or 1, None)
         adapters = [parse_adapter(text) for text in lora or ()]
 
         # In this order, because each part takes longer than the one before it.

@@ -8,6 +8,7 @@ import typer
 
 from litefocus_jax.cli.completions import complete_model
 from litefocus_jax.cli.console import messages, naming_options, output, reporting_errors
+from litefocus_jax.cli.options.checkpoint import Heads
 from litefocus_jax.cli.start import find_devices
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def _bench_start(plan: "Plan", folder: Path) -> None:
                 save_random_model(model, size=plan.size or "audioldm2")
         with described_progress_bar(len(plan.durations) * (plan.rounds + 1)) as on_progress:
             for duration_in_s in plan.durations:
-                starts.append(measure_start(model, duration_in_s, plan.rounds, on_progress))
+                starts.append(measure_start(model, duration_in_s, plan.rounds, on_progress, heads=plan.heads))
                 write_start(folder, starts)
     output.print(start_table(starts), markup=False)
 
@@ -61,6 +62,7 @@ def bench(
         Literal["audioldm2", "audioldm2-large", "tiny"],
         typer.Option(help="The published shape that random weights have without --model; nothing is downloaded."),
     ] = "audioldm2",
+    heads: Heads = None,
     durations: Annotated[
         str, typer.Option(help="The lengths of sound to measure: seconds, separated by commas.")
     ] = "10,20,40,80,160",
@@ -154,7 +156,11 @@ def bench(
             part=part,
             together=together,
             token_merging=0.5 if token_merging is None else token_merging,
+            heads=heads,
         )
+        if heads is not None:
+            with naming_options({"heads": "--heads"}):
+                plan.workload(chosen[0], seconds[0]).configs()
         if start:
             _bench_start(plan, folder)
             return
@@ -166,6 +172,7 @@ def bench(
             "rounds": plan.rounds,
             "together": plan.together,
             "token_merging": plan.token_merging,
+            "heads": plan.heads,
         }
         with described_progress_bar(units_of_progress(plan)) as on_progress:
             for new_rows in measure(plan, on_progress):
@@ -174,7 +181,7 @@ def bench(
         output.print(rows_table(rows), markup=False)
 
         if stages:
-            models = load_models(plan.size, plan.model, plan.dtype)
+            models = load_models(plan.size, plan.model, plan.dtype, plan.heads)
             workloads = [
                 Workload(name, duration_in_s, plan.size, plan.model, plan.dtype)
                 for name in chosen

@@ -16,6 +16,7 @@ from litefocus_jax.cli.orders import sound_orders
 from litefocus_jax.cli.origin import Origin
 from litefocus_jax.cli.prompt_files import PromptRow, read_prompts
 from litefocus_jax.cli.ranking import Ranking, check_rank, load_listener
+from litefocus_jax.cli.sampling import SamplingOptions
 from litefocus_jax.cli.seeds import chosen_seeds
 from litefocus_jax.cli.start import find_devices
 from litefocus_jax.cli.unquoted import check_quoted
@@ -49,6 +50,9 @@ _ARGUMENTS = {
     "scheduler": "--scheduler",
     "timestep_spacing": "--spacing",
     "eta": "--eta",
+    "sampling": "--sampling",
+    "force_zeros_for_empty_prompt": "--zero-negative",
+    "latent_frames_per_second": "--latent-frames-per-second",
     "strength": "--strength",
     "continue_for_s": "--continue",
     "lead_in_for_s": "--lead-in",
@@ -73,11 +77,11 @@ def generate(
     prompts_file: sound.PromptsFile = None,
     source: recipe.From = None,
     negative: sound.Negative = None,
-    waveforms: sound.Waveforms = 1,
+    waveforms: sound.Waveforms = None,
     waveform: sound.Waveform = None,
     seed: sound.Seed = None,
     seeds: sound.Seeds = None,
-    rank: sound.Rank = False,
+    rank: sound.Rank = None,
     clap: sound.Clap = None,
     each: sound.Each = False,
     loop: sound.Loop = False,
@@ -85,12 +89,15 @@ def generate(
     json: recipe.Json = False,
     subtype: sound.Subtype = None,
     overwrite: sound.Overwrite = False,
+    way: sampling.Way = None,
     quality: sampling.Quality = None,
     steps: sampling.Steps = None,
     guidance: sampling.Guidance = None,
     scheduler: sampling.Scheduler = None,
     spacing: sampling.Spacing = None,
-    eta: sampling.Eta = 0.0,
+    eta: sampling.Eta = None,
+    zero_negative: sampling.ZeroNegative = None,
+    frames_per_second: sampling.FramesPerSecond = None,
     batch_size: sampling.BatchSize = None,
     prompt_padding: sampling.PromptPadding = None,
     litefocus: attention.LiteFocus = "auto",
@@ -132,6 +139,11 @@ def generate(
             raise typer.BadParameter("needs --windows swap or --windows average", param_hint=option)
     chosen_attention = AttentionOptions(litefocus, sparse_ratio, max_cross_tokens, reach)
     edit = EditOptions(audio, continued, strength, fill, keep, lead_in, stereo)
+    sampled = SamplingOptions(
+        way, quality, steps, guidance, scheduler, spacing, eta, zero_negative, frames_per_second, prompt_padding
+    )
+    waveforms = sampled.waveforms(waveforms, one_is_named=waveform is not None or source is not None)
+    rank = sampled.ranks(rank, waveforms)
     along = parse_timeline(timeline)
     check_rank(rank, clap, timeline=along is not None)
 
@@ -206,12 +218,7 @@ def generate(
         # What the model cannot honour is found before its weights are read.
         with naming_options(_ARGUMENTS):
             options: RequestOptions = {
-                "quality": quality,
-                "num_inference_steps": steps,
-                "guidance_scale": guidance,
-                "eta": eta,
-                "scheduler": scheduler,
-                "timestep_spacing": spacing,
+                **sampled.request_options(),
                 "litefocus": chosen_attention.choose(facts.geometry.training_length_in_s),
                 "scale_scores": scale_scores,
                 "token_merging": token_merging,
@@ -219,7 +226,6 @@ def generate(
                 "loop": loop,
                 "timeline": along,
                 **edit.request_options(),
-                "prompt_padding": prompt_padding,
             }
         requests, rounded = [], {}
         for batch in batches:

@@ -41,6 +41,7 @@ def info(
             show_recipe(Path(model))
             return
 
+        from litefocus_jax.models.unet.heads import doubt
         from litefocus_jax.ops.litefocus.settings import PUBLISHED_TRAINING_LENGTH_IN_S, LiteFocusConfig
 
         checkpoint = open_model(model, revision)
@@ -59,6 +60,8 @@ def info(
         output.print(f"Prompts    {_PROMPTS[checkpoint.defaults.prompt_padding]}\n")
         output.print(_sampling(checkpoint), "")
         output.print(_attention(checkpoint.configs["unet"], geometry), "")
+        if (doubtful := doubt(checkpoint.configs["unet"])) is not None:
+            output.print(f"Heads: {doubtful}\n", markup=False)
         output.print("LiteFocus by duration, if left to choose:")
         training_length = geometry.training_length_in_s or PUBLISHED_TRAINING_LENGTH_IN_S
         for multiple in _TRAINING_LENGTHS:
@@ -137,13 +140,25 @@ def _sampling(checkpoint: "opened.Checkpoint") -> "Table":
 
 
 def _attention(config: "UNetConfig", geometry: "LatentGeometry") -> "Table":
+    """Frequencies, heads and self-attentions of each level, and how many of these LiteFocus changes."""
+    from litefocus_jax.models.unet.self_attention import sparse_attentions_per_level
     from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 
-    table = _table("UNet level", "Frequencies", "Self-attentions", "LiteFocus")
-    frequencies, layout = geometry.frequencies, LiteFocusConfig().layout(geometry.frame_in_s)
+    table = _table("UNet level", "Frequencies", "Heads", "Self-attentions", "LiteFocus", "Authors'")
+    frequencies = geometry.frequencies
+    sparse = [
+        sparse_attentions_per_level(config, chosen.layout(geometry.frame_in_s))
+        for chosen in (LiteFocusConfig(), LiteFocusConfig.authors())
+    ]
     for level, count in enumerate(config.self_attentions_per_level):
-        is_sparse = layout.sets_at(level) is not None and count > 0
-        table.add_row(str(level), str(frequencies), str(count), "yes" if is_sparse else "")
+        heads = str(config.num_heads_per_level[level]) if count else ""
+        table.add_row(
+            str(level),
+            str(frequencies),
+            heads,
+            str(count),
+            *(str(each[level]) if each[level] else "" for each in sparse),
+        )
         # The next level has half as many, rounded up.
         frequencies = -(-frequencies // 2)
     return table

@@ -115,7 +115,9 @@ def check_rank(rank: bool, clap: str | None, *, timeline: bool) -> None:
     if clap is not None and not rank:
         raise typer.BadParameter("needs --rank, which listens with it", param_hint="--clap")
     if rank and timeline:
-        raise typer.BadParameter("compares sounds with one prompt; leave --timeline out", param_hint="--rank")
+        raise typer.BadParameter(
+            "compares sounds with one prompt; leave --timeline out, or take --no-rank", param_hint="--rank"
+        )
 
 
 def load_listener(checkpoint: "Checkpoint", clap: str | None) -> "Clap":
@@ -131,4 +133,6 @@ def load_listener(checkpoint: "Checkpoint", clap: str | None) -> "Clap":
     try:
         return load_clap(checkpoint.folder)
     except ValueError as error:
-        raise ValueError(f"--rank: {error}. Name a checkpoint that has one with --clap") from error
+        raise ValueError(
+            f"--rank: {error}. Name a checkpoint that has one with --clap, or take --no-rank, beside --sampling too"
+        ) from error

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from litefocus_jax.cli.console import output
 
 if TYPE_CHECKING:
-    from litefocus_jax.generation.recipe import GivenSound, Recipe
+    from litefocus_jax.generation.recipe import Recipe
+    from litefocus_jax.generation.recipe_parts import GivenSound
 
 
 def show_recipe(path: Path) -> None:
@@ -40,15 +41,18 @@ def _rows(recipe: "Recipe") -> list[tuple[str, str]]:
     if recipe.negative_prompt:
         rows.append(("Negative", recipe.negative_prompt))
     rows.append(("Seed", f"{recipe.seed}" + (f", waveform {recipe.waveform}" if recipe.waveform else "")))
-    rows.append(("Length", f"{recipe.audio_length_in_s:g} s" + (", a loop" if recipe.loop else "")))
+    per_second = recipe.latent_frames_per_second
+    counted = "" if per_second is None else f" of {per_second:g} latent frames each"
+    rows.append(("Length", f"{recipe.audio_length_in_s:g} s{counted}" + (", a loop" if recipe.loop else "")))
     heads = "" if recipe.heads is None else f", heads as {recipe.heads}"
     rows.append(("Model", f"{recipe.model or 'in memory'}, {recipe.dtype}{heads}, digest {recipe.model_digest}"))
     eta = f", eta {recipe.eta:g}" if recipe.eta else ""
+    zeros = ", zeros for empty prompts" if recipe.force_zeros_for_empty_prompt else ""
     rows.append(
         (
             "Sampling",
             f"{recipe.num_inference_steps} steps of {recipe.scheduler}, {recipe.timestep_spacing} spacing, "
-            f"guidance {recipe.guidance_scale:g}{eta}",
+            f"guidance {recipe.guidance_scale:g}{eta}{zeros}",
         )
     )
     attention = "dense" if recipe.litefocus is None else _fields(recipe.litefocus)

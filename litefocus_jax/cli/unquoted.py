@@ -35,6 +35,8 @@ _OPTIONS = {
     "leading": "--spacing",
     "trailing": "--spacing",
     "linspace": "--spacing",
+    "uniform": "--spacing",
+    "authors": "--sampling",
     "swap": "--windows",
     "average": "--windows",
     "linear": "--litefocus",

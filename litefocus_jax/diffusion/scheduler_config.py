@@ -10,7 +10,12 @@ from litefocus_jax.system.messages import shown
 from litefocus_jax.system.typed_json import Range
 
 Kind = Literal["ddim", "dpm++"]
-Spacing = Literal["leading", "trailing", "linspace"]
+StoredSpacing = Literal["leading", "trailing", "linspace"]
+"""What diffusers' JSON can say of a sampler's timesteps."""
+STORED_SPACINGS: tuple[StoredSpacing, ...] = get_args(StoredSpacing)
+
+Spacing = Literal["leading", "trailing", "linspace", "uniform"]
+"""What can be asked for: those, and the one of AudioLDM2's own code."""
 SPACINGS: tuple[Spacing, ...] = get_args(Spacing)
 
 # The scheduler classes of diffusers that can be run, and the name of our sampler for each.
@@ -24,7 +29,7 @@ CHOICES = {
     "class_name": tuple(SAMPLERS),
     "beta_schedule": ("linear", "scaled_linear", "squaredcos_cap_v2"),
     "prediction_type": ("epsilon", "v_prediction"),
-    "timestep_spacing": (*SPACINGS, None),
+    "timestep_spacing": (*STORED_SPACINGS, None),
     "solver_type": ("midpoint", "heun"),
     "final_sigmas_type": ("zero", "sigma_min"),
 }

@@ -107,10 +107,10 @@ def make_schedule(
 
     Args:
         config: the checkpoint's scheduler configuration.
-        num_inference_steps: how often the network is called.
+        num_inference_steps: how often the network is called; with ``"uniform"`` at least.
         scheduler: ``"ddim"``, ``"dpm++"`` (multistep, second order), or None for the checkpoint's own.
-        timestep_spacing: ``"leading"``, ``"trailing"`` or ``"linspace"``, taken as it is; or None for what
-            `choose_spacing` says.
+        timestep_spacing: ``"leading"``, ``"trailing"``, ``"linspace"`` or ``"uniform"``, taken as it is; or None for
+            what `choose_spacing` says.
         eta: noise added by DDIM at each step, from 0 (none) to 1 (as much as DDPM).
         strength: share of the steps that are kept, the last ones; see `skipped_steps`.
 
@@ -146,7 +146,7 @@ def make_schedule(
             num_inference_steps,
             timesteps[0],
         )
-    first = skipped_steps(num_inference_steps, strength)
+    first = skipped_steps(len(timesteps), strength)
     if kind == "dpm++":
         if eta != 0.0:
             raise ValueError(f"eta = {eta} needs scheduler 'ddim'; 'dpm++' adds no noise, expected 0")
@@ -155,7 +155,7 @@ def make_schedule(
         clip_range = config.clip_sample_range if config.clip_sample in (True, None) else None
         rows = _ddim_rows(config, timesteps, following_timesteps(config, spacing, timesteps), eta)
         whole = Schedule(rows, "ddim", clip_range, is_stochastic=eta > 0.0)
-    return dataclasses.replace(whole, steps=whole.rows(first, num_inference_steps)) if first else whole
+    return dataclasses.replace(whole, steps=whole.rows(first, len(timesteps))) if first else whole
 
 
 def skipped_steps(num_inference_steps: int, strength: float) -> int:

@@ -2,6 +2,8 @@
 
 Table 2 of Lin et al., "Common Diffusion Noise Schedules and Sample Steps Are Flawed" (arXiv 2305.08891), as in
 diffusers; but no sampler begins where the network expects more signal than noise alone can hold, unless it is asked to.
+Beside these there is ``"uniform"``, as in the code of AudioLDM2's authors (``make_ddim_timesteps`` of audioldm2 0.1.0):
+strides as in ``leading``, but up to the end, however many they are.
 """
 
 from typing import cast
@@ -53,11 +55,14 @@ def begins_at_noise(config: SchedulerConfig, timesteps: np.ndarray) -> bool:
 
 
 def spaced_timesteps(config: SchedulerConfig, spacing: Spacing, num_steps: int, kind: Kind) -> np.ndarray:
-    """The timesteps of a sampler's steps, falling; int64.
+    """The timesteps of a sampler's steps, falling; int64. With ``"uniform"`` they may be more than were asked for.
 
     Raises:
-        ValueError: when they cannot be kept apart, or the offset pushes the first past the end.
+        ValueError: when they cannot be kept apart, or the offset pushes the first past the end; or when ``"uniform"``
+            is asked for with another sampler than DDIM.
     """
+    if spacing == "uniform":
+        return _uniform_timesteps(config.num_train_timesteps, num_steps, kind)
     # DPM-Solver++ lays out one point more and leaves out the last, nearest to clean, unless they are trailing.
     points = num_steps + 1 if kind == "dpm++" and spacing != "trailing" else num_steps
     trained = config.num_train_timesteps
@@ -85,6 +90,23 @@ def following_timesteps(config: SchedulerConfig, spacing: Spacing, timesteps: np
     steps that does not divide the trained ones, less noise would then be removed than the next step is told of; there
     we arrive where the next step begins.
     """
-    if spacing == "trailing":
+    if spacing in ("trailing", "uniform"):
         return np.append(timesteps[1:], -1)
     return timesteps - config.num_train_timesteps // len(timesteps)
+
+
+def _uniform_timesteps(trained: int, num_steps: int, kind: Kind) -> np.ndarray:
+    """Every so many of the trained timesteps, and one on: 167 of them where 150 are asked for."""
+    if kind != "ddim":
+        raise ValueError(
+            f"timestep_spacing = 'uniform' needs scheduler 'ddim', not {kind!r}: it is that of its authors"
+        )
+    timesteps = np.arange(0, trained, trained // num_steps)[::-1] + 1
+    if timesteps[0] >= trained:
+        fitting = next(steps for steps in range(num_steps, 0, -1) if (trained - 1) % (trained // steps))
+        raise ValueError(
+            f"num_inference_steps = {num_steps} with timestep_spacing 'uniform' begins at timestep {timesteps[0]}, "
+            f"past {trained - 1}, the last trained one, where the authors' code fails; expected another number, such "
+            f"as {fitting}"
+        )
+    return timesteps

@@ -160,7 +160,8 @@ def _recorded(
             frequencies.append(num_frequencies)
             return attend_densely(query, key, value, num_frequencies=num_frequencies)
 
-        def attention_at(number: int) -> TokenAttention:
+        def attention_at(number: int, transformer: int = 0, block: int = 0) -> TokenAttention:
+            del transformer, block
             return TokenAttention(attend if number == level else attend_densely)
 
         sample = latents.astype(unet.dtype)

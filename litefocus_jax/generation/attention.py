@@ -78,6 +78,7 @@ def chosen_litefocus(litefocus: LiteFocusChoice, geometry: LatentGeometry, seen_
         "auto": lambda: LiteFocusConfig.for_duration(seen_in_s, training_length),
         "on": LiteFocusConfig,
         "linear": lambda: LiteFocusConfig.linear(training_length),
+        "authors": LiteFocusConfig.authors,
         "off": lambda: None,
     }
     if litefocus not in words:

@@ -44,6 +44,17 @@ def one_word(name: str, value: Any, known: tuple[Any, ...]) -> Any:
     return value
 
 
+def truth(name: str, value: Any) -> bool:
+    """True or False.
+
+    Raises:
+        TypeError: when it is neither.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} = {value!r}; expected True or False")
+    return value
+
+
 def said(name: str, value: Any) -> tuple[str, ...]:
     """Texts none of which is empty; raises as `texts_of`."""
     texts = texts_of(name, value)

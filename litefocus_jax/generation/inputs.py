@@ -106,7 +106,11 @@ def encode_arguments(
         tokens = tokens_beside(tokenizer, tokenizer_2, negative_prompts, length)
     else:
         tokens = None
-    return *models, tokens, *(each and bucketed(each) for each in (negative, given.positive))
+    zeros = None
+    if request.force_zeros_for_empty_prompt and negative_prompts:
+        encoded = (*negative_prompts, *(prompts if given.positive is None else ()))
+        zeros = np.array([row < len(negative_prompts) and not text.strip() for row, text in enumerate(encoded)])
+    return *models, tokens, *(each and bucketed(each) for each in (negative, given.positive)), zeros
 
 
 def encode_prompts(

@@ -9,11 +9,12 @@ from jaxtyping import Array, Float, Shaped
 
 from litefocus_jax.diffusion.scheduler_config import Kind, Spacing
 from litefocus_jax.diffusion.windows import WindowedDenoising
+from litefocus_jax.generation.authors import SamplingChoice
 from litefocus_jax.models.generation_defaults import PromptPadding, Quality
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 from litefocus_jax.ops.token_merging import TokenMerging
 
-LiteFocusChoice = LiteFocusConfig | Literal["auto", "on", "linear", "off"] | None
+LiteFocusChoice = LiteFocusConfig | Literal["auto", "on", "linear", "authors", "off"] | None
 
 
 class RequestOptions(TypedDict, total=False):
@@ -24,10 +25,15 @@ class RequestOptions(TypedDict, total=False):
         audio_length_in_s: seconds of sound; the length the model was trained on unless given.
         quality: ``"fast"``, ``"good"`` or ``"reference"``: scheduler, steps and spacing that the model recommends for
             it, or else this library. What is given beside it holds instead.
+        sampling: ``"authors"`` samples as AudioLDM2's authors do: 200 steps of DDIM with ``eta=1``, their
+            ``timestep_spacing="uniform"``, a guidance of 3.5, ``force_zeros_for_empty_prompt=True``,
+            ``latent_frames_per_second=25.6``, ``prompt_padding="alone"``, ``num_waveforms_per_prompt=3`` ranked by CLAP
+            (``rank`` of a run), and dense attention where ``litefocus`` is ``"auto"``. What is given beside it holds
+            instead; see docs/sampling.md.
         num_inference_steps: denoising steps; None for the model's own default, as in all of these.
         guidance_scale: how closely to follow the prompt; at 1 or below, guidance is off.
         num_waveforms_per_prompt: sounds made for each prompt.
-        eta: DDIM's share of fresh noise, from 0 to 1.
+        eta: DDIM's share of fresh noise, from 0 to 1; none unless given.
         seed: of all randomness; the same seed starts every prompt from the same noise, so that the events of all
             prompts of one seed tend to fall on the same instants.
         first_waveform: number of the first waveform that is made of each prompt: ``first_waveform=2`` alone makes the
@@ -38,10 +44,17 @@ class RequestOptions(TypedDict, total=False):
         scheduler: ``"ddim"``, ``"dpm++"`` or None for the model's own.
         timestep_spacing: ``"leading"``, ``"trailing"`` or ``"linspace"``, or None for the model's own; None takes
             ``"trailing"`` for those numbers of steps that would begin below pure noise, which spoils the sound.
+            ``"uniform"`` is that of AudioLDM2's authors, for DDIM: strides of ``1000 // steps`` up to the end, however
+            many they are, so that 150 asked for are 167.
+        force_zeros_for_empty_prompt: where there is no negative prompt, guide away from zeros in the place of GPT-2's
+            vectors, as AudioLDM2's authors do; Flan-T5's are those of "" in any case. The name is that of diffusers'
+            Stable Diffusion XL.
+        latent_frames_per_second: count the latent frames of ``audio_length_in_s`` by this number and not by those that
+            a second has, 25 in AudioLDM2: ``25.6``, as its authors do, makes 10.24 s where 10 are asked for.
         litefocus: sparse attention: a `LiteFocusConfig`, ``"on"`` for the one of the paper, ``"linear"`` for
-            `LiteFocusConfig.linear`, ``"off"`` or None for dense attention, or ``"auto"``, which goes by the length in
-            training lengths, follows the paper, and beyond its lengths takes linear cost
-            (`LiteFocusConfig.for_duration`).
+            `LiteFocusConfig.linear`, ``"authors"`` for `LiteFocusConfig.authors`, ``"off"`` or None for dense
+            attention, or ``"auto"``, which goes by the length in training lengths, follows the paper, and beyond its
+            lengths takes linear cost (`LiteFocusConfig.for_duration`).
         scale_scores: scale attention scores by the logarithm of what a token sees against training
             (arXiv 2306.08645).
         token_merging: the share of tokens that attend as one with others, such as 0.5, or a `TokenMerging`; the paper's
@@ -80,15 +93,18 @@ class RequestOptions(TypedDict, total=False):
     negative_prompt: str | Sequence[str] | None
     audio_length_in_s: float | None
     quality: Quality | None
+    sampling: SamplingChoice | None
     num_inference_steps: int | None
     guidance_scale: float | None
     num_waveforms_per_prompt: int
-    eta: float
+    eta: float | None
     seed: int
     first_waveform: int | Sequence[int]
     latents: Float[Array | np.ndarray, "sounds time frequency channels"] | None
     scheduler: Kind | None
     timestep_spacing: Spacing | None
+    force_zeros_for_empty_prompt: bool | None
+    latent_frames_per_second: float | None
     litefocus: LiteFocusChoice
     scale_scores: bool
     token_merging: float | TokenMerging | None
@@ -117,15 +133,18 @@ DEFAULTS: RequestOptions = {
     "negative_prompt": None,
     "audio_length_in_s": None,
     "quality": None,
+    "sampling": None,
     "num_inference_steps": None,
     "guidance_scale": None,
     "num_waveforms_per_prompt": 1,
-    "eta": 0.0,
+    "eta": None,
     "seed": 0,
     "first_waveform": 0,
     "latents": None,
     "scheduler": None,
     "timestep_spacing": None,
+    "force_zeros_for_empty_prompt": None,
+    "latent_frames_per_second": None,
     "litefocus": "auto",
     "scale_scores": False,
     "token_merging": None,

@@ -10,16 +10,29 @@ from litefocus_jax.generation.request import Request
 from litefocus_jax.models.clap.joint import Clap
 
 
-def check_rankable(request: Request, output_type: str) -> None:
-    """Refuse to rank what cannot be listened to, or has no one text to be compared with.
+def reason_to_rank(request: Request, rank: bool | None, output_type: str) -> str | None:
+    """What asks for the waveforms to be ranked, in words; None where nothing does.
+
+    Args:
+        request: what is made.
+        rank: as of `RunOptions`.
+        output_type: likewise.
 
     Raises:
-        ValueError: when latents are asked for, or prompts are given as vectors or as a timeline.
+        ValueError: when they are to be ranked, and latents are asked for, or prompts are given as vectors or as a
+            timeline.
     """
+    if rank is None and request.ranks and output_type != "latent":
+        reason = "sampling='authors', which ranks unless rank=False is given,"
+    elif rank:
+        reason = "rank=True"
+    else:
+        return None
     if output_type == "latent":
-        raise ValueError("rank=True with output_type='latent'; only sound can be listened to: leave one of them out")
+        raise ValueError(f"{reason} with output_type='latent'; only sound can be listened to: leave one of them out")
     if request.timeline is not None or (request.given is not None and request.given.positive is not None):
-        raise ValueError("rank=True compares sounds with their prompts; expected prompts as texts, one for each sound")
+        raise ValueError(f"{reason} compares sounds with their prompts; expected prompts as texts, one for each sound")
+    return reason
 
 
 def ranked(output: AudioPipelineOutput, clap: Clap) -> AudioPipelineOutput:

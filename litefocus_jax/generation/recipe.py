@@ -16,8 +16,9 @@ from litefocus_jax.audio.finish import NO_FINISH, Finish
 from litefocus_jax.decoding.plan import TilingConfig
 from litefocus_jax.diffusion.scheduler_config import Kind, Spacing
 from litefocus_jax.diffusion.windows import WindowedDenoising
-from litefocus_jax.generation.edit import RecordedSound
+from litefocus_jax.generation.length import seconds_that_ask_for
 from litefocus_jax.generation.options import RequestOptions
+from litefocus_jax.generation.recipe_parts import GivenSound, Neighbours
 from litefocus_jax.generation.request import Request
 from litefocus_jax.models.generation_defaults import PromptPadding
 from litefocus_jax.models.unet.heads import Heads
@@ -30,7 +31,10 @@ from litefocus_jax.system.typed_json import from_plain, parse_object, to_plain
 FORMAT = "litefocus-jax recipe"
 FORMAT_VERSION = 1
 
-_LATER = frozenset({"audio", "timeline", "heads", "token_merging"})
+_LATER = frozenset(
+    {"audio", "timeline", "heads", "token_merging", "force_zeros_for_empty_prompt", "latent_frames_per_second"}
+)
+_LATER_OF_LITEFOCUS = frozenset({"transformers", "transformer_blocks"})
 
 
 class RecipeError(ValueError):
@@ -38,69 +42,6 @@ class RecipeError(ValueError):
 
     def __init__(self, message: str) -> None:
         super().__init__(plain(message))
-
-
-@dataclasses.dataclass(frozen=True)
-class Neighbours:
-    """The batch that a sound was made in: programs of another size round in another way.
-
-    Attributes:
-        prompts: of the batch, the sound's own among them.
-        negative_prompts: as many.
-        first_waveforms: for each prompt, the number of its first waveform.
-        num_waveforms_per_prompt: sounds made for each prompt.
-        row: number of the sound among all of the batch.
-
-    Raises:
-        ValueError: when there is no such row, or not a negative prompt and a first waveform for each prompt.
-    """
-
-    prompts: tuple[str, ...]
-    negative_prompts: tuple[str, ...]
-    first_waveforms: tuple[int, ...]
-    num_waveforms_per_prompt: int
-    row: int
-
-    def __post_init__(self) -> None:
-        for name in ("negative_prompts", "first_waveforms"):
-            if (count := len(getattr(self, name))) != len(self.prompts):
-                raise ValueError(f"{name} has {count} values for {len(self.prompts)} prompts; expected as many")
-        if not 0 <= self.row < len(self.prompts) * self.num_waveforms_per_prompt:
-            raise ValueError(f"row = {self.row}; expected one of the sounds of the batch, counted from 0")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class GivenSound:
-    """The sound that a sound was made of.
-
-    Attributes:
-        path: of its file as it was given, or None for an array.
-        digest: of its samples.
-        strength: as of `RequestOptions`, and so the next ones.
-        fill: what of it was made anew.
-        continue_for_s: seconds that were made after it; 0 for none.
-        lead_in_for_s: seconds that were made before it; 0 for none.
-        stereo: whether left and right were made.
-    """
-
-    path: str | None
-    digest: str
-    strength: float
-    fill: tuple[tuple[float, float], ...]
-    continue_for_s: float
-    lead_in_for_s: float
-    stereo: bool = False
-
-    def request_options(self) -> RequestOptions:
-        """What asks for the same of the same sound."""
-        return {
-            "audio": RecordedSound(self.path or "", self.digest),
-            "strength": self.strength,
-            "fill": self.fill or None,
-            "continue_for_s": self.continue_for_s or None,
-            "lead_in_for_s": self.lead_in_for_s or None,
-            "stereo": self.stereo,
-        }
 
 
 _NO_SOUND: RequestOptions = {
@@ -122,7 +63,8 @@ class Recipe:
         negative_prompt: what not to hear.
         seed: of all randomness.
         waveform: number of the sound among those of its prompt and seed.
-        audio_length_in_s: seconds of sound, before it is finished.
+        audio_length_in_s: seconds of sound, before it is finished; with ``latent_frames_per_second`` those that ask for
+            it.
         num_inference_steps: denoising steps.
         guidance_scale: as of `RequestOptions`, and so the next ones; what was left to choose is said as it was chosen.
         scheduler: the sampler.
@@ -149,6 +91,8 @@ class Recipe:
         timeline: seconds and prompts along it, which ``prompt`` says in one line, or None.
         heads: of the UNet, as the model was loaded with them; None where nobody said.
         token_merging: tokens that attended as one, or None.
+        force_zeros_for_empty_prompt: as of `RequestOptions`, and so the next one.
+        latent_frames_per_second: None where the seconds are true ones.
     """
 
     prompt: str
@@ -182,6 +126,8 @@ class Recipe:
     timeline: tuple[tuple[float, str], ...] | None = None
     heads: Heads | None = None
     token_merging: TokenMerging | None = None
+    force_zeros_for_empty_prompt: bool = False
+    latent_frames_per_second: float | None = None
 
     @property
     def row(self) -> int:
@@ -208,6 +154,8 @@ class Recipe:
             "first_waveform": batch.first_waveforms,
             "scheduler": self.scheduler,
             "timestep_spacing": self.timestep_spacing,
+            "force_zeros_for_empty_prompt": self.force_zeros_for_empty_prompt,
+            "latent_frames_per_second": self.latent_frames_per_second,
             "litefocus": self.litefocus,
             "scale_scores": self.scale_scores,
             "token_merging": self.token_merging,
@@ -220,9 +168,13 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object that `from_dict` reads back to an equal recipe."""
-        plain = to_plain(self)
+        plain: dict[str, Any] = to_plain(self)
         # What came later is left out where it says nothing, so that the files of other sounds stay as they were.
-        plain = {name: value for name, value in plain.items() if value is not None or name not in _LATER}
+        plain = {name: value for name, value in plain.items() if value not in (None, False) or name not in _LATER}
+        if plain["litefocus"] is not None:
+            for name in _LATER_OF_LITEFOCUS:
+                if plain["litefocus"][name] is None:
+                    del plain["litefocus"][name]
         return {"format": FORMAT, "format_version": FORMAT_VERSION, **plain}
 
     def to_json(self) -> str:
@@ -302,6 +254,7 @@ def recipes_of(
         heads: of the UNet.
     """
     plan, waveforms = request.plan, request.num_waveforms_per_prompt
+    per_second = request.latent_frames_per_second
     attention, windows = plan.attention, plan.windows
     litefocus = attention.sets and LiteFocusConfig(
         **{field.name: getattr(attention.sets, field.name) for field in dataclasses.fields(attention.sets)},
@@ -317,7 +270,9 @@ def recipes_of(
         negative_prompt="",
         seed=request.seed,
         waveform=0,
-        audio_length_in_s=request.audio_length_in_s,
+        audio_length_in_s=request.audio_length_in_s
+        if per_second is None
+        else seconds_that_ask_for(plan.frames, per_second),
         num_inference_steps=request.num_inference_steps,
         guidance_scale=request.guidance_scale,
         scheduler=request.schedule.kind,
@@ -343,6 +298,8 @@ def recipes_of(
         timeline=request.timeline and request.timeline.pairs,
         heads=heads,
         token_merging=attention.merging,
+        force_zeros_for_empty_prompt=request.force_zeros_for_empty_prompt,
+        latent_frames_per_second=per_second,
     )
     return tuple(
         dataclasses.replace(

@@ -12,13 +12,15 @@ from jaxtyping import Array, Float
 from litefocus_jax.audio.waveforms import STEREO
 from litefocus_jax.diffusion.scheduler_config import Spacing
 from litefocus_jax.diffusion.schedulers import Schedule, make_schedule
-from litefocus_jax.diffusion.timesteps import choose_spacing
+from litefocus_jax.diffusion.timesteps import choose_spacing, spaced_timesteps
 from litefocus_jax.diffusion.windows import WindowedDenoising, WindowLayout
 from litefocus_jax.generation.attention import attention_layout
-from litefocus_jax.generation.checks import at_most_a_day, finite_number, one_word, positive_count, said, texts_of
+from litefocus_jax.generation.authors import with_sampling
+from litefocus_jax.generation.checks import finite_number, one_word, positive_count, said, texts_of, truth
 from litefocus_jax.generation.edit import Edit, make_edit
 from litefocus_jax.generation.embeddings import GivenPrompts, given_prompts
 from litefocus_jax.generation.habits import unknown_names
+from litefocus_jax.generation.length import sound_length
 from litefocus_jax.generation.options import DEFAULTS, RequestOptions
 from litefocus_jax.generation.plan import DenoisingPlan, checked_mesh, steps_per_call
 from litefocus_jax.generation.timeline import Timeline, make_timeline
@@ -43,7 +45,7 @@ class Request:
     Attributes:
         prompts: one text per sound.
         negative_prompts: as many texts; empty strings unless given.
-        audio_length_in_s: seconds; of a loop, those of its latent frames.
+        audio_length_in_s: seconds; of a loop, those of its latent frames, and so with ``latent_frames_per_second``.
         guidance_scale: weight of classifier-free guidance; guidance runs when it is above 1.
         num_waveforms_per_prompt: sounds made for every prompt.
         seed: of all randomness.
@@ -51,11 +53,15 @@ class Request:
         eta: DDIM's share of fresh noise.
         schedule: the sampler and its steps.
         timestep_spacing: how those are laid out; not a part of the schedule, whose programs serve any.
+        num_inference_steps: steps that were asked for.
         plan: how it is denoised.
         prompt_padding: what a prompt's place in GPT-2 goes by.
+        force_zeros_for_empty_prompt: as of `RequestOptions`.
+        latent_frames_per_second: by which the frames were counted, or None.
+        ranks: whether a run ranks the waveforms unless it is told.
         latents: initial noise instead of the seed's.
         given: prompts that are given as vectors; the texts in their place are empty.
-        skipped_steps: of the schedule that was asked for, where it is begun with a sound.
+        skipped_steps: of the whole schedule, where it is begun with a sound.
         edit: what is made of a sound that is given, or None.
         timeline: several prompts along the sound, which the one of ``prompts`` stands for, or None.
     """
@@ -70,8 +76,12 @@ class Request:
     eta: float
     schedule: Schedule = dataclasses.field(repr=False, compare=False)
     timestep_spacing: Spacing
+    num_inference_steps: int
     plan: DenoisingPlan
     prompt_padding: PromptPadding = "batch"
+    force_zeros_for_empty_prompt: bool = False
+    latent_frames_per_second: float | None = None
+    ranks: bool = dataclasses.field(default=False, compare=False)
     latents: Float[Array, "sounds time frequency channels"] | None = dataclasses.field(
         default=None, repr=False, compare=False
     )
@@ -79,11 +89,6 @@ class Request:
     skipped_steps: int = 0
     edit: Edit | None = None
     timeline: Timeline | None = None
-
-    @property
-    def num_inference_steps(self) -> int:
-        """Steps that were asked for; the schedule has those of them that run."""
-        return self.schedule.num_steps + self.skipped_steps
 
     @property
     def batch_size(self) -> int:
@@ -128,7 +133,14 @@ class Request:
         Args:
             audio_length_in_s: as it was asked for.
         """
-        rounded = self.rounding_of_loop(audio_length_in_s)
+        rounded, seconds, per_second = None, self.audio_length_in_s, self.latent_frames_per_second
+        if per_second is None:
+            rounded = self.rounding_of_loop(audio_length_in_s)
+        elif audio_length_in_s not in (None, seconds):
+            rounded = (
+                f"The sound is {seconds:g} s long, {self.plan.frames} latent frames, not {audio_length_in_s:g} s: "
+                f"latent_frames_per_second = {per_second:g}, where a second has {self.plan.frames / seconds:g}"
+            )
         return [*(() if self.edit is None else self.edit.notes), *([] if rounded is None else [rounded])]
 
     def facts(self) -> dict[str, Any]:
@@ -152,6 +164,7 @@ class Request:
             "waveforms": self.waveforms,
             "scheduler": self.schedule.kind,
             "timestep_spacing": self.timestep_spacing,
+            "force_zeros_for_empty_prompt": self.force_zeros_for_empty_prompt,
             "prompt_padding": self.prompt_padding,
             "loop": plan.loop,
             "attention": dataclasses.asdict(plan.attention),
@@ -180,8 +193,9 @@ def make_request(
     """
     if unknown := [name for name in options if name not in DEFAULTS]:
         raise TypeError(unknown_names(unknown, DEFAULTS, "option of a request"))
-    asked: Any = {**DEFAULTS, **options}
     geometry, defaults = model.geometry, model.defaults
+    asked = with_sampling(options, geometry)
+    asked: Any = {**DEFAULTS, **asked}
     timeline = make_timeline(asked["timeline"])
     if timeline is not None:
         # Its own text stands for it where a prompt is wanted, as in a recipe.
@@ -197,23 +211,20 @@ def make_request(
     # Prompts that are vectors are not compared: each counts as another one.
     is_text = given is None or given.positive is None
     texts = list(zip(prompts if is_text else range(len(prompts)), negative_prompts, strict=True))
-    loop = asked["loop"]
-    if not isinstance(loop, bool):
-        raise TypeError(f"loop = {loop!r}; expected True or False")
+    loop = truth("loop", asked["loop"])
     edit = make_edit(asked, geometry)
-    if edit is None:
-        seconds = _length(asked["audio_length_in_s"], geometry, loop=loop)
-        frames = round(seconds / geometry.frame_in_s) if loop else geometry.latent_frames(seconds)
-    else:
-        seconds = geometry.seconds_of(edit.samples)
-        frames = -(-edit.samples // geometry.samples_per_latent_frame)
+    seconds, frames, frames_per_second = sound_length(
+        asked["audio_length_in_s"], asked["latent_frames_per_second"], geometry, edit, loop=loop
+    )
     waveforms = positive_count("num_waveforms_per_prompt", asked["num_waveforms_per_prompt"], _MOST_WAVEFORMS)
     guidance_scale = asked["guidance_scale"]
     guidance_scale = finite_number(
         "guidance_scale", defaults.guidance_scale if guidance_scale is None else guidance_scale
     )
     _check_guidance(guidance_scale, negative_prompts)
-    schedule, timestep_spacing, skipped = _schedule(model, asked, 1.0 if edit is None else edit.strength)
+    schedule, timestep_spacing, steps, skipped = _schedule(model, asked, 1.0 if edit is None else edit.strength)
+    zeros = asked["force_zeros_for_empty_prompt"]
+    zeros = zeros is not None and truth("force_zeros_for_empty_prompt", zeros)
     prompt_padding = one_word("prompt_padding", asked["prompt_padding"], get_args(PromptPadding))
     seed = asked["seed"]
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
@@ -244,9 +255,10 @@ def make_request(
         num_waveforms_per_prompt=waveforms,
         seed=int(seed),
         first_waveforms=first_waveforms(asked["first_waveform"], texts, waveforms),
-        eta=float(asked["eta"]),
+        eta=float(asked["eta"] or 0.0),
         schedule=schedule,
         timestep_spacing=timestep_spacing,
+        num_inference_steps=steps,
         plan=DenoisingPlan(
             frames=frames,
             steps_per_call=steps_per_call(schedule.num_steps, current_platform().longest_call_in_steps),
@@ -258,6 +270,9 @@ def make_request(
             holds=edit is not None and bool(edit.spans),
         ),
         prompt_padding=prompt_padding or defaults.prompt_padding,
+        force_zeros_for_empty_prompt=zeros,
+        latent_frames_per_second=frames_per_second,
+        ranks=asked["sampling"] is not None and waveforms > 1,
         latents=_latents(asked["latents"], (len(prompts) * waveforms, frames, geometry.frequencies, geometry.channels)),
         given=given,
         skipped_steps=skipped,
@@ -266,8 +281,8 @@ def make_request(
     )
 
 
-def _schedule(model: ModelFacts, asked: RequestOptions, strength: float) -> tuple[Schedule, Spacing, int]:
-    """The sampler and its steps, with the spacing that they have, and how many of them are skipped.
+def _schedule(model: ModelFacts, asked: RequestOptions, strength: float) -> tuple[Schedule, Spacing, int, int]:
+    """The sampler and its steps, with the spacing that they have, how many were asked for, and how many are skipped.
 
     A spacing that the caller asks for is taken as it is; a default gives way where it would begin below pure noise.
     """
@@ -279,12 +294,14 @@ def _schedule(model: ModelFacts, asked: RequestOptions, strength: float) -> tupl
         scheduler = way.scheduler or model.scheduler.sampler
     if spacing is None and way.timestep_spacing is not None:
         spacing = choose_spacing(model.scheduler, num_steps, scheduler, preferred=way.timestep_spacing)
-    eta = finite_number("eta", asked.get("eta"))
+    eta = asked.get("eta")
+    eta = 0.0 if eta is None else finite_number("eta", eta)
     schedule = make_schedule(
         model.scheduler, num_steps, scheduler=scheduler, timestep_spacing=spacing, eta=eta, strength=strength
     )
     spacing = spacing or choose_spacing(model.scheduler, num_steps, schedule.kind)
-    return schedule, spacing, num_steps - schedule.num_steps
+    whole = len(spaced_timesteps(model.scheduler, spacing, num_steps, schedule.kind))
+    return schedule, spacing, num_steps, whole - schedule.num_steps
 
 
 def _windows(windowed: Any, frames: int, geometry: LatentGeometry, *, loop: bool) -> WindowLayout | None:
@@ -339,20 +356,3 @@ def _check_guidance(guidance_scale: float, negative_prompts: tuple[str, ...]) ->
             "guidance_scale (--guidance) of more than 1",
             guidance_scale,
         )
-
-
-def _length(audio_length_in_s: Any, geometry: LatentGeometry, *, loop: bool) -> float:
-    if audio_length_in_s is None:
-        audio_length_in_s = geometry.training_length_in_s
-        if audio_length_in_s is None:
-            raise ValueError("audio_length_in_s is not given, and the UNet's sample_size does not say a default")
-    seconds = at_most_a_day("audio_length_in_s", finite_number("audio_length_in_s", audio_length_in_s))
-    if seconds < geometry.frame_in_s:
-        raise ValueError(
-            f"audio_length_in_s = {seconds:g} is too short; expected at least one latent frame, "
-            f"{geometry.frame_in_s:g} s"
-        )
-    if not loop:
-        return seconds
-    # As a quotient of whole numbers, which the number of samples comes back from.
-    return round(seconds / geometry.frame_in_s) * geometry.samples_per_latent_frame / geometry.sampling_rate

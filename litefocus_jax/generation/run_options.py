@@ -16,7 +16,8 @@ class RunOptions(TypedDict, total=False):
 
     Attributes:
         rank: order the waveforms of each prompt by how well they fit it, the best first; ``scores`` of the result says
-            how well. CLAP listens, see ``pipe.clap``.
+            how well. CLAP listens, see ``pipe.clap``. None ranks several waveforms of ``sampling="authors"``, latents
+            excepted, and no others.
         partial_run: keep the run on disk, and go on with one that was ended.
         check_memory: find out before sampling whether it can fit in memory.
         output_type: ``"audio"``, or diffusers' ``"np"`` for the same; ``"latent"`` returns the latents, for
@@ -33,7 +34,7 @@ class RunOptions(TypedDict, total=False):
         callback_on_step_end_tensor_inputs: what ``callback_kwargs`` holds; ``["latents"]`` is all there is.
     """
 
-    rank: bool
+    rank: bool | None
     partial_run: PartialRun | None
     check_memory: bool
     output_type: OutputType
@@ -45,7 +46,7 @@ class RunOptions(TypedDict, total=False):
 
 
 RUN_DEFAULTS: RunOptions = {
-    "rank": False,
+    "rank": None,
     "partial_run": None,
     "check_memory": True,
     "output_type": "audio",

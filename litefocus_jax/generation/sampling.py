@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.stages import Compiled
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from litefocus_jax.diffusion.inpainting import Known, hold
 from litefocus_jax.diffusion.schedulers import Schedule, SchedulerState, initial_state, step
@@ -25,7 +25,7 @@ from litefocus_jax.diffusion.windows import merge_windows
 from litefocus_jax.generation.plan import DenoisingPlan
 from litefocus_jax.generation.spreading import Arguments, RandomKeys, specs, spread_arguments, spread_state
 from litefocus_jax.models.clap.text import ClapTextModel
-from litefocus_jax.models.conditioning import TextConditioning, encode_text, join_conditioning
+from litefocus_jax.models.conditioning import TextConditioning, encode_text, join_conditioning, zero_generated
 from litefocus_jax.models.gpt2 import GPT2
 from litefocus_jax.models.projection import ProjectionModel
 from litefocus_jax.models.t5 import T5Encoder
@@ -71,6 +71,7 @@ def encode(
     tokens: PromptTokens | None,
     negative: TextConditioning | None = None,
     positive: TextConditioning | None = None,
+    zeros: Bool[Array, " prompts"] | None = None,
 ) -> TextConditioning:
     """What the UNet gets to know of the negative prompts (under guidance) followed by the prompts.
 
@@ -82,8 +83,10 @@ def encode(
         tokens: of all prompts that are given as text; None where there are none.
         negative: what is known of the negative prompts already.
         positive: what is known of the prompts already.
+        zeros: true for those of the tokens whose GPT-2's vectors are zeros; None where none are.
     """
     encoded = None if tokens is None else encode_text(clap, t5, projection, language_model, tokens)
+    encoded = encoded if encoded is None or zeros is None else zero_generated(encoded, zeros)
     parts = [part for part in (negative, encoded, positive) if part is not None]
     if len(parts) == 1:
         return parts[0]

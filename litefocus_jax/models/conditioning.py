@@ -74,6 +74,17 @@ def encode_text(
     return TextConditioning(generated, prompt_embeds, t5_mask)
 
 
+def zero_generated(conditioning: TextConditioning, rows: Bool[Array, " batch"]) -> TextConditioning:
+    """The same with zeros in the place of the language model's vectors in some rows.
+
+    Args:
+        conditioning: of a batch of prompts.
+        rows: true where they are zeros.
+    """
+    generated = conditioning.generated_prompt_embeds
+    return conditioning._replace(generated_prompt_embeds=jnp.where(rows[:, None, None], 0, generated))
+
+
 def join_conditioning(parts: Sequence[TextConditioning]) -> TextConditioning:
     """One batch of several; shorter ones are padded to the longest, which changes nothing, since padding is masked."""
     longest = max(part.prompt_embeds.shape[1] for part in parts)

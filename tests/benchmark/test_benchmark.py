@@ -13,6 +13,7 @@ from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 from litefocus_jax.ops.token_merging import TokenMerging
 from tests.support.command_line import run
+from tests.support.models import many_headed_checkpoint
 
 ROW_KEYS = ["variant", "duration_in_s", "seconds_per_call", "spread", "ratio_to_peer", "peak_bytes", "compile_in_s"]
 
@@ -36,6 +37,12 @@ def test_variants_differ_by_their_attention() -> None:
     assert _workload("auto", 320.0).attention == _workload("linear", 320.0).attention
     merged = Plan((10.0,), ("token_merging",), token_merging=0.3).workload("token_merging", 10.0)
     assert Workload.from_json(merged.to_json()).attention == AttentionLayout(merging=TokenMerging(0.3))
+
+
+def test_heads_as_trained_reach_the_worker_and_the_peer() -> None:
+    workload = Plan((10.0,), ("dense",), heads="trained").workload("dense", 10.0)
+    assert Workload.from_json(workload.to_json()).configs()["unet"].num_heads_per_level == (4, 8, 12, 20)
+    assert _workload("dense", 10.0).configs()["unet"].attention_head_dim == 8
 
 
 def test_auto_goes_by_the_training_length_of_the_measured_model() -> None:
@@ -126,6 +133,20 @@ def test_bench_measures_the_decoder_against_diffusers(tmp_path: Path) -> None:
     rows = json.loads((tmp_path / "report" / "bench.json").read_text())
     assert [row["variant"] for row in rows] == ["decoder", "diffusers"]
     assert all(row["seconds_per_call"] > 0 for row in rows)
+
+
+def test_bench_measures_a_model_with_heads_as_trained(tmp_path: Path) -> None:
+    options = ["-m", many_headed_checkpoint(), "--heads=trained", "--durations=0.4", "--variants=dense", "--rounds=1"]
+    result = run("bench", *options, "-o", tmp_path / "report")
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "report" / "machine.json").read_text())["heads"] == "trained"
+
+
+def test_bench_refuses_heads_that_cannot_be_before_it_measures(tmp_path: Path) -> None:
+    result = run("bench", "--size=tiny", "--heads=trained", "--durations=0.4", "-o", tmp_path / "report")
+    assert result.exit_code == 1
+    assert "--heads = 'trained', but the UNet has levels of 8, 8, 16, 16 channels" in result.stderr
+    assert not (tmp_path / "report").exists()
 
 
 def test_bench_measures_decoding_in_tiles_to_a_file(tmp_path: Path) -> None:

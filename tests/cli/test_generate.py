@@ -202,9 +202,9 @@ def test_spectrograms_are_drawn_beside_the_sounds(fake):
     (["rain", "--steps", "0"], "--steps"),
     (["rain", "--scheduler", "euler"], "--scheduler"),
     (["rain", "--eta", "1.5"], "--eta"),
-    (["rain", "--sparse-ratio", "0.2"], "needs --litefocus on or linear"),
-    (["rain", "--reach", "4", "--litefocus", "off"], "needs --litefocus on or linear"),
-    (["rain", "--max-cross-tokens", "9"], "needs --litefocus on or linear"),
+    (["rain", "--sparse-ratio", "0.2"], "needs --litefocus on, linear or authors"),
+    (["rain", "--reach", "4", "--litefocus", "off"], "needs --litefocus on, linear or authors"),
+    (["rain", "--max-cross-tokens", "9"], "needs --litefocus on, linear or authors"),
     (["rain", "wind", "--spectrogram", "both.png"], "give a folder"),
 ])  # fmt: skip
 def test_usage_errors_are_found_before_anything_runs(fake, arguments, message):

@@ -1,12 +1,15 @@
 """``litefocus-jax info`` and ``litefocus-jax init``."""
 
 import shutil
-from typing import get_args
+from typing import Any, get_args
 
-from litefocus_jax.checkpoint.random_model import SIZES
+from litefocus_jax.checkpoint.random_model import SIZES, sub_model_configs
+from litefocus_jax.cli.info import _attention
 from litefocus_jax.cli.init import init
+from litefocus_jax.models.components import LatentGeometry
+from litefocus_jax.models.unet import heads
 from tests.support.command_line import run
-from tests.support.models import tiny_checkpoint
+from tests.support.models import many_headed_checkpoint, tiny_checkpoint
 
 
 def test_info_shows_a_checkpoint_without_reading_its_weights(monkeypatch):
@@ -25,6 +28,23 @@ def test_info_shows_a_checkpoint_without_reading_its_weights(monkeypatch):
         " 10.24 s  same frequency within 0.64 s and 10% of all tokens",
     ):
         assert part in result.stdout
+
+
+def test_info_shows_the_heads_and_what_is_known_of_them(monkeypatch):
+    shown = run("info", many_headed_checkpoint()).stdout
+    rows = [line.split() for line in shown.splitlines()]
+    assert ["UNet", "level", "Frequencies", "Heads", "Self-attentions", "LiteFocus", "Authors'"] in rows
+    assert any(row[:4] == ["1", "4", "8", "1"] for row in rows)
+    assert "attention_head_dim" not in shown
+    monkeypatch.setattr(heads, "_PUBLISHED_CHANNELS", (32, 64))
+    doubtful = run("info", many_headed_checkpoint()).stdout
+    assert doubtful.count("Heads: attention_head_dim = 8: so many heads at every level are diffusers' default") == 1
+
+
+def test_info_counts_the_attentions_that_litefocus_and_its_authors_code_change():
+    configs: Any = sub_model_configs("audioldm2-large")
+    table = _attention(configs["unet"], LatentGeometry.from_configs(**configs))
+    assert [list(column.cells)[1] for column in table.columns] == ["1", "8", "8", "60", "60", "20"]
 
 
 def test_info_of_something_else_is_an_error(tmp_path):

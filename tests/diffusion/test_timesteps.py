@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 
+import jax
 import numpy as np
 import pytest
 
@@ -10,6 +11,7 @@ from litefocus_jax.diffusion.noise import alphas_cumprod
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
 from litefocus_jax.diffusion.schedulers import make_schedule
 from litefocus_jax.diffusion.timesteps import choose_spacing, following_timesteps, spaced_timesteps
+from litefocus_jax.system.json_config import ConfigError
 
 CONFIG = SchedulerConfig.tiny()
 BOTH = pytest.mark.parametrize("kind", ["ddim", "dpm++"])
@@ -76,6 +78,35 @@ def test_a_trailing_step_of_ddim_arrives_where_the_next_one_begins(steps):
 
 def test_an_unknown_spacing_is_refused():
     with pytest.raises(
-        ValueError, match="timestep_spacing = 'even'; expected 'leading', 'trailing', 'linspace' or None"
+        ValueError, match="timestep_spacing = 'even'; expected 'leading', 'trailing', 'linspace', 'uniform' or None"
     ):
         make_schedule(CONFIG, 10, timestep_spacing="even")
+
+
+@pytest.mark.parametrize(("steps", "run"), [(200, 200), (150, 167), (400, 500)])
+def test_uniform_strides_go_up_to_the_end_however_many_they_are(steps, run):
+    timesteps = spaced_timesteps(CONFIG, "uniform", steps, "ddim")
+    assert len(timesteps) == run
+    assert timesteps[-1] == 1
+    np.testing.assert_array_equal(following_timesteps(CONFIG, "uniform", timesteps)[:-1], timesteps[1:])
+    if run == steps:
+        schedules = [make_schedule(CONFIG, steps, timestep_spacing=each).steps for each in ("uniform", "leading")]
+        jax.tree.map(np.testing.assert_array_equal, *schedules)
+
+
+@pytest.mark.parametrize(("steps", "other"), [(3, 2), (300, 250), (1000, 500)])
+def test_uniform_strides_that_pass_the_end_are_refused_with_a_number_that_fits(steps, other):
+    with pytest.raises(ValueError, match=f"begins at timestep 1000, past 999.*such as {other}$"):
+        make_schedule(CONFIG, steps, timestep_spacing="uniform")
+    make_schedule(CONFIG, other, timestep_spacing="uniform")
+
+
+def test_uniform_strides_are_ddim_s_alone_and_not_written_to_diffusers_json():
+    with pytest.raises(ValueError, match="timestep_spacing = 'uniform' needs scheduler 'ddim', not 'dpm\\+\\+'"):
+        make_schedule(CONFIG, 20, scheduler="dpm++", timestep_spacing="uniform")
+    with pytest.raises(ConfigError, match="timestep_spacing = 'uniform' is not supported"):
+        dataclasses.replace(CONFIG, timestep_spacing="uniform")
+
+
+def test_a_share_of_uniform_strides_is_one_of_those_that_run():
+    assert make_schedule(CONFIG, 150, timestep_spacing="uniform", strength=0.5).num_steps == 83

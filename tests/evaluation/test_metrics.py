@@ -64,6 +64,7 @@ def test_the_kernel_distance_of_pairs_of_one_world_is_about_nothing_only_where_t
     assert abs(means[True]) < 2 * errors[True]
     assert means[False] < -10 * errors[False]
     interval = kernel_distance(sounds, recordings, paired=True, bootstrap=200)
+    assert isinstance(interval, Estimate)
     assert interval.low < interval < interval.high
     with pytest.raises(MetricError):
         kernel_distance(sounds, recordings[:-1], paired=True)

@@ -32,7 +32,10 @@ GENERATE = {
     "--sparse-ratio": NUMBERS,
     "--max-cross-tokens": FEW,
     "--reach": NUMBERS,
-    "--litefocus": ("on", "off", "linear", "x"),
+    "--litefocus": ("on", "off", "linear", "authors", "x"),
+    "--sampling": ("authors", "x"),
+    "--spacing": ("uniform", "trailing", "x"),
+    "--latent-frames-per-second": NUMBERS,
     "--save-every": FEW,
     "-o": PATHS,
     "--spectrogram": ("a.png", *PATHS),
@@ -41,7 +44,10 @@ GENERATE = {
     "--from": ("missing.wav", "/dev/null", "."),
     "--negative": ("noise", "", "\ud800"),
 }
-FLAGS = ("--overwrite", "--resume", "--loop", "--trim", "--json", "--each", "--quiet", "--ignore-memory")
+FLAGS = (
+    *("--overwrite", "--resume", "--loop", "--trim", "--json", "--each", "--quiet", "--ignore-memory"),
+    *("--no-rank", "--zero-negative"),
+)
 FINETUNE: dict[str, tuple[str, ...]] = dict.fromkeys(
     (
         *("--steps", "--batch-size", "-d", "--peak", "--caption-dropout", "--learning-rate", "--warmup-steps"),

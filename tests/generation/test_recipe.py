@@ -45,6 +45,9 @@ def recipes(prompt: Any = "rain", **options: Any) -> tuple[Recipe, ...]:
     {"litefocus": LiteFocusConfig(reach_in_s=1.234, resample="once", sparse_ratio=0.3), "scale_scores": True},
     {"windowed": WindowedDenoising("average", 0.5, 0.1), "audio_length_in_s": 3.0, "token_merging": 0.5},
     {"scheduler": "dpm++", "num_inference_steps": 200},
+    {"sampling": "authors", "audio_length_in_s": 0.7, "litefocus": "authors", "num_inference_steps": 150},
+    {"sampling": "authors", "loop": True},
+    {"latent_frames_per_second": 30.0, "audio_length_in_s": 0.5},
     {"negative_prompt": ["x", ""], "num_waveforms_per_prompt": 2, "seed": 9, "eta": 0.5, "guidance_scale": 1.0},
 ])  # fmt: skip
 def test_a_recipe_asks_for_what_was_made(options: Any) -> None:
@@ -62,7 +65,12 @@ def test_a_recipe_asks_for_what_was_made(options: Any) -> None:
 def test_a_recipe_knows_every_option_of_a_request() -> None:
     # A new option has to be kept, or it is lost when the sound is made again.
     arrays = {name for name in DEFAULTS if name.endswith(("_embeds", "_mask"))} | {"latents"}
-    other_words = {"quality", "keep", "sampling_rate"}  # for what is said by other options, and of arrays alone
+    other_words = {
+        "quality",
+        "sampling",
+        "keep",
+        "sampling_rate",
+    }  # for what is said by other options, and of arrays alone
     assert {*recipes()[0].request_options()[1]} == {*DEFAULTS} - arrays - other_words - {"mesh"}
 
 

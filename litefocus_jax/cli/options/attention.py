@@ -12,7 +12,8 @@ LiteFocus = Annotated[
     AttentionChoice,
     typer.Option(
         "--litefocus",
-        help="Sparse attention; auto goes by the length in training lengths, and linear costs in proportion to it.",
+        help="Sparse attention; auto goes by the length in training lengths, linear costs in proportion to it, and "
+        "authors is as on, in the places where its authors' code has it.",
         rich_help_panel=PANEL,
     ),
 ]
@@ -22,7 +23,7 @@ SparseRatio = Annotated[
         "--sparse-ratio",
         min=0.0,
         max=1.0,
-        help="Share of tokens drawn across frequencies, 0.1 unless given; with --litefocus on or linear.",
+        help="Share of tokens drawn across frequencies, 0.1 unless given; with --litefocus on, linear or authors.",
         rich_help_panel=PANEL,
     ),
 ]
@@ -32,7 +33,7 @@ MaxCrossTokens = Annotated[
         "--max-cross-tokens",
         min=1,
         max=2**31 - 1,
-        help="The most tokens drawn; with --litefocus on or linear.",
+        help="The most tokens drawn; with --litefocus on, linear or authors.",
         rich_help_panel=PANEL,
     ),
 ]
@@ -40,7 +41,8 @@ Reach = Annotated[
     float | None,
     typer.Option(
         "--reach",
-        help="Seconds that attention reaches within a frequency (docs/litefocus.md); with --litefocus on or linear.",
+        help="Seconds that attention reaches within a frequency (docs/litefocus.md); with --litefocus on, linear or "
+        "authors.",
         rich_help_panel=PANEL,
     ),
 ]

@@ -15,6 +15,15 @@ Quality = Annotated[
         rich_help_panel=PANEL,
     ),
 ]
+Way = Annotated[
+    Literal["authors"] | None,
+    typer.Option(
+        "--sampling",
+        help="Sample as AudioLDM2's authors do: eta, steps, spacing, length, zeros and three ranked candidates "
+        "(docs/sampling.md). What is given beside it holds instead.",
+        rich_help_panel=PANEL,
+    ),
+]
 Steps = Annotated[
     int | None,
     typer.Option(
@@ -38,16 +47,38 @@ Scheduler = Annotated[
     typer.Option("--scheduler", help="Sampler; the model's own unless given.", rich_help_panel=PANEL),
 ]
 Spacing = Annotated[
-    Literal["leading", "trailing", "linspace"] | None,
+    Literal["leading", "trailing", "linspace", "uniform"] | None,
     typer.Option(
         "--spacing",
-        help="Spacing of the timesteps; the model's own unless given, or trailing where that begins below noise.",
+        help="Spacing of the timesteps; the model's own unless given, or trailing where that begins below noise. "
+        "uniform is that of AudioLDM2's authors, for ddim.",
         rich_help_panel=PANEL,
     ),
 ]
 Eta = Annotated[
-    float,
-    typer.Option("--eta", min=0.0, max=1.0, help="Noise that DDIM adds at each step.", rich_help_panel=PANEL),
+    float | None,
+    typer.Option(
+        "--eta", min=0.0, max=1.0, help="Noise that DDIM adds at each step; none unless given.", rich_help_panel=PANEL
+    ),
+]
+ZeroNegative = Annotated[
+    bool | None,
+    typer.Option(
+        "--zero-negative/--no-zero-negative",
+        help="Guide away from zeros in the place of GPT-2's vectors where there is no negative prompt, as AudioLDM2's "
+        "authors do.",
+        rich_help_panel=PANEL,
+        show_default=False,
+    ),
+]
+FramesPerSecond = Annotated[
+    float | None,
+    typer.Option(
+        "--latent-frames-per-second",
+        help="Latent frames of a second of --duration, in the place of those that it has: 25.6, as AudioLDM2's authors "
+        "count, makes 10.24 s of 10.",
+        rich_help_panel=PANEL,
+    ),
 ]
 BatchSize = Annotated[
     int | None,

@@ -59,14 +59,22 @@ Each = Annotated[
     ),
 ]
 Waveforms = Annotated[
-    int, typer.Option("--waveforms", min=1, max=10_000, help="Sounds for each prompt and seed.", rich_help_panel=PANEL)
+    int | None,
+    typer.Option(
+        "--waveforms",
+        min=1,
+        max=10_000,
+        help="Sounds for each prompt and seed; one unless given.",
+        rich_help_panel=PANEL,
+    ),
 ]
 Rank = Annotated[
-    bool,
+    bool | None,
     typer.Option(
-        "--rank",
+        "--rank/--no-rank",
         help="Print the sounds of each prompt in the order of how well they fit it, by CLAP, with their scores.",
         rich_help_panel=PANEL,
+        show_default=False,
     ),
 ]
 Clap = Annotated[

@@ -115,7 +115,7 @@ SparseRatio = Annotated[
     typer.Option(
         min=0.0,
         max=1.0,
-        help="Share of tokens drawn across frequencies, 0.1 unless given; with --litefocus on or linear.",
+        help="Share of tokens drawn across frequencies, 0.1 unless given; with --litefocus on, linear or authors.",
         rich_help_panel=_COMPUTATION,
     ),
 ]

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from litefocus_jax.models.layers import Downsample, ResnetBlock, Upsample
 from litefocus_jax.models.unet.config import UNetConfig
-from litefocus_jax.models.unet.transformer import Prompt, PromptKeys, TokenAttention, Transformer
+from litefocus_jax.models.unet.transformer import AttentionOfLevel, Prompt, PromptKeys, Transformer
 
 BlockKeys = tuple[tuple[PromptKeys | None, ...], ...]
 """Per transformer of a block, per layer of the transformer: what it reads of the prompt."""
@@ -59,10 +59,13 @@ class AttentionLayers(nnx.Module):
             for index, transformer in enumerate(self.transformers)
         )
 
-    def __call__(self, layer: int, x: Array, keys: BlockKeys, attention: TokenAttention) -> Array:
+    def __call__(self, layer: int, x: Array, keys: BlockKeys, attention: AttentionOfLevel) -> Array:
         """Run the transformers that follow one resnet block."""
-        for index in range(layer * self.per_layer, (layer + 1) * self.per_layer):
-            x = self.transformers[index](x, keys[index], attention)
+        for place in range(self.per_layer):
+            index = layer * self.per_layer + place
+            # One for each block, whose number its keys have.
+            own = tuple(attention(place, block) for block in range(len(keys[index])))
+            x = self.transformers[index](x, keys[index], own)
         return x
 
 
@@ -103,7 +106,7 @@ class DownBlock(nnx.Module):
         x: Float[Array, "batch time frequency in_channels"],
         time_embedding: Float[Array, "#batch time_embed_dim"],
         keys: BlockKeys,
-        attention: TokenAttention,
+        attention: AttentionOfLevel,
     ) -> tuple[Float[Array, "batch half_time half_frequency channels"], list[Array]]:
         """Returns the input of the next level, and what is kept for the way up."""
         skips = []
@@ -139,7 +142,7 @@ class MiddleBlock(nnx.Module):
         x: Float[Array, "batch time frequency channels"],
         time_embedding: Float[Array, "#batch time_embed_dim"],
         keys: BlockKeys,
-        attention: TokenAttention,
+        attention: AttentionOfLevel,
     ) -> Float[Array, "batch time frequency channels"]:
         """A resnet block, the transformers, a resnet block."""
         x = self.resnets[0](x, time_embedding)
@@ -175,7 +178,7 @@ class UpBlock(nnx.Module):
         skips: list[Array],
         size: tuple[int, int] | None,
         keys: BlockKeys,
-        attention: TokenAttention,
+        attention: AttentionOfLevel,
     ) -> Float[Array, "batch new_time new_frequency channels"]:
         """Join one of ``skips`` to the input of each resnet block, and resize to ``size`` but at level 0."""
         for layer, (resnet, skip) in enumerate(zip(self.resnets, skips, strict=True)):

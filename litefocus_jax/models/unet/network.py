@@ -19,8 +19,8 @@ from litefocus_jax.models.unet.blocks import BlockKeys, DownBlock, MiddleBlock, 
 from litefocus_jax.models.unet.config import UNetConfig
 from litefocus_jax.models.unet.keys import KEYS
 from litefocus_jax.models.unet.original import original_rules
-from litefocus_jax.models.unet.self_attention import self_attention_by_level
-from litefocus_jax.models.unet.transformer import Prompt, TokenAttention
+from litefocus_jax.models.unet.self_attention import self_attention_by_place
+from litefocus_jax.models.unet.transformer import AttentionAt, Prompt
 from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
 
 
@@ -120,7 +120,7 @@ class UNet(nnx.Module):
             ValueError: when the attention does not fit the network (`check_layout`), or draws tokens and ``key_rng`` is
                 missing.
         """
-        attention_at = self_attention_by_level(self.config, attention, key_rng)
+        attention_at = self_attention_by_place(self.config, attention, key_rng)
         return self.evaluate(sample, time_embedding, context, attention_at, rematerialise=rematerialise)
 
     def evaluate(
@@ -128,7 +128,7 @@ class UNet(nnx.Module):
         sample: Float[Array, "batch time frequency in_channels"],
         time_embedding: Float[Array, "batch time_embed_dim"] | Float[Array, " time_embed_dim"],
         context: Context,
-        attention_at: Callable[[int], TokenAttention],
+        attention_at: AttentionAt,
         *,
         rematerialise: bool = False,
     ) -> Float[Array, "batch time frequency out_channels"]:
@@ -138,7 +138,7 @@ class UNet(nnx.Module):
             sample: as for a call, and so the others.
             time_embedding: of the step.
             context: of the prompt.
-            attention_at: the self-attention of each level.
+            attention_at: the self-attention of each transformer block.
             rematerialise: for the gradient.
         """
         time_embedding = jnp.atleast_2d(time_embedding)
@@ -147,16 +147,17 @@ class UNet(nnx.Module):
         x = self.conv_in(sample)
         skips = [x]
         for level, block in enumerate(self.down_blocks):
-            run = _block_runner(block, rematerialise, attention=attention_at(level))
+            run = _block_runner(block, rematerialise, attention=functools.partial(attention_at, level))
             x, level_skips = run(x, time_embedding, keys=context.down[level])
             skips += level_skips
-        run = _block_runner(self.mid_block, rematerialise, attention=attention_at(last))
+        run = _block_runner(self.mid_block, rematerialise, attention=functools.partial(attention_at, last))
         x = run(x, time_embedding, keys=context.middle)
         for position, block in enumerate(self.up_blocks):
             level_skips = [skips.pop() for _ in block.resnets]
             # Sizes are rounded on the way down, so that doubling may miss the next level's.
             size = (skips[-1].shape[1], skips[-1].shape[2]) if skips else None
-            run = _block_runner(block, rematerialise, size=size, attention=attention_at(last - position))
+            attention = functools.partial(attention_at, last - position)
+            run = _block_runner(block, rematerialise, size=size, attention=attention)
             x = run(x, time_embedding, level_skips, keys=context.up[position])
         return self.conv_out(jax.nn.silu(self.conv_norm_out(x)))
 

@@ -1,15 +1,15 @@
 """Which self-attention runs at which level of the UNet."""
 
+import dataclasses
 import functools
 import itertools
-from collections.abc import Callable
 
 import jax
 from jax.tree_util import Partial
 from jaxtyping import Array, Key
 
 from litefocus_jax.models.unet.config import UNetConfig
-from litefocus_jax.models.unet.transformer import TokenAttention, attend_densely
+from litefocus_jax.models.unet.transformer import AttentionAt, TokenAttention, attend_densely
 from litefocus_jax.ops.litefocus.attention import litefocus_attention, sample_cross_indices
 from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
 from litefocus_jax.ops.litefocus.scores import keys_per_query, scale_queries
@@ -47,10 +47,27 @@ def check_layout(config: UNetConfig, layout: AttentionLayout) -> None:
         raise ValueError("scale_scores is on, but the UNet's sample_size names no training length")
 
 
-def self_attention_by_level(
-    config: UNetConfig, layout: AttentionLayout, key_rng: Key[Array, ""] | None
-) -> Callable[[int], TokenAttention]:
-    """How the self-attention of each level is done in one evaluation of the network.
+def sparse_attentions_per_level(config: UNetConfig, layout: AttentionLayout) -> tuple[int, ...]:
+    """How many of the self-attentions that `UNetConfig.self_attentions_per_level` counts are sparse.
+
+    Args:
+        config: of the UNet.
+        layout: as the network takes it.
+    """
+    counts = []
+    for level, count in enumerate(config.self_attentions_per_level):
+        places = [
+            (2 if dim is None else 1, layout.sets_at(level, transformer, block) is not None)
+            for transformer, dim in enumerate(config.cross_attention_dim_per_level[level])
+            for block in range(config.transformer_layers_per_level[level])
+        ]
+        layers = count // sum(attentions for attentions, _ in places)
+        counts.append(layers * sum(attentions for attentions, is_sparse in places if is_sparse))
+    return tuple(counts)
+
+
+def self_attention_by_place(config: UNetConfig, layout: AttentionLayout, key_rng: Key[Array, ""] | None) -> AttentionAt:
+    """How the self-attention of each block of the network is done in one evaluation of it.
 
     Args:
         config: of the UNet.
@@ -62,7 +79,7 @@ def self_attention_by_level(
     """
     check_layout(config, layout)
     if layout == DENSE:
-        return lambda level: TokenAttention(Partial(attend_densely))
+        return lambda level, transformer=0, block=0: TokenAttention(Partial(attend_densely))
     calls = itertools.count()
     merging = layout.merging
     if merging is not None:
@@ -73,12 +90,19 @@ def self_attention_by_level(
             return match_tokens(x, num_frequencies=num_frequencies, merging=merging, key_rng=key_rng)
 
         own, matched = Partial(attend_densely), Partial(match, key_rng)
-        return lambda level: TokenAttention(own, matched if level in merging.levels else None)
+        return lambda level, transformer=0, block=0: TokenAttention(own, matched if level in merging.levels else None)
 
     def attend(
-        level: int, key_rng: Array | None, query: Array, key: Array, value: Array, *, num_frequencies: int
+        place: tuple[int, int, int],
+        key_rng: Array | None,
+        query: Array,
+        key: Array,
+        value: Array,
+        *,
+        num_frequencies: int,
     ) -> Array:
-        sets, tokens = layout.sets_at(level), query.shape[1]
+        level, sets, tokens = place[0], layout.sets_at(*place), query.shape[1]
+        own = layout if sets is not None else dataclasses.replace(layout, sets=None, reach=None)
         cross_indices = None
         if sets is not None and sets.samples_tokens:
             if key_rng is None:
@@ -90,7 +114,7 @@ def self_attention_by_level(
             assert config.sample_size is not None, "check_layout refuses it"
             training_keys = frames_at_level(config, config.sample_size, level) * num_frequencies
             times = tokens // num_frequencies
-            keys = keys_per_query(layout, level, cross_indices, times=times, num_frequencies=num_frequencies)
+            keys = keys_per_query(own, level, cross_indices, times=times, num_frequencies=num_frequencies)
             query = scale_queries(query, keys, training_keys)
         if sets is None:
             return attend_densely(query, key, value, num_frequencies=num_frequencies)
@@ -99,12 +123,15 @@ def self_attention_by_level(
             key,
             value,
             num_frequencies=num_frequencies,
-            layout=layout,
+            layout=own,
             level=level,
             cross_indices=cross_indices,
         )
 
-    return lambda level: TokenAttention(Partial(functools.partial(attend, level), key_rng))
+    def attention_at(level: int, transformer: int = 0, block: int = 0) -> TokenAttention:
+        return TokenAttention(Partial(functools.partial(attend, (level, transformer, block)), key_rng))
+
+    return attention_at
 
 
 def frames_at_last_level(config: UNetConfig, frames: int) -> int:

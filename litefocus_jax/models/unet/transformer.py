@@ -48,15 +48,31 @@ class Match(Protocol):
 
 
 class TokenAttention(NamedTuple):
-    """The self-attention of a level.
+    """The self-attention of a transformer block.
 
     Attributes:
         attend: how tokens attend to each other.
-        match: which of them the first attention of a block merges; None for none.
+        match: which of them its first attention merges; None for none.
     """
 
     attend: SelfAttend
     match: Match | None = None
+
+
+class AttentionAt(Protocol):
+    """The self-attention of every transformer block of the network."""
+
+    def __call__(self, level: int, transformer: int = 0, block: int = 0, /) -> TokenAttention:
+        """Of one block; ``transformer`` is its number among those that follow a resnet of the level."""
+        ...
+
+
+class AttentionOfLevel(Protocol):
+    """The self-attention of every transformer block of a level."""
+
+    def __call__(self, transformer: int = 0, block: int = 0, /) -> TokenAttention:
+        """As `AttentionAt`."""
+        ...
 
 
 def attend_densely(query: Array, key: Array, value: Array, *, num_frequencies: int) -> Array:
@@ -227,30 +243,39 @@ class Transformer(nnx.Module):
         self,
         x: Float[Array, "batch time frequency channels"],
         keys: tuple[PromptKeys | None, ...],
-        attention: TokenAttention,
+        attentions: tuple[TokenAttention, ...],
     ) -> Float[Array, "batch time frequency channels"]:
-        """``keys`` come from `project_prompt`."""
+        """``keys`` come from `project_prompt`; they and ``attentions`` are one for each block."""
         hidden = self.proj_in(self.norm(x))
         if is_time_split():
             run = functools.partial(_run_blocks_across_time, frames=x.shape[1])
-            hidden = map_frames(run, hidden, self.transformer_blocks, keys, attention)
+            hidden = map_frames(run, hidden, self.transformer_blocks, keys, attentions)
         else:
-            hidden = _run_blocks(hidden, self.transformer_blocks, keys, attention)
+            hidden = _run_blocks(hidden, self.transformer_blocks, keys, attentions)
         return x + self.proj_out(hidden)
 
 
-def _run_blocks(x: Array, blocks: nnx.List, keys: tuple[PromptKeys | None, ...], attention: TokenAttention) -> Array:
+def _run_blocks(
+    x: Array, blocks: nnx.List, keys: tuple[PromptKeys | None, ...], attentions: tuple[TokenAttention, ...]
+) -> Array:
     batch, time, frequency, channels = x.shape
     tokens = x.reshape(batch, time * frequency, channels)
-    for block, block_keys in zip(blocks, keys, strict=True):
+    for block, block_keys, attention in zip(blocks, keys, attentions, strict=True):
         tokens = block(tokens, block_keys, attention, num_frequencies=frequency)
     return tokens.reshape(x.shape)
 
 
 def _run_blocks_across_time(
-    x: Array, blocks: nnx.List, keys: tuple[PromptKeys | None, ...], attention: TokenAttention, *, frames: int
+    x: Array,
+    blocks: nnx.List,
+    keys: tuple[PromptKeys | None, ...],
+    attentions: tuple[TokenAttention, ...],
+    *,
+    frames: int,
 ) -> Array:
     """`_run_blocks` on a device's own of all frames."""
-    assert attention.match is None, "a device does not see the tokens of the others; requests refuse it"
-    across = functools.partial(attend_across_time, attention.attend, frames=frames)
-    return _run_blocks(x, blocks, keys, TokenAttention(across))
+    across = []
+    for attend, match in attentions:
+        assert match is None, "a device does not see the tokens of the others; requests refuse it"
+        across.append(TokenAttention(functools.partial(attend_across_time, attend, frames=frames)))
+    return _run_blocks(x, blocks, keys, tuple(across))

@@ -24,8 +24,11 @@ class FocusSets:
             denoising step for each level (``"step"``), or once per generation (``"once"``).
         levels: resolution levels of the UNet, 0 being the full one, whose self-attention is replaced; on the way
             down and on the way up alike, and in the middle block with the last level. ``"all"`` are those that have
-            attention. Elsewhere attention is dense.
+            attention. Elsewhere attention is dense. Here a level means every self-attention of it: on AudioLDM2-large
+            ``(1,)`` are 60, of which the authors' code changes 20; see the last two.
         max_cross_tokens: the most tokens drawn for ``cross_frequency`` at a level, or None for no such limit.
+        transformers: of the transformers that follow a resnet, how many are sparse, the first ones; None for all.
+        transformer_blocks: of the blocks of such a transformer, likewise.
 
     Raises:
         ValueError: naming the field, when both sets are off or a value is out of range.
@@ -38,6 +41,8 @@ class FocusSets:
     resample: Resample = "call"
     levels: tuple[int, ...] | Literal["all"] = (1,)
     max_cross_tokens: int | None = None
+    transformers: int | None = None
+    transformer_blocks: int | None = None
 
     def __post_init__(self) -> None:
         if not (self.same_frequency or self.cross_frequency):
@@ -49,9 +54,10 @@ class FocusSets:
         for name, value, known in (("overlap", self.overlap, Overlap), ("resample", self.resample, Resample)):
             if value not in get_args(known):
                 raise ValueError(f"{name} = {value!r}; expected one of {', '.join(get_args(known))}")
-        most = self.max_cross_tokens
-        if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
-            raise ValueError(f"max_cross_tokens = {most!r}; expected a whole number from 1, or None")
+        for name in ("max_cross_tokens", "transformers", "transformer_blocks"):
+            most = getattr(self, name)
+            if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
+                raise ValueError(f"{name} = {most!r}; expected a whole number from 1, or None")
         if self.levels == "all":
             return
         if not isinstance(self.levels, tuple) or not self.levels:
@@ -108,11 +114,19 @@ class AttentionLayout:
         if self.sets is None:
             raise ValueError(f"reach = {self.reach}, but dense attention has no reach; expected sets, or None")
 
-    def sets_at(self, level: int) -> FocusSets | None:
-        """What is seen at a level of the network, or None where attention is dense."""
-        if self.sets is None or not (self.sets.levels == "all" or level in self.sets.levels):
+    def sets_at(self, level: int, transformer: int = 0, block: int = 0) -> FocusSets | None:
+        """What is seen in a part of the network, or None where attention is dense.
+
+        Args:
+            level: of the network.
+            transformer: number of one of those that follow a resnet there.
+            block: number of one of its blocks.
+        """
+        sets = self.sets
+        if sets is None or not (sets.levels == "all" or level in sets.levels):
             return None
-        return self.sets
+        places = ((transformer, sets.transformers), (block, sets.transformer_blocks))
+        return sets if all(count is None or number < count for number, count in places) else None
 
     def reach_at(self, level: int) -> int | None:
         """The reach in frames of a level, each of which is twice as long as those of the level above."""

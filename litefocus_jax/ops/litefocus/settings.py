@@ -82,6 +82,16 @@ class LiteFocusConfig(FocusSets):
         reach = PUBLISHED_TRAINING_LENGTH_IN_S if training_length_in_s is None else training_length_in_s
         return cls(levels="all", reach_in_s=reach, max_cross_tokens=LINEAR_MAX_CROSS_TOKENS)
 
+    @classmethod
+    def authors(cls) -> "LiteFocusConfig":
+        """LiteFocus as its authors' code has it (``inject_lite_focus`` of Yuanshi9815/LiteFocus, aa4f489).
+
+        It changes the first block of the first three transformers after each resnet of level 1: 20 self-attentions. In
+        models of the size of AudioLDM2 these are all of that level, and this is the same as ``LiteFocusConfig()``. In
+        AudioLDM2-large, which has four transformers of two blocks, ``LiteFocusConfig()`` changes all 60.
+        """
+        return cls(transformers=3, transformer_blocks=1)
+
     def layout(self, frame_in_s: float, *, scale_scores: bool = False) -> AttentionLayout:
         """What runs: the same setting in latent frames.
 

@@ -1,5 +1,7 @@
 """Run the authors' classes on made-up weights, in an environment of their own: ``python authors.py FOLDER EXPECTED``.
 
+FOLDER has the weights, and LiteFocus' code as ``litefocus_base.py``.
+
 This file imports nothing of ours. Classes are built with the authors' own arguments, at a quarter of the widths; state
 dictionaries are loaded strictly.
 """
@@ -77,7 +79,7 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape, np.float32))
 
 
-def unet(tensors: dict[str, torch.Tensor], context: list[int | None], depth: int) -> dict[str, torch.Tensor]:
+def unet_model(tensors: dict[str, torch.Tensor], context: list[int | None], depth: int) -> Any:
     from audioldm2.latent_diffusion.modules.diffusionmodules.openaimodel import UNetModel
 
     model = UNetModel(
@@ -94,12 +96,101 @@ def unet(tensors: dict[str, torch.Tensor], context: list[int | None], depth: int
         transformer_depth=depth,
     ).eval()
     model.load_state_dict(below(tensors, "model.diffusion_model."))
+    return model
+
+
+def unet(model: Any) -> dict[str, torch.Tensor]:
     sample, generated, text = noise(2, 8, 16, 16), noise(2, 8, GPT2_WIDTH, seed=1), noise(2, 6, T5_WIDTH, seed=2)
     mask = torch.tensor([[1.0] * 6, [1.0] * 4 + [0.0] * 2])
     timesteps = torch.tensor([500, 21])
     output = model(sample, timesteps, context_list=[generated, text], context_attn_mask_list=[torch.ones(2, 8), mask])
     inputs = {"sample": sample, "timesteps": timesteps, "generated": generated, "text": text, "mask": mask}
     return {**inputs, "prediction": output}
+
+
+def litefocus(model: Any) -> dict[str, torch.Tensor]:
+    """What becomes of the prediction of `unet` with LiteFocus, and the tokens that each attention draws."""
+    import litefocus_base
+
+    drawn: list[torch.Tensor] = []
+    draw = torch.randperm
+
+    def keep(count: int) -> torch.Tensor:
+        drawn.append(draw(count))
+        return drawn[-1]
+
+    torch.manual_seed(0)
+    torch.randperm = keep  # type: ignore[assignment]
+    wrapper = types.SimpleNamespace(model=types.SimpleNamespace(diffusion_model=model))
+    litefocus_base.inject_lite_focus(wrapper)
+    try:
+        prediction = unet(model)["prediction"]
+    finally:
+        litefocus_base.disable_lite_focus(wrapper)
+        torch.randperm = draw
+    return {"drawn": torch.stack(drawn), "prediction": prediction}
+
+
+def ddim(model: Any) -> dict[str, torch.Tensor]:
+    """Five steps as the authors sample, with the noise of each; and the table of 150, which are 167."""
+    from audioldm2.latent_diffusion.models import ddim as authors
+    from audioldm2.latent_diffusion.modules.diffusionmodules.util import make_beta_schedule
+
+    betas = make_beta_schedule("linear", 1000, linear_start=0.0015, linear_end=0.0195)
+    alphas = np.cumprod(1.0 - betas)
+    tables = {
+        "betas": betas,
+        "alphas_cumprod": alphas,
+        "alphas_cumprod_prev": np.append(1.0, alphas[:-1]),
+    }
+
+    def apply_model(sample: torch.Tensor, timesteps: torch.Tensor, conditions: dict[str, list[torch.Tensor]]) -> Any:
+        # As their DiffusionWrapper does, whose file wants the network as it is imported.
+        context, masks = zip(*conditions.values(), strict=True)
+        return model(sample, timesteps, context_list=list(context), context_attn_mask_list=list(masks))
+
+    diffusion = types.SimpleNamespace(
+        **{name: torch.tensor(table, dtype=torch.float32) for name, table in tables.items()},
+        num_timesteps=1000,
+        parameterization="eps",
+        device=torch.device("cpu"),
+        apply_model=apply_model,
+    )
+    noises: list[torch.Tensor] = []
+
+    def noise_like(shape: Any, *others: Any) -> torch.Tensor:
+        noises.append(noise(*shape, seed=10 + len(noises)))
+        return noises[-1]
+
+    authors.noise_like = noise_like
+    generated, text, empty = noise(1, 8, GPT2_WIDTH, seed=8), noise(1, 6, T5_WIDTH, seed=9), noise(1, 1, T5_WIDTH)
+    sampler = authors.DDIMSampler(diffusion, device=diffusion.device)
+    _, found = sampler.sample(
+        5,
+        1,
+        (8, 16, 16),
+        {"crossattn_audiomae_generated": [generated, torch.ones(1, 8)], "crossattn_flan_t5": [text, torch.ones(1, 6)]},
+        eta=1.0,
+        x_T=noise(1, 8, 16, 16, seed=16),
+        unconditional_guidance_scale=3.5,
+        unconditional_conditioning={
+            "crossattn_audiomae_generated": [torch.zeros(1, 8, GPT2_WIDTH), torch.ones(1, 8)],
+            "crossattn_flan_t5": [empty, torch.ones(1, 1)],
+        },
+        log_every_t=1,
+        verbose=False,
+    )
+    sampler.make_schedule(150, ddim_eta=1.0, verbose=False)
+    return {
+        "generated": generated,
+        "text": text,
+        "empty": empty,
+        "noises": torch.cat(noises),
+        "latents": torch.cat(found["x_inter"]),
+        "timesteps_150": torch.as_tensor(sampler.ddim_timesteps),
+        "alphas_prev_150": torch.as_tensor(sampler.ddim_alphas_prev),
+        "sigmas_150": torch.as_tensor(sampler.ddim_sigmas),
+    }
 
 
 def vae(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -204,12 +295,18 @@ def t5(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def main() -> None:
     """Run every class, and write inputs and outputs by the name of the network."""
     folder, expected = map(Path, sys.argv[1:3])
+    sys.path.append(str(folder))
     find_authors()
     full, large = (load_file(folder / f"{name}.safetensors") for name in (FULL, LARGE))
     with torch.no_grad():
+        full_unet = unet_model(full, [GPT2_WIDTH, T5_WIDTH], 1)
+        large_unet = unet_model(large, [GPT2_WIDTH, T5_WIDTH, None], 2)
         found = {
-            "unet": unet(full, [GPT2_WIDTH, T5_WIDTH], 1),
-            "unet_large": unet(large, [GPT2_WIDTH, T5_WIDTH, None], 2),
+            "unet": unet(full_unet),
+            "unet_large": unet(large_unet),
+            "litefocus": litefocus(full_unet),
+            "litefocus_large": litefocus(large_unet),
+            "ddim": ddim(full_unet),
             "vae": vae(full),
             "vocoder": vocoder(full),
             "text_encoder": clap_text(full),

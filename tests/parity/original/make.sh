@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the authors' classes (PyPI audioldm2 0.1.0) on made-up weights, and writes what they compute to expected.npz.
+# Runs the authors' classes (PyPI audioldm2 0.1.0, LiteFocus aa4f489) on made-up weights, and writes what they compute
+# to expected.npz.
 #
 #     tests/parity/original/make.sh FOLDER      FOLDER gets an environment of its own and the weights
 #
@@ -15,5 +16,7 @@ if [[ ! -x $folder/venv/bin/python ]]; then
     "$folder/venv/bin/pip" install -q --no-deps audioldm2==0.1.0
     "$folder/venv/bin/pip" install -q --extra-index-url https://download.pytorch.org/whl/cpu -r $here/requirements.txt
 fi
+litefocus=https://raw.githubusercontent.com/Yuanshi9815/LiteFocus/aa4f4896f28c9a1a50ff1dd834dee026060f9405/litefocus
+[[ -f $folder/litefocus_base.py ]] || curl -fsSL "$litefocus/litefocus_base.py" -o "$folder/litefocus_base.py"
 "${OURS:-python}" -m tests.parity.original.tensors "$folder"
 "$folder/venv/bin/python" $here/authors.py "$folder" $here/expected.npz

@@ -1,0 +1,69 @@
+"""How AudioLDM2's authors sample, as far as it is other than what is done here and in diffusers.
+
+Read off and run from their code (PyPI audioldm2 0.1.0, `text_to_audio` and what it calls). Left out on purpose: in one
+text of ten they take CLAP's vector of "" for that of the prompt, while sounds are made too.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from litefocus_jax.models.components import LatentGeometry
+
+SamplingChoice = Literal["authors"]
+
+WAVEFORMS = 3
+"""Candidates for each prompt, of which they keep the one that CLAP finds to fit best."""
+
+_LATENT_FRAMES_PER_TRUE_FRAME = 1.024
+"""They count 256 latent frames to 10 s, which are 10.24 s of sound."""
+
+_OPTIONS: Mapping[str, Any] = {
+    "scheduler": "ddim",
+    "timestep_spacing": "uniform",
+    "num_inference_steps": 200,
+    "eta": 1.0,
+    "guidance_scale": 3.5,
+    "num_waveforms_per_prompt": WAVEFORMS,
+    "force_zeros_for_empty_prompt": True,
+    "prompt_padding": "alone",
+}
+
+
+def with_sampling(options: Mapping[str, Any], geometry: "LatentGeometry") -> dict[str, Any]:
+    """The options of a request, with those that ``sampling="authors"`` stands for where they are not given.
+
+    Args:
+        options: as they were given; None stands for one that was not.
+        geometry: of the model.
+
+    Raises:
+        ValueError: when ``sampling`` is unknown, or stands beside what cannot be had with it.
+    """
+    sampling = options.get("sampling")
+    if sampling is None:
+        return dict(options)
+    if not isinstance(sampling, str) or sampling != "authors":
+        raise ValueError(f"sampling = {sampling!r}; expected 'authors' or None")
+    for name, fitting in (("quality", None), ("scheduler", "ddim")):
+        if (value := options.get(name)) not in (None, fitting):
+            raise ValueError(
+                f"sampling = 'authors' beside {name} = {value!r}; expected one of them, since the authors' sampler is "
+                "DDIM with steps of its own"
+            )
+    filled = dict(_OPTIONS)
+    if options.get("audio") is None:  # which would say how long it is
+        filled["latent_frames_per_second"] = authors_frames_per_second(geometry)
+    if options.get("litefocus", "auto") == "auto":
+        options = {**options, "litefocus": None}  # their attention is dense
+    return {**options, **{name: value for name, value in filled.items() if options.get(name) is None}}
+
+
+def authors_frames_per_second(geometry: "LatentGeometry") -> float:
+    """Latent frames that they count to a second: 25.6 in AudioLDM2.
+
+    Args:
+        geometry: of the model.
+    """
+    per_second = geometry.sampling_rate / geometry.samples_per_latent_frame
+    return round(_LATENT_FRAMES_PER_TRUE_FRAME * per_second, 6)
