@@ -146,6 +146,9 @@ class Request:
     def facts(self) -> dict[str, Any]:
         """All that decides the sound but initial latents, as plain values."""
         plan = self.plan
+        attention = dataclasses.asdict(plan.attention)
+        if attention["sets"] is not None:  # short enough to be shown in an error
+            attention["sets"] = {name: value for name, value in attention["sets"].items() if value is not None}
         given = {} if self.given is None else {"digest of the given prompts": self.given.digest}
         edit = {} if self.edit is None else {"audio": self.edit.facts()}
         timeline = {} if self.timeline is None else {"timeline": self.timeline.pairs}
@@ -167,7 +170,7 @@ class Request:
             "force_zeros_for_empty_prompt": self.force_zeros_for_empty_prompt,
             "prompt_padding": self.prompt_padding,
             "loop": plan.loop,
-            "attention": dataclasses.asdict(plan.attention),
+            "attention": attention,
             "windows": plan.windows and dataclasses.asdict(plan.windows),
             "mesh": plan.mesh and dict(plan.mesh.shape),
         }
