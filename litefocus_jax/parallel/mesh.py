@@ -5,6 +5,7 @@ weights, and nothing passes between devices. Devices along the time axis share t
 each other is in `litefocus_jax.parallel.time_axis`.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
+from litefocus_jax.parallel.processes import lay_out, processes_of
 from litefocus_jax.parallel.time_axis import TIME_AXIS
 
 DATA_AXIS = "data"
@@ -32,8 +34,8 @@ def check_mesh(mesh: Mesh, *, windowed: bool = False) -> Mesh:
 
     Raises:
         TypeError: when it is no mesh.
-        ValueError: when it lacks one of the axes, has others, holds devices of other processes, or has several along
-            time for windows.
+        ValueError: when it lacks one of the axes, has others, has no devices of this process or of another one, or has
+            several along time for windows.
     """
     if not isinstance(mesh, Mesh):
         raise TypeError(f"mesh is a {type(mesh).__name__}; expected None or a jax.sharding.Mesh")
@@ -47,10 +49,11 @@ def check_mesh(mesh: Mesh, *, windowed: bool = False) -> Mesh:
             f"mesh has {mesh.shape[TIME_AXIS]} devices along {TIME_AXIS!r}, and windowed denoising sees little of a "
             f"sound at a time; expected 1, and all devices along {DATA_AXIS!r}, or windowed = None"
         )
-    if foreign := sorted({device.process_index for device in mesh.devices.flat} - {jax.process_index()}):
+    if absent := sorted(set(range(jax.process_count())) - set(processes_of(mesh))):
         raise ValueError(
-            f"mesh holds devices of the processes {foreign}, and this is process {jax.process_index()}; expected "
-            "jax.local_devices() alone. Let each process make its own share of the prompts (litefocus-jax batch)"
+            f"mesh has no device of the processes {absent}; expected jax.devices(), those of all {jax.process_count()} "
+            "processes, of which each calls the pipeline alike. To let each process make prompts of its own, leave "
+            "jax.distributed out (litefocus-jax batch)"
         )
     return Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,) * 2)
 
@@ -105,7 +108,7 @@ def spread(mesh: Mesh, tree: Any, specs: Any) -> Any:
             if isinstance(leaf, jax.ShapeDtypeStruct):
                 filled = jax.eval_shape(fill, leaf)
                 return jax.ShapeDtypeStruct(filled.shape, filled.dtype, sharding=sharding)
-            return jax.device_put(fill(leaf), sharding)
+            return lay_out(fill(leaf), sharding)
 
         return jax.tree.map(place, part)
 
@@ -115,3 +118,35 @@ def spread(mesh: Mesh, tree: Any, specs: Any) -> Any:
 def along_data(axis: int = 0) -> PartitionSpec:
     """The layout of an array whose axis of this number is spread along the mesh's data axis."""
     return PartitionSpec(*[None] * axis, DATA_AXIS)
+
+
+def along_all(mesh: Mesh) -> PartitionSpec:
+    """The layout of an array whose first axis is spread over all devices of a mesh, whatever their axes."""
+    return PartitionSpec(mesh.axis_names)
+
+
+def map_shares(
+    mesh: Mesh, function: Callable[..., Any], specs: tuple[Any, ...], *, results: PartitionSpec | None = None
+) -> Callable[..., Any]:
+    """Have each device of a mesh run a function on its share of what it is called with.
+
+    Args:
+        mesh: the devices.
+        function: of pytrees of arrays.
+        specs: for each argument how it lies, as for `jax.shard_map`.
+        results: how what it returns lies; unless given, it is collected along its first axis, so that every device has
+            the results of all.
+    """
+
+    def collect(*arguments: Any) -> Any:
+        own = function(*arguments)
+        return jax.tree.map(lambda array: jax.lax.all_gather(array, mesh.axis_names, tiled=True), own)
+
+    return jax.shard_map(
+        collect if results is None else function,
+        mesh=mesh,
+        in_specs=specs,
+        out_specs=EVERYWHERE if results is None else results,
+        # The models' loops begin with zeros, which the check takes for values that all devices share.
+        check_vma=False,
+    )
