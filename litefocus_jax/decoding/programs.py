@@ -107,7 +107,9 @@ def keys_of_window(
         mesh: devices that share the windows.
     """
 
-    def look(vae: VAE, latents: Array, moments: tuple[Moments, ...], frames: Array | None) -> tuple[Array, Array]:
+    def look(
+        vae: VAE, latents: Array, moments: tuple[Moments, ...], frames: Array | np.ndarray | None
+    ) -> tuple[Array, Array]:
         given = iter(moments)
         keys, values = _keys(vae, latents, lambda norm, x: normalise(norm, x, next(given)))
         return (keys, values) if frames is None else (keys[:, frames[0]], values[:, frames[0]])

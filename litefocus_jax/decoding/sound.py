@@ -9,8 +9,8 @@ the whole sound. A pass compares what the sample says of each normalisation with
 network; then the sample goes through the network again, with the differences added. A normalisation early in the
 network changes what the later ones see, and in this way the later ones follow.
 
-Devices of a mesh decode as many tiles at a time as there are devices, one each, and share the windows of the sample. The
-blocks are then the same, on the host of every process.
+Devices of a mesh decode as many tiles at a time as there are devices, one each, and share the windows of the sample.
+The blocks are the same then, on the host of every process.
 """
 
 import functools
@@ -201,7 +201,11 @@ class _TileDecoder:
         measured = jax.device_get(measured)
         for _ in tiles:
             self._advance()
-        return mel, [jax.tree.map(lambda moment: moment[place], measured) for place in range(len(tiles))]
+        of_tiles = [
+            tuple(Moments(*(values[place] for values in moments)) for moments in measured)
+            for place in range(len(tiles))
+        ]
+        return mel, of_tiles
 
     def _look(self, corrections: tuple[Correction, ...]) -> tuple[Context, tuple[Moments, ...]]:
         """What the sample says with the corrections, and the moments that it says without them."""

@@ -32,6 +32,7 @@ from litefocus_jax.models.t5 import T5Encoder
 from litefocus_jax.models.tokenization import PromptTokens
 from litefocus_jax.models.unet.network import Context, UNet
 from litefocus_jax.parallel.mesh import DATA_AXIS, EVERYWHERE, TIME_AXIS, along_data
+from litefocus_jax.parallel.processes import gathered, spans_processes
 from litefocus_jax.parallel.time_axis import cut_shares, fill_shares
 from litefocus_jax.system.platform import LowMemoryJit, current_platform
 from litefocus_jax.system.waiting import wait_for
@@ -267,7 +268,7 @@ def sample(
     it, which costs an accelerator its queue.
 
     On a mesh its devices share the sounds, and those along its time axis the frames of each sound; all that is given
-    and returned lies on one device.
+    and returned lies on one device, of several processes on one of each.
     """
     length = plan.steps_per_call
     queued_ahead = current_platform().calls_queued_ahead if after_call is None else 0
@@ -292,7 +293,7 @@ def sample(
                 on_progress(finished.steps_done)
             if on_call is None and after_call is None:
                 continue
-            whole = finished._replace(state=jax.tree.map(lambda array: array[:sounds, :frames], finished.state))
+            whole = finished._replace(state=_whole(finished.state, plan, sounds, frames))
             verdict = AfterStep(None, True) if after_call is None else after_call(whole)
             if verdict.latents is not None:
                 whole = whole._replace(state=whole.state._replace(latents=verdict.latents))
@@ -302,8 +303,16 @@ def sample(
             goes_on = verdict.goes_on
         if not goes_on:
             break
-    latents = arguments.state.latents
-    return latents if plan.mesh is None else jax.device_put(latents[:sounds, :frames], given.sharding)
+    if plan.mesh is None:
+        return arguments.state.latents
+    return jax.device_put(_whole(arguments.state, plan, sounds, frames).latents, given.sharding)
+
+
+def _whole(state: SchedulerState, plan: DenoisingPlan, sounds: int, frames: int) -> SchedulerState:
+    """A state without what fills the shares of a mesh's devices; of several processes, all of it in each of them."""
+    if plan.mesh is not None and spans_processes(plan.mesh):
+        state = jax.tree.map(jnp.asarray, gathered(plan.mesh, state))
+    return jax.tree.map(lambda array: array[:sounds, :frames], state)
 
 
 def compile_ahead(

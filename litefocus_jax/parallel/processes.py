@@ -8,7 +8,7 @@ on before the others wait for it.
 import contextlib
 import functools
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -33,9 +33,7 @@ def spans_processes(mesh: Mesh | None) -> bool:
 def mesh_of_own_devices(mesh: Mesh) -> Mesh:
     """The devices of this process that a mesh has, along the first of its axes."""
     own = [device for device in mesh.devices.flat if device.process_index == jax.process_index()]
-    return Mesh(
-        np.array(own).reshape(-1, *[1] * (mesh.devices.ndim - 1)), mesh.axis_names, axis_types=mesh.axis_types
-    )
+    return Mesh(np.array(own).reshape(-1, *[1] * (mesh.devices.ndim - 1)), mesh.axis_names, axis_types=mesh.axis_types)
 
 
 def lay_out(array: Any, sharding: NamedSharding) -> jax.Array:
@@ -67,23 +65,26 @@ def _replicating(mesh: Mesh) -> Callable[[jax.Array], jax.Array]:
     return jax.jit(lambda array: array, out_shardings=NamedSharding(mesh, PartitionSpec()))
 
 
-def from_each_process(mesh: Mesh, row: np.ndarray) -> np.ndarray:
-    """What each process of a mesh has to say.
+def from_each_process(row: np.ndarray) -> np.ndarray:
+    """What each process has to say; all of them call this.
 
     Args:
-        mesh: all its processes call this.
         row: of this process; of the same shape and type in all.
 
     Returns:
-        ``[processes, *row.shape]``, in the order of `processes_of`.
+        ``[processes, *row.shape]``.
     """
-    devices = list(mesh.devices.flat)
-    sharding = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
-    rows = jax.make_array_from_callback(
-        (len(devices), *row.shape), sharding, lambda index: row[None], dtype=row.dtype
-    )
-    owners = [device.process_index for device in devices]
-    return gathered(mesh, rows)[[owners.index(process) for process in processes_of(mesh)]]
+    mesh = _one_device_of_each()
+    sharding = NamedSharding(mesh, PartitionSpec("process"))
+    rows = jax.make_array_from_callback((mesh.size, *row.shape), sharding, lambda index: row[None], dtype=row.dtype)
+    return gathered(mesh, rows)
+
+
+@functools.cache
+def _one_device_of_each() -> Mesh:
+    """The same in all processes, which a mesh that a user makes need not be."""
+    first = {device.process_index: device for device in reversed(jax.devices())}
+    return Mesh(np.array([first[process] for process in sorted(first)]), ("process",))
 
 
 @contextlib.contextmanager
@@ -99,17 +100,17 @@ def together(mesh: Mesh | None, doing: str) -> Iterator[None]:
     Raises:
         ProcessesError: when it failed in another process, whose own message says why.
     """
-    if mesh is None or not spans_processes(mesh):
+    if not spans_processes(mesh):
         yield
         return
     try:
         yield
     except Exception:
-        from_each_process(mesh, np.zeros((), np.int32))
+        from_each_process(np.zeros((), np.int32))
         raise
-    went_well = from_each_process(mesh, np.ones((), np.int32))
-    if failed := [process for process, well in zip(processes_of(mesh), went_well, strict=True) if not well]:
-        raise ProcessesError(f"process {failed[0]} failed while {doing}; its own message says why")
+    went_well = from_each_process(np.ones((), np.int32))
+    if not went_well.all():
+        raise ProcessesError(f"process {np.argmin(went_well)} failed while {doing}; its own message says why")
 
 
 def require_same(mesh: Mesh | None, facts: Mapping[str, Any]) -> None:
@@ -122,32 +123,25 @@ def require_same(mesh: Mesh | None, facts: Mapping[str, Any]) -> None:
     Raises:
         ProcessesError: in all of them alike, naming what differs, and in which process.
     """
-    if mesh is None or not spans_processes(mesh):
+    if not spans_processes(mesh):
         return
-    names = _different(mesh, np.stack([_digest(sorted(facts))]))
-    differing = {"the names of the options": names[0]} if names else {}
-    if not differing:
-        ordered = sorted(facts)
-        different = _different(mesh, np.stack([_digest(facts[name]) for name in ordered]))
-        differing = {ordered[place]: process for place, process in different.items()}
+    names = sorted(facts)
+    # How many there are may differ, and arrays of other sizes cannot be exchanged: the names come first, in one digest.
+    if others := _different([names]):
+        differing = {"the options that are given": others[0]}
+    else:
+        differing = {names[place]: process for place, process in _different([*map(facts.get, names)]).items()}
     if differing:
         named = "; ".join(f"{name} in process {process}" for name, process in differing.items())
         raise ProcessesError(
-            f"the processes do not ask for the same. Different from process {processes_of(mesh)[0]}: {named}. Start "
-            "all with the same arguments, model and versions"
+            f"the processes do not ask for the same. Other than in process 0: {named}. Start all with the same "
+            "arguments, model and versions"
         )
 
 
-def _different(mesh: Mesh, digests: np.ndarray) -> dict[int, int]:
-    """Places of digests that are not those of the first process, with the first process that has others there."""
-    of_all = from_each_process(mesh, digests)  # [processes, places, words]
+def _different(values: Sequence[Any]) -> dict[int, int]:
+    """Places of values that are not those of process 0 everywhere, with the first process that has another there."""
+    digests = np.stack([np.frombuffer(hashlib.sha256(repr(value).encode()).digest(), np.uint32) for value in values])
+    of_all = from_each_process(digests)  # [processes, places, words]
     differs = (of_all != of_all[:1]).any(axis=-1)
-    processes = processes_of(mesh)
-    return {
-        int(place): processes[int(np.argmax(differs[:, place]))] for place in np.flatnonzero(differs.any(axis=0))
-    }
-
-
-def _digest(value: Any) -> np.ndarray:
-    """Eight 32-bit words."""
-    return np.frombuffer(hashlib.sha256(repr(value).encode()).digest(), np.uint32)
+    return {int(place): int(np.argmax(differs[:, place])) for place in np.flatnonzero(differs.any(axis=0))}

@@ -20,6 +20,7 @@ JOINING_TIMEOUT_IN_S = 120
 
 _GRACE_IN_S = 20  # by which JAX's own patience, which ends without a message, is longer than ours
 _PROBE_IN_S = 3.0
+_FAREWELL_IN_S = 60  # that a process which ends, or fails, waits for the others
 
 
 class JoiningError(ValueError):
@@ -62,7 +63,11 @@ def join_processes(
     over.start()
     try:
         jax.distributed.initialize(
-            coordinator, num_processes, process_id, initialization_timeout=timeout_in_s + _GRACE_IN_S
+            coordinator,
+            num_processes,
+            process_id,
+            initialization_timeout=timeout_in_s + _GRACE_IN_S,
+            shutdown_timeout_seconds=_FAREWELL_IN_S,
         )
     except ValueError as error:
         raise JoiningError(
@@ -87,7 +92,7 @@ def _check(coordinator: str | None, process_id: int | None, num_processes: int |
     """Refuse what cannot be, before anybody waits for it."""
     values = {"coordinator": coordinator, "process_id": process_id, "num_processes": num_processes}
     if missing := [name for name, value in values.items() if value is None]:
-        raise JoiningError(f"{' and '.join(missing)} is not given; expected {', '.join(values)} together, or none")
+        raise JoiningError(f"not given: {', '.join(missing)}; expected {', '.join(values)} together, or none")
     assert coordinator is not None
     assert process_id is not None
     assert num_processes is not None
