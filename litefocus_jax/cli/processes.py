@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import typer
 
-from litefocus_jax.cli.console import UsageError, messages
+from litefocus_jax.cli.console import UsageError, messages, naming_options
 
 if TYPE_CHECKING:
     from jax.sharding import Mesh
 
     from litefocus_jax.generation.options import RequestOptions
 
+_ARGUMENTS = {
+    "coordinator": "--coordinator",
+    "process_id": "--process-id",
+    "num_processes": "--num-processes",
+}
 _LONGEST_FAREWELL_IN_S = 5.0
 
 
@@ -69,7 +74,8 @@ class Processes:
 
         from litefocus_jax.system.processes import join_processes
 
-        join_processes(coordinator, process_id, num_processes, timeout_in_s=timeout_in_s)
+        with naming_options(_ARGUMENTS):
+            join_processes(coordinator, process_id, num_processes, timeout_in_s=timeout_in_s)
         return cls(jax.process_index(), jax.process_count(), shape, writer)
 
     @property
@@ -194,17 +200,17 @@ class Processes:
 
 
 def best_shape(devices: int, sounds: int, *, time_can_be_split: bool) -> tuple[int, int]:
-    """Devices along data and along time that take the least work for a batch each; of equals, the fewest along time.
+    """Devices along data and along time: as many along data as leave at most a third of them without work.
 
-    >>> best_shape(8, 1, time_can_be_split=True), best_shape(8, 2, time_can_be_split=True)
-    ((1, 8), (2, 4))
-    >>> best_shape(8, 3, time_can_be_split=True), best_shape(8, 1, time_can_be_split=False)
-    ((4, 2), (8, 1))
+    Devices along time never lack work, but have much to tell each other.
+
+    >>> best_shape(8, 1, time_can_be_split=True), best_shape(8, 3, time_can_be_split=True)
+    ((1, 8), (4, 2))
     """
     if not time_can_be_split:
         return devices, 1
-    along_data = [count for count in range(1, devices + 1) if devices % count == 0]
-    data = min(along_data, key=lambda count: (-(-sounds // count) * count, -count))
+    divisors = [count for count in range(1, devices + 1) if devices % count == 0]
+    data = max(count for count in divisors if 2 * count * -(-sounds // count) <= 3 * sounds)
     return data, devices // data
 
 
