@@ -187,7 +187,7 @@ def generate(
         files = plan(orders, target=target, spectrogram=spectrogram)
         runs = RunFiles(every=save_every, resume=resume, overwrite=overwrite)
         batches = runs.remaining(grouped(orders, files, batch_size))
-        found += [[str(file.sound) for file in batch.destinations] for batch in batches]
+        found += [[(order.row.prompt, order.seed, order.waveform) for order, _ in batch.sounds] for batch in batches]
         for batch in batches if group.writes else ():
             runs.check_writable(batch, subtype)
         if not batches and not rank:

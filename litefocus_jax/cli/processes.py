@@ -30,13 +30,13 @@ class Processes:
     Attributes:
         number: its own, from 0.
         count: of all.
-        shape: devices along data and time, or None where that is not said.
+        shape: devices along data, guidance and time, or None where that is not said.
         writer: ``"first"`` where the first process writes all files, ``"each"`` where each writes its share.
     """
 
     number: int = 0
     count: int = 1
-    shape: tuple[int, int] | None = None
+    shape: tuple[int, int, int] | None = None
     writer: Literal["first", "each"] = "first"
 
     @classmethod
@@ -132,7 +132,7 @@ class Processes:
             with together(mesh, "checking the command"):
                 yield found
             # With --resume it is what the files that are there, in a folder that all see, leave to be made.
-            require_same(mesh, {"the files to make": found})
+            require_same(mesh, {"the sounds to make": found})
 
     @contextlib.contextmanager
     def naming_loss(self) -> Iterator[None]:
@@ -175,16 +175,18 @@ class Processes:
         import numpy as np
         from jax.sharding import Mesh
 
-        from litefocus_jax.parallel.mesh import DATA_AXIS, TIME_AXIS
+        from litefocus_jax.parallel.mesh import DATA_AXIS, GUIDANCE_AXIS, TIME_AXIS
 
         devices = np.array(jax.devices())
-        data, time = self.shape or best_shape(len(devices), sounds, time_can_be_split=time_can_be_split)
-        if data * time > len(devices) or (self.are_several and data * time != len(devices)):
+        data, guidance, time = self.shape or best_shape(len(devices), sounds, time_can_be_split=time_can_be_split)
+        count = data * guidance * time
+        if count > len(devices) or (self.are_several and count != len(devices)):
             most = f"at most {len(devices)}" if not self.are_several else f"all {len(devices)}"
-            raise UsageError(
-                f"--mesh {data}x{time} takes {data * time} devices; expected {most}, such as 1x{len(devices)}"
-            )
-        return Mesh(devices[: data * time].reshape(data, time), (DATA_AXIS, TIME_AXIS))
+            raise UsageError(f"--mesh takes {count} devices; expected {most}, such as 1x{len(devices)}")
+        devices = devices[:count]
+        if guidance == 1:
+            return Mesh(devices.reshape(data, time), (DATA_AXIS, TIME_AXIS))
+        return Mesh(devices.reshape(data, guidance, time), (DATA_AXIS, GUIDANCE_AXIS, TIME_AXIS))
 
     def say(self) -> None:
         """Tell the user who does what."""
@@ -199,19 +201,19 @@ class Processes:
         return mesh
 
 
-def best_shape(devices: int, sounds: int, *, time_can_be_split: bool) -> tuple[int, int]:
-    """Devices along data and along time: as many along data as leave at most a third of them without work.
+def best_shape(devices: int, sounds: int, *, time_can_be_split: bool) -> tuple[int, int, int]:
+    """Devices along data, guidance and time: as many along data as leave at most a third of them without work.
 
     Devices along time never lack work, but have much to tell each other.
 
     >>> best_shape(8, 1, time_can_be_split=True), best_shape(8, 3, time_can_be_split=True)
-    ((1, 8), (4, 2))
+    ((1, 1, 8), (4, 1, 2))
     """
     if not time_can_be_split:
-        return devices, 1
+        return devices, 1, 1
     divisors = [count for count in range(1, devices + 1) if devices % count == 0]
     data = max(count for count in divisors if 2 * count * -(-sounds // count) <= 3 * sounds)
-    return data, devices // data
+    return data, 1, devices // data
 
 
 def can_share_frames(options: "RequestOptions") -> bool:
@@ -239,13 +241,17 @@ def leave_others(code: int) -> None:
     os._exit(code)
 
 
-def _shape(text: str) -> tuple[int, int]:
-    """Devices along data and time.
+def _shape(text: str) -> tuple[int, int, int]:
+    """Devices along data, guidance and time.
 
-    >>> _shape("2x4")
-    (2, 4)
+    >>> _shape("2x4"), _shape("1x2x4")
+    ((2, 1, 4), (1, 2, 4))
     """
-    found = re.fullmatch(r"([1-9][0-9]{0,5})x([1-9][0-9]{0,5})", text.strip().lower())
+    found = re.fullmatch(r"([1-9][0-9]{0,5})x(?:([12])x)?([1-9][0-9]{0,5})", text.strip().lower())
     if found is None:
-        raise typer.BadParameter(f"{text!r}; expected devices along data and time, such as 2x4", param_hint="--mesh")
-    return int(found[1]), int(found[2])
+        raise typer.BadParameter(
+            f"{text!r}; expected devices along data and time, such as 2x4, or along data, guidance (1 or 2) and time, "
+            "such as 1x2x4",
+            param_hint="--mesh",
+        )
+    return int(found[1]), int(found[2] or 1), int(found[3])

@@ -108,9 +108,10 @@ class Denoiser:
             run = None if partial_run is None else ResumableRun(partial_run, request, self._components, inputs.latents)
             plan = request.plan if run is None else run.plan
             plan = dataclasses.replace(plan, steps_per_call=math.gcd(plan.steps_per_call, callbacks.block))
-            arguments = self._prepared(request, inputs, plan, decoding, check_memory=check_memory, progress=progress)
         earlier = run and run.earlier
         require_same(request.plan.mesh, self._facts(request, inputs, earlier))
+        with together(request.plan.mesh, "compiling its programs"):
+            arguments = self._prepared(request, inputs, plan, decoding, check_memory=check_memory, progress=progress)
         release_unused_memory()
         steps_done = request.schedule.num_steps
 

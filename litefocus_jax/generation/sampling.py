@@ -31,7 +31,7 @@ from litefocus_jax.models.projection import ProjectionModel
 from litefocus_jax.models.t5 import T5Encoder
 from litefocus_jax.models.tokenization import PromptTokens
 from litefocus_jax.models.unet.network import Context, UNet
-from litefocus_jax.parallel.mesh import DATA_AXIS, EVERYWHERE, TIME_AXIS, along_data
+from litefocus_jax.parallel.mesh import EVERYWHERE, GUIDANCE_AXIS, TIME_AXIS, along_data
 from litefocus_jax.parallel.processes import gathered, spans_processes
 from litefocus_jax.parallel.time_axis import cut_shares, fill_shares
 from litefocus_jax.system.platform import LowMemoryJit, current_platform
@@ -118,7 +118,8 @@ def denoise(
     """Run the steps of a schedule in one ``lax.scan``.
 
     Classifier-free guidance (Ho and Salimans, arXiv 2207.12598) runs both branches as one batch of twice the size, the
-    negative prompts first: ``output = negative + guidance_scale * (positive - negative)``.
+    negative prompts first: ``output = negative + guidance_scale * (positive - negative)``. On a mesh with a guidance
+    axis each of two groups of devices runs one of them.
 
     Args:
         arguments: on a mesh as `spread_arguments` lays them out.
@@ -148,7 +149,7 @@ def denoise(
         mesh=plan.mesh,
         in_specs=(specs(plan, along_data()), EVERYWHERE, EVERYWHERE, EVERYWHERE),
         out_specs=along_data(),
-        axis_names={DATA_AXIS} if is_time_split else set(plan.mesh.axis_names),
+        axis_names=set(plan.mesh.axis_names) - ({TIME_AXIS} if is_time_split else set()),
         # The models' loops begin with zeros, which the check takes for values that all devices share.
         check_vma=False,
     )
@@ -172,13 +173,14 @@ def _run_steps(
 
         def predict(latents: Array, prompts: Array | None = None) -> Array:
             sample = latents.astype(unet.dtype)
-            if plan.guided:
+            if plan.guided and not plan.splits_guidance:
                 sample = jnp.concatenate([sample, sample])
             own = context if prompts is None else _contexts_of(context, prompts, len(sample), guided=plan.guided)
             output = unet(sample, time_embedding, own, attention=attention, key_rng=attention_key)
             output = output.astype(jnp.float32)
             if plan.guided:
-                negative, positive = jnp.split(output, 2)
+                is_split = plan.splits_guidance
+                negative, positive = jax.lax.all_gather(output, GUIDANCE_AXIS) if is_split else jnp.split(output, 2)
                 output = negative + guidance_scale * (positive - negative)
             return output
 

@@ -1,8 +1,9 @@
-"""Several devices, as a mesh of `jax.sharding` with axes called ``"data"`` and ``"time"``.
+"""Several devices, as a mesh of `jax.sharding` with axes called ``"data"`` and ``"time"``, and maybe ``"guidance"``.
 
-Sounds do not depend on one another, so that each device of the data axis makes its own share of them with a copy of the
-weights, and nothing passes between devices. Devices along the time axis share the frames of each sound; what they tell
-each other is in `litefocus_jax.parallel.time_axis`.
+Sounds do not depend on one another, so that each device of the data axis makes its own share of them with a copy of
+the weights, and nothing passes between devices. Devices along the time axis share the frames of each sound; what they
+tell each other is in `litefocus_jax.parallel.time_axis`. Two groups of devices along the guidance axis each run one
+branch of classifier-free guidance, and tell each other its output once in a step.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,9 @@ from litefocus_jax.parallel.time_axis import TIME_AXIS
 DATA_AXIS = "data"
 """Name of the mesh's axis that sounds, or the clips of a batch, are spread along."""
 
+GUIDANCE_AXIS = "guidance"
+"""Name of the axis, which a mesh may have, that the two branches of classifier-free guidance are spread along."""
+
 EVERYWHERE = PartitionSpec()
 
 
@@ -34,15 +38,20 @@ def check_mesh(mesh: Mesh, *, windowed: bool = False) -> Mesh:
 
     Raises:
         TypeError: when it is no mesh.
-        ValueError: when it lacks one of the axes, has others, has no devices of this process or of another one, or has
-            several along time for windows.
+        ValueError: when it lacks one of the axes, has others, has other than one or two devices along guidance, has no
+            devices of this process or of another one, or has several along time for windows.
     """
     if not isinstance(mesh, Mesh):
         raise TypeError(f"mesh is a {type(mesh).__name__}; expected None or a jax.sharding.Mesh")
-    if set(mesh.axis_names) != {DATA_AXIS, TIME_AXIS}:
+    if set(mesh.axis_names) - {GUIDANCE_AXIS} != {DATA_AXIS, TIME_AXIS}:
         raise ValueError(
             f"mesh has the axes {mesh.axis_names}; expected {(DATA_AXIS, TIME_AXIS)}, as in "
             f"jax.sharding.Mesh(np.array(jax.devices()).reshape(-1, 1), {(DATA_AXIS, TIME_AXIS)})"
+        )
+    if mesh.shape.get(GUIDANCE_AXIS, 1) not in (1, 2):
+        raise ValueError(
+            f"mesh has {mesh.shape[GUIDANCE_AXIS]} groups of devices along {GUIDANCE_AXIS!r}; expected 2, for the "
+            "prompt and the negative prompt"
         )
     if windowed and mesh.shape[TIME_AXIS] != 1:
         raise ValueError(
@@ -55,7 +64,7 @@ def check_mesh(mesh: Mesh, *, windowed: bool = False) -> Mesh:
             "processes, of which each calls the pipeline alike. To let each process make prompts of its own, leave "
             "jax.distributed out (litefocus-jax batch)"
         )
-    return Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,) * 2)
+    return Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,) * len(mesh.axis_names))
 
 
 def check_frames(mesh: Mesh | AbstractMesh, frames: int) -> None:

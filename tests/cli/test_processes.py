@@ -20,7 +20,8 @@ def fake(tmp_path, monkeypatch):
     [
         (["--mesh", "8"], 2, "'8'; expected devices along data and time, such as 2x4"),
         (["--mesh", "0x4"], 2, "'0x4'; expected devices along data and time"),
-        (["--mesh", "2x4"], 2, "--mesh 2x4 takes 8 devices; expected at most 1"),
+        (["--mesh", "1x3x2"], 2, "or along data, guidance (1 or 2) and time"),
+        (["--mesh", "2x4"], 2, "--mesh takes 8 devices; expected at most 1"),
         (["--coordinator", "localhost:1"], 2, "--coordinator is given without --process-id and --num-processes"),
         (["--process-id", "0"], 2, "--process-id is given without --coordinator and --num-processes"),
         (["--writer", "each"], 2, "--writer each is of several processes; expected --distributed or --coordinator"),
@@ -46,13 +47,13 @@ def test_a_mesh_is_that_of_the_request(fake):
 @pytest.mark.parametrize(
     ("sounds", "time_can_be_split", "expected"),
     [
-        (1, True, (1, 8)),
-        (2, True, (2, 4)),
-        (3, True, (4, 2)),
-        (5, True, (2, 4)),
-        (6, True, (8, 1)),
-        (9, True, (4, 2)),
-        (1, False, (8, 1)),
+        (1, True, (1, 1, 8)),
+        (2, True, (2, 1, 4)),
+        (3, True, (4, 1, 2)),
+        (5, True, (2, 1, 4)),
+        (6, True, (8, 1, 1)),
+        (9, True, (4, 1, 2)),
+        (1, False, (8, 1, 1)),
     ],
 )
 def test_devices_are_laid_out_along_data_as_far_as_they_have_work(sounds, time_can_be_split, expected):

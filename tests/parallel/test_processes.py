@@ -13,6 +13,7 @@ import soundfile
 from tests.support.devices import GUIDED, UNEVEN
 from tests.support.models import small_pipeline
 from tests.support.processes import COMMANDED, IN_TILES, free_port
+from tests.support.training import quick_compilation
 
 FOUR_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
 
@@ -57,7 +58,8 @@ pytestmark = pytest.mark.slow
 
 
 def test_prompts_along_data_over_processes_equal_one_device(processes: tuple[Result, Result]) -> None:
-    expected = small_pipeline()(**GUIDED).audios
+    with quick_compilation():
+        expected = small_pipeline()(**GUIDED).audios
     for each in processes:
         np.testing.assert_allclose(each["along_data"], expected, atol=1e-4)
     assert np.abs(np.diff(expected, axis=0)).max(axis=1).min() > 1e-3  # no two are the same
@@ -69,8 +71,10 @@ def test_one_long_sound_along_time_in_tiles_over_processes_equals_one_device(
     pipe = small_pipeline()
     monkeypatch.setattr(pipe, "tiling", IN_TILES)
     assert len(pipe.plan_decoding(61).vae_tiles) > 2
+    with quick_compilation():
+        expected = pipe(**UNEVEN).audios
     for each in processes:
-        np.testing.assert_allclose(each["along_time"], pipe(**UNEVEN).audios, atol=1e-4)
+        np.testing.assert_allclose(each["along_time"], expected, atol=1e-4)
 
 
 def test_each_process_decodes_its_own_share_of_a_run_that_was_ended_and_resumed(
@@ -86,7 +90,8 @@ def said(each: Result, command: str) -> str:
 
 
 def test_the_first_process_writes_all_files_of_a_command(processes: tuple[Result, Result], folder: Path) -> None:
-    expected = small_pipeline()(**COMMANDED).audios
+    with quick_compilation():
+        expected = small_pipeline()(**COMMANDED).audios
     for name, waveform in zip(("rain", "birds"), expected, strict=True):
         written, _ = soundfile.read(folder / "shared" / f"{name}-seed0.wav", dtype="float32")
         np.testing.assert_allclose(written, waveform, atol=1e-4)
@@ -105,7 +110,7 @@ def test_each_process_writes_its_own_sounds_of_a_command(processes: tuple[Result
     ("command", "in_first", "in_second"),
     [
         ("there_already", "rain-seed0.wav exists; choose another name", "process 0 failed while checking the command"),
-        ("other_names", "the files to make in process 1", "the files to make in process 1"),
+        ("other_seeds", "the sounds to make in process 1", "the sounds to make in process 1"),
         ("random_seed", "--seed random cannot be had from 2 processes", "--seed random cannot be had"),
     ],
 )

@@ -86,7 +86,7 @@ def run_commands(number: int, coordinator: str, folder: Path) -> dict[str, str]:
             "written_by_first": run(*command, f"{shared}/").output,
             "written_by_each": run(*command, f"{own}/", "--writer", "each").output,
             "there_already": run(*command, f"{shared}/").output,
-            "other_names": run(*command, f"{folder}/{number}/").output,
+            "other_seeds": run(*command, f"{own}/", "--overwrite", "--seed", str(number)).output,
             "random_seed": run(*command, f"{own}/", "--overwrite", "--seed", "random").output,
         }
 

@@ -11,8 +11,9 @@ Mesh = Annotated[
     typer.Option(
         "--mesh",
         metavar="DATAxTIME",
-        help="Spread sounds over DATA groups of devices, and the frames of each over TIME devices, such as 2x4; one "
-        "device unless given, or with several processes all of them, laid out by the number of sounds.",
+        help="Spread the sounds of a batch over DATA groups of devices, and the frames of each over TIME devices, such "
+        "as 2x4; or 1x2x4, with the prompt on one half and the negative prompt on the other. One device unless given, "
+        "or with several processes all of them, laid out by the number of sounds.",
         rich_help_panel=PANEL,
     ),
 ]
