@@ -56,6 +56,8 @@ def join_processes(
         _check(*given)
     if timeout_in_s < 1:
         raise JoiningError(f"timeout_in_s = {timeout_in_s}; expected at least 1 second")
+    # It would take SIGTERM, by which a scheduler ends a command, and do nothing with it.
+    jax.config.update("jax_enable_preemption_service", False)
     over = threading.Timer(
         timeout_in_s, lambda: (give_up or _end)(_reason(coordinator, process_id, num_processes, timeout_in_s))
     )
