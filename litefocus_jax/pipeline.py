@@ -10,6 +10,7 @@ from typing import Any, Unpack
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 from jax.stages import Compiled
 from jaxtyping import Array, Float
 
@@ -34,14 +35,16 @@ from litefocus_jax.generation.ranking import ranked, reason_to_rank
 from litefocus_jax.generation.recipe import Recipe, recipes_of
 from litefocus_jax.generation.request import Request, make_request
 from litefocus_jax.generation.run_options import RUN_DEFAULTS, RunOptions, complete_run_options
+from litefocus_jax.generation.shares import check_run_over_processes, share_of_process
 from litefocus_jax.generation.silence import warn_of_silence
-from litefocus_jax.generation.sounding import Decoder, sound_of_request
+from litefocus_jax.generation.sounding import Decoder, sound_of_request, sounds_of_request
 from litefocus_jax.generation.spelt_out import spells_out
 from litefocus_jax.models.clap.joint import Clap
 from litefocus_jax.models.components import NETWORKS, Components
 from litefocus_jax.models.description import describe
 from litefocus_jax.models.stored_tokenizers import load_tokenizer
 from litefocus_jax.models.unet.heads import Heads
+from litefocus_jax.parallel.processes import together
 from litefocus_jax.system.compilation_cache import use_compilation_cache
 from litefocus_jax.system.platform import current_platform
 from litefocus_jax.system.waiting import require_finite
@@ -253,7 +256,10 @@ class AudioLDM2Pipeline:
         """
         of_run: Any = {name: options.pop(name) for name in RUN_DEFAULTS if name in options}
         of_request: Any = options
-        result = self.run(self.request(prompt, **of_request), **of_run)
+        mesh = of_request.get("mesh")
+        with together(mesh if isinstance(mesh, Mesh) else None, "checking the request"):
+            request = self.request(prompt, **of_request)
+        result = self.run(request, **of_run)
         return result if return_dict else (result.audios,)  # pyright: ignore[reportReturnType]
 
     @spells_out((RequestOptions, DEFAULTS))
@@ -290,14 +296,16 @@ class AudioLDM2Pipeline:
 
         Raises:
             TypeError: when a callback cannot be called, or for an unknown option.
-            ValueError: when ``output_type`` is unknown, callbacks ask for what there is not, or ``rank`` is asked for
-                without prompts in words, or without a CLAP that hears.
+            ValueError: when ``output_type`` is unknown, callbacks ask for what there is not, ``rank`` is asked for
+                without prompts in words, or without a CLAP that hears, or several processes cannot do it.
+            ProcessesError: in all processes of a mesh, when one failed before denoising, or asks for something else.
             InsufficientMemoryError: when it cannot fit in the device's memory; the message says what to change.
             ResumeError: when ``partial_run`` is of another request or model.
             FileExistsError: when ``partial_run`` exists and is not to be resumed.
             NonFiniteError: when a stage returns NaN or infinity; the message names the stage.
         """
         asked = complete_run_options(options)
+        check_run_over_processes(request.plan.mesh, asked)
         makes_sound = asked["output_type"] != "latent"
         why_ranked = reason_to_rank(request, asked["rank"], asked["output_type"])
         if why_ranked is not None:
@@ -324,22 +332,23 @@ class AudioLDM2Pipeline:
         )
         if request.sides > 1:
             latents = latents.reshape(request.batch_size, request.sides, *latents.shape[1:])
+        gather = asked["gather"]
+        numbers = share_of_process(plan.mesh, request.batch_size, gather=gather).numbers
+        latents = latents[numbers.start : numbers.stop]
         if makes_sound:
-            # One sound at a time: its memory does not grow with the batch, and the same programs serve any batch.
-            sounds = (
-                sound_of_request(request, sound, self.decode_blocks, progress=asked["progress"]) for sound in latents
-            )
-            audios = np.stack([np.concatenate([*blocks]) for blocks in sounds])
+            sounds = self.decode_sounds(request, latents, gather=gather, progress=asked["progress"])
+            audios = [np.concatenate([*blocks]) for blocks in sounds]
+            audios = np.stack(audios) if audios else np.zeros((0, 0), np.float32)
         else:
             audios = np.asarray(latents)
         if run is not None and steps_done == num_steps:
             run.finish()
-        recipes = self.recipes(request)
+        recipes = self.recipes(request)[numbers.start : numbers.stop]
         if makes_sound:
             warn_of_silence(recipes, audios)
         if steps_done < num_steps or on_step_end is not None:
             recipes = ()  # what a callback ended, or may have changed, is not made again by its request
-        output = AudioPipelineOutput(audios, self.geometry.sampling_rate, recipes, request, steps_done)
+        output = AudioPipelineOutput(audios, self.geometry.sampling_rate, recipes, request, steps_done, tuple(numbers))
         return ranked(output, self.clap) if why_ranked is not None and self.clap is not None else output
 
     def _read_clap(self, reason: str) -> Clap:
@@ -444,6 +453,37 @@ class AudioLDM2Pipeline:
             NonFiniteError: when a stage returns NaN or infinity, not before its block is made; the message names it.
         """
         return self._decoder.blocks(latents, audio_length_in_s, self.tiling, loop=loop, progress=progress)
+
+    def decode_sounds(
+        self,
+        request: Request,
+        latents: Float[Array | np.ndarray, "sounds *sides time frequency channels"],
+        *,
+        gather: bool = True,
+        progress: bool = True,
+    ) -> Iterator[Iterator[Float[np.ndarray, "samples ..."]]]:
+        """Decode sounds of a request block by block, with the devices of its mesh; one after another is to be taken.
+
+        On a mesh of several processes and with ``gather``, all of them have to take every block of every sound.
+
+        Args:
+            request: whose sounds they are.
+            latents: of all of them or of some, as `run` returns them with ``output_type="latent"``.
+            gather: as it was for `run`.
+            progress: draw progress bars, where there is a terminal.
+
+        Returns:
+            For each sound its blocks, see `decode_blocks`; what was given of it is in its place.
+
+        Raises:
+            ValueError: when ``latents`` are not of this model.
+            NonFiniteError: as for `decode_blocks`.
+        """
+        mesh = share_of_process(request.plan.mesh, request.batch_size, gather=gather).mesh
+        if mesh is None:
+            # One sound at a time: its memory does not grow with the batch, and the same programs serve any batch.
+            return (sound_of_request(request, sound, self.decode_blocks, progress=progress) for sound in latents)
+        return sounds_of_request(request, latents, self._decoder, self.tiling, mesh=mesh, progress=progress)
 
     def plan_decoding(self, frames: int, *, loop: bool = False) -> DecodingPlan:
         """How sound of some latent frames is decoded, by ``tiling``."""

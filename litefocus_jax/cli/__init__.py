@@ -17,6 +17,7 @@ from litefocus_jax.cli.generate import generate
 from litefocus_jax.cli.info import info
 from litefocus_jax.cli.init import init
 from litefocus_jax.cli.paper import paper
+from litefocus_jax.cli.processes import leave_others
 from litefocus_jax.cli.suggestions import SuggestingCommand
 from litefocus_jax.cli.web import web
 from litefocus_jax.system.interruption import exit_code, listening, was_interrupted
@@ -67,4 +68,6 @@ def main() -> None:
                 sys.stdout.flush()
                 sys.stderr.flush()
                 os._exit(exit_code())
+            if ending.code:
+                leave_others(ending.code if isinstance(ending.code, int) else 1)
             raise

@@ -104,7 +104,8 @@ def naming_options(options: Mapping[str, str]) -> Iterator[None]:
     except ValueError as error:
         from litefocus_jax.audio.reading import UnusableSoundError
 
-        if isinstance(error, UnusableSoundError):  # its message begins with the name of a file
+        # A message that begins with the name of a file; one that speaks of options already.
+        if isinstance(error, UnusableSoundError | UsageError):
             raise
         argument = re.compile(rf"\b({'|'.join(map(re.escape, options))})\b(?= |$)")
         raise ValueError(argument.sub(lambda name: options[name[1]], str(error))) from error

@@ -1,5 +1,6 @@
 """``litefocus-jax generate``: prompts in, sound files out."""
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Literal
 
@@ -10,26 +11,21 @@ from litefocus_jax.cli.attention import AttentionOptions
 from litefocus_jax.cli.console import UsageError, messages, naming_options, quieten, reporting_errors
 from litefocus_jax.cli.editing import EditOptions, parse_timeline, timeline_text
 from litefocus_jax.cli.models import open_model
-from litefocus_jax.cli.options import attention, editing, finish, long_sound, recipe, sampling, sound
+from litefocus_jax.cli.options import attention, editing, finish, long_sound, processes, recipe, sampling, sound
 from litefocus_jax.cli.options.checkpoint import Heads, Lora, Revision
 from litefocus_jax.cli.orders import sound_orders
 from litefocus_jax.cli.origin import Origin
+from litefocus_jax.cli.processes import Processes, can_share_frames
 from litefocus_jax.cli.prompt_files import PromptRow, read_prompts
 from litefocus_jax.cli.ranking import Ranking, check_rank, load_listener
 from litefocus_jax.cli.sampling import SamplingOptions
 from litefocus_jax.cli.seeds import chosen_seeds
 from litefocus_jax.cli.start import find_devices
 from litefocus_jax.cli.unquoted import check_quoted
-from litefocus_jax.system.progress import numbered_bars
 
 if TYPE_CHECKING:
-    from litefocus_jax.cli.batches import Batch
-    from litefocus_jax.cli.run_files import RunFiles
-    from litefocus_jax.cli.saving import Saving
     from litefocus_jax.diffusion.windows import WindowedDenoising
     from litefocus_jax.generation.options import RequestOptions
-    from litefocus_jax.generation.request import Request
-    from litefocus_jax.pipeline import AudioLDM2Pipeline
 
 # What the library calls the options of this command.
 _ARGUMENTS = {
@@ -127,6 +123,13 @@ def generate(
     save_every: long_sound.SaveEvery = None,
     resume: long_sound.Resume = False,
     ignore_memory: long_sound.IgnoreMemory = False,
+    mesh: processes.Mesh = None,
+    distributed: processes.Distributed = False,
+    coordinator: processes.Coordinator = None,
+    process_id: processes.ProcessId = None,
+    num_processes: processes.NumProcesses = None,
+    join_timeout: processes.JoinTimeout = 120,
+    writer: processes.Writer = "first",
     quiet: sound.Quiet = False,
 ) -> None:
     """Make sound from text, or of a sound that is given.
@@ -148,9 +151,21 @@ def generate(
     check_rank(rank, clap, timeline=along is not None)
 
     started = time.perf_counter()
-    with reporting_errors():
+    with reporting_errors(), contextlib.ExitStack() as checks:
+        group = Processes.joined(
+            distributed=distributed,
+            coordinator=coordinator,
+            process_id=process_id,
+            num_processes=num_processes,
+            timeout_in_s=join_timeout,
+            mesh=mesh,
+            writer=writer,
+        )
+        quiet = quiet or not group.is_first
         if quiet:
             quieten()
+        group.refuse(**{"--rank": rank, "--dry-run": dry_run})
+        found = checks.enter_context(group.agreeing())
         origin = Origin.read(source, context)
         if along is not None and (prompt or prompts_file):
             raise typer.BadParameter("has the prompts; expected no others beside it", param_hint="--timeline")
@@ -164,12 +179,14 @@ def generate(
         drawn = [row.place for row in rows if None in (row.seeds or seed_list)]
         if drawn and resume:
             raise UsageError("--resume needs the seeds that were printed: a random seed is another one each time")
+        group.refuse(**{"--seed random": bool(drawn)})
         orders = sound_orders(rows, seed_list, waveforms, origin.waveform or waveform)
         adapters = [parse_adapter(text) for text in lora or ()]
 
         # In this order, because each part takes longer than the one before it.
         from litefocus_jax.cli.batches import grouped
         from litefocus_jax.cli.destinations import plan
+        from litefocus_jax.cli.making import make_and_save
         from litefocus_jax.cli.run_files import RunFiles
         from litefocus_jax.cli.saving import Saving, finish_of
 
@@ -183,7 +200,8 @@ def generate(
         files = plan(orders, target=target, spectrogram=spectrogram, json=json)
         runs = RunFiles(every=save_every, resume=resume, overwrite=overwrite)
         batches = runs.remaining(grouped(orders, files, batch_size))
-        for batch in batches:
+        found += [[(order.row.prompt, order.seed, order.waveform) for order, _ in batch.sounds] for batch in batches]
+        for batch in batches if group.writes else ():
             runs.check_writable(batch, subtype)
         if not batches and not rank:
             if not quiet:
@@ -199,6 +217,8 @@ def generate(
         from litefocus_jax.pipeline import AudioLDM2Pipeline
 
         find_devices(quiet=quiet)
+        if group.are_several and not quiet:
+            group.say()
         if not quiet:
             # A line and not a spinner, which would fight with the bars of a download.
             messages.print(_BUNDLED_NOTICE if model is None else f"Loading {model}", markup=False)
@@ -236,12 +256,18 @@ def generate(
                 )
                 own = edit.with_length(options | own, facts.geometry.training_length_in_s)
                 texts, all_options = origin.request(texts, own)
+                spread = group.mesh(len(batch.destinations), time_can_be_split=can_share_frames(all_options))
+                if spread is not None:
+                    all_options["mesh"] = spread
                 requests.append(make_request(facts, texts, **all_options))
                 rounded |= dict.fromkeys(requests[-1].notices(all_options.get("audio_length_in_s")))
                 length = requests[-1].audio_length_in_s
                 if not (ignore_memory or dry_run):
                     require_least_memory(requests[-1], facts.unet, facts.geometry, dtype or checkpoint.dtype)
-                saving.check(batch.destinations, facts.geometry.sampling_rate, length, overwrite=overwrite or resume)
+                if group.writes:
+                    saving.check(
+                        batch.destinations, facts.geometry.sampling_rate, length, overwrite=overwrite or resume
+                    )
         if not quiet:
             for notice in rounded:
                 messages.print(notice, markup=False)
@@ -255,84 +281,13 @@ def generate(
             print_estimate(pipe, requests)
             return
         work = list(zip(requests, batches, strict=True))
+        checks.close()
         how = {"check_memory": not ignore_memory, "progress": not quiet}
-        summary = _make_and_save(pipe, work, runs, saving, ranking, row=origin.row, **how)
+        with group.naming_loss():
+            summary = make_and_save(pipe, work, runs, saving, ranking, group, row=origin.row, **how)
+            group.wait_for_all()
         if not quiet:
             messages.print(f"{summary}; {time.perf_counter() - started:.1f} s with loading")
-
-
-def _make_and_save(
-    pipe: "AudioLDM2Pipeline",
-    work: "list[tuple[Request, Batch]]",
-    runs: "RunFiles",
-    saving: "Saving",
-    ranking: Ranking | None,
-    *,
-    row: int | None,
-    check_memory: bool,
-    progress: bool,
-) -> str:
-    """Run the requests, and write each one's files before the next; returns how long it took and how it was sampled.
-
-    Sound goes to its file as it is decoded. A sound that cannot be finished keeps no other from being made.
-
-    Args:
-        pipe: the pipeline.
-        work: each request with the destinations of its sounds.
-        runs: where each request is kept while it runs.
-        saving: what the files are to be.
-        ranking: decides on the order in which files are printed; as they are made unless given.
-        row: number of the only sound that is wanted of each request; None for all.
-        check_memory: find out before sampling whether a request can fit in memory.
-        progress: draw bars.
-
-    Raises:
-        FinishError: at the end, naming all that could not be finished.
-    """
-    from litefocus_jax.audio.stages import FinishError
-    from litefocus_jax.generation.sounding import sound_of_request
-
-    seconds_made = seconds_taken = 0.0
-    total = sum(len(batch.destinations) for _, batch in work)
-    done = 0
-    unfinished = []
-    for request, batch in work:
-        count = len(batch.destinations)
-        started = time.perf_counter()
-        with runs.kept(batch) as partial_run, numbered_bars(done + 1, done + count, total):
-            result = pipe.run(
-                request, partial_run=partial_run, check_memory=check_memory, output_type="latent", progress=progress
-            )
-        seconds_taken += time.perf_counter() - started
-        rows = range(count) if row is None else [row]
-        for number, file in zip(rows, batch.destinations, strict=True):
-            made_of = result.recipes[number] if result.recipes else None
-            started = time.perf_counter()
-            done += 1
-            try:
-                with numbered_bars(done, done, total):
-                    blocks = sound_of_request(request, result.audios[number], pipe.decode_blocks, progress=progress)
-                    waveform = request.waveforms[number]
-                    seconds_made += saving.write(blocks, file, result.sampling_rate, request.seed, waveform, made_of)
-            except FinishError as error:
-                unfinished.append(f"{file.sound}: {error}")
-                if ranking is not None:
-                    ranking.leave_out(file, saving.show)
-                continue
-            seconds_taken += time.perf_counter() - started
-            if ranking is None:
-                saving.show(file, made_of)
-            else:
-                ranking.add(file, made_of, saving.show)
-        runs.remove(batch)
-    if unfinished:
-        raise FinishError("\n".join(unfinished))
-    factor = seconds_taken / seconds_made
-    request = work[0][0]
-    return (
-        f"{seconds_made:.2f} s of sound in {seconds_taken:.1f} s, a real-time factor of {factor:.2f}; "
-        f"{request.sampling.describe()}, guidance {request.guidance_scale:g}"
-    )
 
 
 def _windowed_denoising(

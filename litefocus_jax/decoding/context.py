@@ -8,6 +8,7 @@ Letters in shape comments: C channels.
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Float32, Int
@@ -46,16 +47,31 @@ class Correction(NamedTuple):
 
 
 def measure(
-    norm: GroupNorm, x: Float[Array, "batch time frequency channels"], mask: Bool[Array, "batch time"]
+    norm: GroupNorm,
+    x: Float[Array, "batch time frequency channels"],
+    mask: Bool[Array, "batch time"],
+    *,
+    axes: tuple[str, ...] = (),
 ) -> Moments:
-    """Moments over the batch and over the times where the mask is true, in float32."""
+    """Moments over the batch and over the times where the mask is true, in float32.
+
+    Args:
+        norm: the normalisation.
+        x: its input.
+        mask: what counts.
+        axes: of a mesh whose devices have other parts of the batch, which count too.
+    """
     frequency, channels = x.shape[2:]
     group_size = channels // norm.num_groups
     inside = mask[:, :, None, None]
-    count = mask.sum().astype(jnp.float32) * (frequency * group_size)
+
+    def of_all(part: Array) -> Array:
+        return jax.lax.psum(part, axes) if axes else part
+
+    count = of_all(mask.sum().astype(jnp.float32)) * (frequency * group_size)
 
     def group_mean(values: Array) -> Array:
-        sums = jnp.where(inside, values, 0.0).sum(axis=(0, 1, 2))  # [C]
+        sums = of_all(jnp.where(inside, values, 0.0).sum(axis=(0, 1, 2)))  # [C]
         return sums.reshape(norm.num_groups, group_size).sum(axis=-1) / count
 
     x = x.astype(jnp.float32)

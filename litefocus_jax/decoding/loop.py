@@ -7,6 +7,7 @@ written out beyond each other as far as the decoders look; what that makes beyon
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from litefocus_jax.decoding.plan import DecodingPlan, vae_reach, vocoder_reach
@@ -27,6 +28,7 @@ def loop_blocks(
     latents: Float[Array | np.ndarray, "time frequency channels"],
     plan: DecodingPlan,
     on_progress: Callable[[int], None] = lambda done: None,
+    mesh: Mesh | None = None,
 ) -> Iterator[Float[np.ndarray, " samples"]]:
     """Decode one loop; the blocks in a row are the loop.
 
@@ -37,19 +39,20 @@ def loop_blocks(
         plan: from `plan_decoding`, for as many frames; or for those with `frames_beyond` on either side, where it is
             not whole.
         on_progress: told how many of ``plan.steps`` are done.
+        mesh: devices that share the tiles, as for `sound_blocks`.
 
     Raises:
         NonFiniteError: when a block holds NaN or infinity; the message names the stage.
     """
     if plan.is_whole:
-        yield from sound_blocks(vae, vocoder, latents, plan, on_progress)
+        yield from sound_blocks(vae, vocoder, latents, plan, on_progress, mesh)
         return
     latents = np.asarray(latents)
     beyond = (plan.frames - len(latents)) // 2
     around = np.concatenate([latents[len(latents) - beyond :], latents, latents[:beyond]])
     samples_per_frame = vocoder.config.hop_length * vae.config.scale_factor
     skip, left = beyond * samples_per_frame, len(latents) * samples_per_frame
-    for block in sound_blocks(vae, vocoder, around, plan, on_progress):
+    for block in sound_blocks(vae, vocoder, around, plan, on_progress, mesh):
         part = block[skip : skip + left]
         skip -= min(skip, len(block))
         left -= len(part)

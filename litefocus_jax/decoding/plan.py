@@ -177,6 +177,15 @@ class DecodingPlan:
         """Windows that are computed in all, the sample counting as one; for progress bars."""
         return (self.passes + 1) * (1 + 2 * len(self.vae_tiles)) + len(self.vocoder_tiles)
 
+    def keys_of(self, tile: Tile) -> tuple[int, ...]:
+        """Which frames of a tile's window all tiles see the keys of, as numbers within the window."""
+        return tuple(frame - tile.start for frame in self.key_frames if tile.first <= frame < tile.end)
+
+    @property
+    def most_keys(self) -> int:
+        """The largest number of them that a tile has."""
+        return max(len(self.keys_of(tile)) for tile in self.vae_tiles)
+
 
 def plan_decoding(vae: VAEConfig, vocoder: VocoderConfig, frames: int, tiling: TilingConfig) -> DecodingPlan:
     """Decide how a sound of some latent frames is decoded.

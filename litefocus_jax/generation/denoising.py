@@ -3,11 +3,12 @@
 import dataclasses
 import math
 from concurrent.futures import Future
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jax.stages import Compiled
 from jaxtyping import Array, Float
 
+from litefocus_jax.checkpoint.fingerprint import fingerprint
 from litefocus_jax.decoding.plan import DecodingPlan
 from litefocus_jax.diffusion.inpainting import hold_clean
 from litefocus_jax.diffusion.schedulers import initial_state
@@ -15,13 +16,14 @@ from litefocus_jax.generation import sampling
 from litefocus_jax.generation.callbacks import StepCallbacks
 from litefocus_jax.generation.inputs import Inputs, make_inputs
 from litefocus_jax.generation.least_memory import require_least_memory
-from litefocus_jax.generation.needs import Estimate, estimate_memory, estimate_time, require_memory
+from litefocus_jax.generation.needs import Estimate, MemoryEstimate, estimate_memory, estimate_time, require_memory
 from litefocus_jax.generation.networks import Networks
 from litefocus_jax.generation.plan import DenoisingPlan
 from litefocus_jax.generation.request import Request
-from litefocus_jax.generation.resume import PartialRun, ResumableRun
+from litefocus_jax.generation.resume import PartialRun, ResumableRun, facts_of_run
 from litefocus_jax.models.components import Components
 from litefocus_jax.models.tokenization import Tokenizer
+from litefocus_jax.parallel.processes import require_same, spans_processes, together
 from litefocus_jax.system.platform import release_unused_memory
 from litefocus_jax.system.progress import busy, progress_bar
 from litefocus_jax.system.waiting import require_finite
@@ -94,28 +96,23 @@ class Denoiser:
             check_memory: find out before whether it can fit.
             progress: draw a bar.
         """
-        if check_memory:
-            require_least_memory(
-                request, self._components.unet.config, self._components.facts.geometry, self._components.dtype
-            )
-        inputs = self.inputs(request)
         if not request.schedule.num_steps:  # of a sound that is given, and left as it is
-            return Denoised(inputs.latents, 0, None)
-        run = None if partial_run is None else ResumableRun(partial_run, request, self._components, inputs.latents)
-        plan = request.plan if run is None else run.plan
-        plan = dataclasses.replace(plan, steps_per_call=math.gcd(plan.steps_per_call, callbacks.block))
-
-        with busy("Encoding the prompts, compiling the UNet", enabled=progress):
-            compiled = self.compile_ahead(request, inputs, plan)
-            arguments = self._arguments(request, inputs, plan)
-        with busy("Compiling the UNet", enabled=progress):
-            is_compiled = compiled.exception() is None  # else it goes wrong again below, where it is raised
-        if is_compiled and check_memory:
-            with busy("Compiling the decoder", enabled=progress and decoding is not None):
-                needs = estimate_memory(self._components, compiled.result(), decoding)
-            require_memory(needs, request, self._components)
-        release_unused_memory()
+            return Denoised(self.inputs(request).latents, 0, None)
+        # What goes wrong in one process is found out before another one waits for it.
+        with together(request.plan.mesh, "preparing the generation"):
+            if check_memory:
+                require_least_memory(
+                    request, self._components.unet.config, self._components.facts.geometry, self._components.dtype
+                )
+            inputs = self.inputs(request)
+            run = None if partial_run is None else ResumableRun(partial_run, request, self._components, inputs.latents)
+            plan = request.plan if run is None else run.plan
+            plan = dataclasses.replace(plan, steps_per_call=math.gcd(plan.steps_per_call, callbacks.block))
         earlier = run and run.earlier
+        require_same(request.plan.mesh, self._facts(request, inputs, earlier))
+        with together(request.plan.mesh, "compiling its programs"):
+            arguments = self._prepared(request, inputs, plan, decoding, check_memory=check_memory, progress=progress)
+        release_unused_memory()
         steps_done = request.schedule.num_steps
 
         def after_step(done: sampling.Progress) -> sampling.AfterStep:
@@ -141,11 +138,55 @@ class Denoiser:
             latents = hold_clean(inputs.known, latents)
         return Denoised(latents, steps_done, run)
 
+    def _prepared(
+        self,
+        request: Request,
+        inputs: Inputs,
+        plan: DenoisingPlan,
+        decoding: DecodingPlan | None,
+        *,
+        check_memory: bool,
+        progress: bool,
+    ) -> sampling.Arguments:
+        """What denoising takes, once its program is there and known to fit."""
+        with busy("Encoding the prompts, compiling the UNet", enabled=progress):
+            compiled = self.compile_ahead(request, inputs, plan)
+            arguments = self._arguments(request, inputs, plan)
+        with busy("Compiling the UNet", enabled=progress):
+            is_compiled = compiled.exception() is None  # else it goes wrong again below, where it is raised
+        if is_compiled and check_memory:
+            with busy("Compiling the decoder", enabled=progress and decoding is not None):
+                needs = self._needs(request, compiled.result(), decoding)
+            require_memory(needs, request, self._components)
+        return arguments
+
+    def _needs(self, request: Request, compiled: Compiled, decoding: DecodingPlan | None) -> MemoryEstimate:
+        """The memory of a request on each of its devices."""
+        mesh = None if decoding is None or decoding.is_whole else request.plan.mesh
+        decoders = self._networks.decoders(loop=False, mesh=mesh) if mesh is not None else None
+        return estimate_memory(self._components, compiled, decoding, decoders, mesh)
+
+    def _facts(self, request: Request, inputs: Inputs, earlier: sampling.Progress | None) -> dict[str, Any]:
+        """All that has to be the same in the processes of a mesh; of other requests nothing."""
+        if request.plan.mesh is None or not spans_processes(request.plan.mesh):
+            return {}
+        return {
+            **facts_of_run(request, self._components.dtype, inputs.latents),
+            **{f"model: {name}": value for name, value in fingerprint(self._components).items()},
+            "order of the mesh's devices": [device.id for device in request.plan.mesh.devices.flat],
+            "steps that were done before, by the file of the partial run": earlier and earlier.steps_done,
+        }
+
     def estimate(self, request: Request, decoding: DecodingPlan) -> Estimate:
         """What a request will take on this device; see `AudioLDM2Pipeline.estimate`."""
+        if spans_processes(request.plan.mesh):
+            raise ValueError(
+                "the mesh has devices of several processes, which cannot be timed one by one; expected a request for a "
+                "mesh of one process, or without mesh"
+            )
         inputs = self.inputs(request)
         compiled = self.compile_ahead(request, inputs, request.plan).result()
-        memory = estimate_memory(self._components, compiled, decoding)
+        memory = self._needs(request, compiled, decoding)
         if not memory.suffices:
             return Estimate(memory, None)
         arguments = self._arguments(request, inputs, request.plan)

@@ -23,6 +23,7 @@ class Networks:
     def __init__(self, components: Components) -> None:
         self._components = components
         self._unet_copies: tuple[tuple[Mesh, bool], UNet] | None = None
+        self._decoder_copies: tuple[tuple[Mesh, bool], tuple[VAE, Vocoder]] | None = None
 
     def unet(self, plan: DenoisingPlan) -> UNet:
         """The UNet that denoises by a plan; its copies on a mesh are kept until there is another mesh."""
@@ -36,9 +37,14 @@ class Networks:
             self._unet_copies = (wanted, replicate(plan.mesh, unet))
         return self._unet_copies[1]
 
-    def decoders(self, *, loop: bool) -> tuple[VAE, Vocoder]:
-        """The networks that make sound of latents."""
-        return self._circular_decoders if loop else (self._components.vae, self._components.vocoder)
+    def decoders(self, *, loop: bool, mesh: Mesh | None = None) -> tuple[VAE, Vocoder]:
+        """The networks that make sound of latents; their copies on a mesh are kept until there is another mesh."""
+        decoders = self._circular_decoders if loop else (self._components.vae, self._components.vocoder)
+        if mesh is None:
+            return decoders
+        if self._decoder_copies is None or self._decoder_copies[0] != (mesh, loop):
+            self._decoder_copies = ((mesh, loop), replicate(mesh, decoders))
+        return self._decoder_copies[1]
 
     @functools.cached_property
     def _circular_unet(self) -> UNet:

@@ -79,8 +79,8 @@ class RequestOptions(TypedDict, total=False):
             and its text, ``[(0.0, "rain"), (20.0, "birds")]``.
         prompt_padding: what a prompt's place in GPT-2 goes by: ``"batch"``, the longest prompt of the batch, as in
             diffusers, so that neighbours change a sound; or ``"alone"``, itself; None for the model's own.
-        mesh: devices of this process that share the denoising: the sounds along its axis ``"data"``, the frames of
-            each sound along ``"time"``; see docs/devices.md. It changes the sound by rounding alone.
+        mesh: devices that share the work, of one process or of several: the sounds along its axis ``"data"``, the
+            frames of each sound along ``"time"``; see docs/devices.md. It changes the sound by rounding alone.
         prompt_embeds: prompts as vectors of Flan-T5, from `AudioLDM2Pipeline.encode_prompt`, ``[prompts, tokens,
             features]``; with ``generated_prompt_embeds``, and in the place of ``prompt``.
         attention_mask: true, or not 0, on those vectors that are no padding, ``[prompts, tokens]``; all unless given.

@@ -7,7 +7,7 @@ from jax.sharding import Mesh
 
 from litefocus_jax.diffusion.windows import WindowLayout
 from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
-from litefocus_jax.parallel.mesh import TIME_AXIS, check_mesh
+from litefocus_jax.parallel.mesh import GUIDANCE_AXIS, TIME_AXIS, check_mesh
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,18 +39,24 @@ class DenoisingPlan:
         """Whether there are several prompts along each sound, which all sounds share."""
         return self.windows is not None and bool(self.windows.stretches)
 
+    @property
+    def splits_guidance(self) -> bool:
+        """Whether two groups of devices run a branch of guidance each."""
+        return self.mesh is not None and self.mesh.shape.get(GUIDANCE_AXIS, 1) > 1
+
 
 def steps_per_call(num_steps: int, longest: int) -> int:
     """The largest number of steps per call that divides the whole evenly and is at most ``longest``."""
     return max(length for length in range(1, longest + 1) if num_steps % length == 0)
 
 
-def checked_mesh(mesh: Mesh, windows: WindowLayout | None, *, whole_frames: Sequence[str]) -> Mesh:
+def checked_mesh(mesh: Mesh, windows: WindowLayout | None, *, guided: bool, whole_frames: Sequence[str]) -> Mesh:
     """Devices that can share the work of a request.
 
     Args:
         mesh: as it was asked for.
         windows: of the request.
+        guided: whether there are two branches of guidance.
         whole_frames: names of the options that were asked for and cannot be where devices share the frames of a sound.
 
     Raises:
@@ -62,4 +68,15 @@ def checked_mesh(mesh: Mesh, windows: WindowLayout | None, *, whole_frames: Sequ
         raise ValueError(
             f"{whole_frames[0]} is given, but the mesh spreads frames along {TIME_AXIS!r}; expected 'data' alone"
         )
+    if mesh.shape.get(GUIDANCE_AXIS, 1) > 1:
+        if not guided:
+            raise ValueError(
+                f"mesh has two groups of devices along {GUIDANCE_AXIS!r}, and guidance is off; expected a "
+                "guidance_scale of more than 1, or no such axis"
+            )
+        if windows is not None and windows.stretches:
+            raise ValueError(
+                f"timeline is given, but the mesh has two groups of devices along {GUIDANCE_AXIS!r}; expected 'data' "
+                "alone"
+            )
     return mesh

@@ -22,6 +22,7 @@ from litefocus_jax.generation.plan import steps_per_call
 from litefocus_jax.generation.request import Request
 from litefocus_jax.generation.sampling import Progress
 from litefocus_jax.models.components import Components
+from litefocus_jax.parallel.processes import spans_processes
 from litefocus_jax.system.files import written_beside
 from litefocus_jax.system.messages import plain, shown
 from litefocus_jax.system.platform import current_platform
@@ -84,7 +85,7 @@ class PartialRun:
 
 
 class ResumableRun:
-    """One generation and its file.
+    """One generation and its file; of several processes the first one writes it, and all read it.
 
     Args:
         file: where it is.
@@ -112,7 +113,8 @@ class ResumableRun:
         self._file = file
         self._path = Path(file.path)
         self._num_steps = request.schedule.num_steps
-        self._request = _facts(request, components.dtype, latents)
+        self._is_writer = not spans_processes(request.plan.mesh) or jax.process_index() == 0
+        self._request = facts_of_run(request, components.dtype, latents)
         self._model = fingerprint(components)
         self.earlier: Progress | None = None
         steps = request.plan.steps_per_call
@@ -131,7 +133,7 @@ class ResumableRun:
         A file that cannot be written is logged and otherwise ignored: the run is worth more than its copy.
         """
         every = self._file.every
-        if every is None:
+        if every is None or not self._is_writer:
             return
         is_due = run.steps_done // every > (run.steps_done - run.steps_per_call) // every
         if not (is_due or run.steps_done == self._num_steps):
@@ -143,7 +145,7 @@ class ResumableRun:
 
     def finish(self) -> None:
         """Remove the file, unless it is to be kept."""
-        if not self._file.keep and self._path.exists():
+        if self._is_writer and not self._file.keep and self._path.exists():
             self._path.unlink()
 
     def _write(self, run: Progress) -> None:
@@ -229,7 +231,7 @@ def _digest(metadata: str, arrays: dict[str, np.ndarray]) -> str:
     )
 
 
-def _facts(request: Request, dtype: str, latents: Array) -> dict[str, Any]:
+def facts_of_run(request: Request, dtype: str, latents: Array) -> dict[str, Any]:
     """All that decides the bytes of a sound beside the model, as JSON can hold it."""
     return {
         **request.facts(),

@@ -23,6 +23,8 @@ class RunOptions(TypedDict, total=False):
         output_type: ``"audio"``, or diffusers' ``"np"`` for the same; ``"latent"`` returns the latents, for
             `decode_blocks` to make sound of; what is kept of a sound that was given is not in it, but for
             `litefocus_jax.generation.sounding.sound_of_request`.
+        gather: on a mesh of several processes, whether each of them gets all sounds; or else its own share of them,
+            which it decodes by itself, and whose numbers the result has.
         progress: draw progress bars, where there is a terminal or a notebook.
         callback: ``callback(step, steps, latents)`` is called after every ``callback_steps`` steps, with the number of
             steps that are done. Where its second parameter is called ``timestep`` or ``t``, it is called as by
@@ -38,6 +40,7 @@ class RunOptions(TypedDict, total=False):
     partial_run: PartialRun | None
     check_memory: bool
     output_type: OutputType
+    gather: bool
     progress: bool
     callback: Callback | None
     callback_steps: int
@@ -50,6 +53,7 @@ RUN_DEFAULTS: RunOptions = {
     "partial_run": None,
     "check_memory": True,
     "output_type": "audio",
+    "gather": True,
     "progress": True,
     "callback": None,
     "callback_steps": 1,

@@ -31,7 +31,8 @@ from litefocus_jax.models.projection import ProjectionModel
 from litefocus_jax.models.t5 import T5Encoder
 from litefocus_jax.models.tokenization import PromptTokens
 from litefocus_jax.models.unet.network import Context, UNet
-from litefocus_jax.parallel.mesh import DATA_AXIS, EVERYWHERE, TIME_AXIS, along_data
+from litefocus_jax.parallel.mesh import EVERYWHERE, GUIDANCE_AXIS, TIME_AXIS, along_data
+from litefocus_jax.parallel.processes import gathered, spans_processes
 from litefocus_jax.parallel.time_axis import cut_shares, fill_shares
 from litefocus_jax.system.platform import LowMemoryJit, current_platform
 from litefocus_jax.system.waiting import wait_for
@@ -120,7 +121,8 @@ def denoise(
     """Run the steps of a schedule in one ``lax.scan``.
 
     Classifier-free guidance (Ho and Salimans, arXiv 2207.12598) runs both branches as one batch of twice the size, the
-    negative prompts first: ``output = negative + guidance_scale * (positive - negative)``.
+    negative prompts first: ``output = negative + guidance_scale * (positive - negative)``. On a mesh with a guidance
+    axis each of two groups of devices runs one of them.
 
     Args:
         arguments: on a mesh as `spread_arguments` lays them out.
@@ -150,7 +152,7 @@ def denoise(
         mesh=plan.mesh,
         in_specs=(specs(plan, along_data()), EVERYWHERE, EVERYWHERE, EVERYWHERE),
         out_specs=along_data(),
-        axis_names={DATA_AXIS} if is_time_split else set(plan.mesh.axis_names),
+        axis_names=set(plan.mesh.axis_names) - ({TIME_AXIS} if is_time_split else set()),
         # The models' loops begin with zeros, which the check takes for values that all devices share.
         check_vma=False,
     )
@@ -174,13 +176,14 @@ def _run_steps(
 
         def predict(latents: Array, prompts: Array | None = None) -> Array:
             sample = latents.astype(unet.dtype)
-            if plan.guided:
+            if plan.guided and not plan.splits_guidance:
                 sample = jnp.concatenate([sample, sample])
             own = context if prompts is None else _contexts_of(context, prompts, len(sample), guided=plan.guided)
             output = unet(sample, time_embedding, own, attention=attention, key_rng=attention_key)
             output = output.astype(jnp.float32)
             if plan.guided:
-                negative, positive = jnp.split(output, 2)
+                is_split = plan.splits_guidance
+                negative, positive = jax.lax.all_gather(output, GUIDANCE_AXIS) if is_split else jnp.split(output, 2)
                 output = negative + guidance_scale * (positive - negative)
             return output
 
@@ -270,7 +273,7 @@ def sample(
     it, which costs an accelerator its queue.
 
     On a mesh its devices share the sounds, and those along its time axis the frames of each sound; all that is given
-    and returned lies on one device.
+    and returned lies on one device, of several processes on one of each.
     """
     length = plan.steps_per_call
     queued_ahead = current_platform().calls_queued_ahead if after_call is None else 0
@@ -295,7 +298,7 @@ def sample(
                 on_progress(finished.steps_done)
             if on_call is None and after_call is None:
                 continue
-            whole = finished._replace(state=jax.tree.map(lambda array: array[:sounds, :frames], finished.state))
+            whole = finished._replace(state=_whole(finished.state, plan, sounds, frames))
             verdict = AfterStep(None, True) if after_call is None else after_call(whole)
             if verdict.latents is not None:
                 whole = whole._replace(state=whole.state._replace(latents=verdict.latents))
@@ -305,8 +308,16 @@ def sample(
             goes_on = verdict.goes_on
         if not goes_on:
             break
-    latents = arguments.state.latents
-    return latents if plan.mesh is None else jax.device_put(latents[:sounds, :frames], given.sharding)
+    if plan.mesh is None:
+        return arguments.state.latents
+    return jax.device_put(_whole(arguments.state, plan, sounds, frames).latents, given.sharding)
+
+
+def _whole(state: SchedulerState, plan: DenoisingPlan, sounds: int, frames: int) -> SchedulerState:
+    """A state without what fills the shares of a mesh's devices; of several processes, all of it in each of them."""
+    if plan.mesh is not None and spans_processes(plan.mesh):
+        state = jax.tree.map(jnp.asarray, gathered(plan.mesh, state))
+    return jax.tree.map(lambda array: array[:sounds, :frames], state)
 
 
 def compile_ahead(

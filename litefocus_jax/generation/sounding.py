@@ -3,18 +3,21 @@
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from litefocus_jax.audio.splicing import CROSS_FADE_IN_S, spliced
 from litefocus_jax.decoding.loop import frames_beyond, loop_blocks
 from litefocus_jax.decoding.plan import DecodingPlan, TilingConfig, plan_decoding
-from litefocus_jax.decoding.sound import sound_blocks
+from litefocus_jax.decoding.sound import sound_blocks, whole_sounds
 from litefocus_jax.generation.networks import Networks
 from litefocus_jax.generation.request import Request
 from litefocus_jax.models.components import Components
 from litefocus_jax.system.progress import busy, progress_bar
 
 Blocks = Iterator[Float[np.ndarray, " samples"]]
+SoundBlocks = Iterator[Float[np.ndarray, "samples ..."]]
+"""Of one channel, or of left and right: ``[samples, 2]``."""
 
 
 class Decoder:
@@ -45,6 +48,7 @@ class Decoder:
         *,
         loop: bool,
         progress: bool,
+        mesh: Mesh | None = None,
     ) -> Blocks:
         """Decode one sound block by block; the arguments and errors are those of `AudioLDM2Pipeline.decode_blocks`.
 
@@ -54,6 +58,47 @@ class Decoder:
             tiling: how long sounds are decoded.
             loop: whether the end runs on into the beginning.
             progress: draw a bar.
+            mesh: devices that share the tiles of a long sound; of several processes, all of them take every block.
+        """
+        samples = self._samples(latents, audio_length_in_s, loop=loop)
+        return self._decode(latents, self.plan(len(latents), tiling, loop=loop), samples, loop, progress, mesh)
+
+    def sounds(
+        self,
+        latents: Float[Array | np.ndarray, "sounds time frequency channels"],
+        audio_length_in_s: float | None,
+        tiling: TilingConfig,
+        *,
+        loop: bool,
+        progress: bool,
+        mesh: Mesh | None,
+    ) -> Iterator[Blocks]:
+        """Decode sounds, one after another or several at a time; takes what `blocks` does.
+
+        The blocks of one sound are to be taken before the next sound is.
+        """
+        if mesh is None or len(latents) < 2 or not self.plan(latents.shape[1], tiling, loop=loop).is_whole:
+            for sound in latents:
+                yield self.blocks(sound, audio_length_in_s, tiling, loop=loop, progress=progress, mesh=mesh)
+            return
+        samples = self._samples(latents[0], audio_length_in_s, loop=loop)
+        decoders = self._networks.decoders(loop=loop, mesh=mesh)
+        with progress_bar("Decoding", len(latents), enabled=progress) as on_progress:
+            for number, waveform in enumerate(whole_sounds(*decoders, latents, mesh)):
+                on_progress(number + 1)
+                yield iter([waveform[:samples]])
+
+    def _samples(
+        self,
+        latents: Float[Array | np.ndarray, "time frequency channels"],
+        audio_length_in_s: float | None,
+        *,
+        loop: bool,
+    ) -> int:
+        """Samples of a sound that is asked for.
+
+        Raises:
+            ValueError: from `AudioLDM2Pipeline.decode_blocks`.
         """
         geometry = self._geometry
         expected = (geometry.frequencies, geometry.channels)
@@ -66,15 +111,23 @@ class Decoder:
                 f"audio_length_in_s = {audio_length_in_s}; expected at most the {longest / geometry.sampling_rate:g} s "
                 "that the latents hold, and more than none"
             )
-        return self._decode(latents, self.plan(len(latents), tiling, loop=loop), samples, loop, progress)
+        return samples
 
     def _decode(
-        self, latents: Array | np.ndarray, plan: DecodingPlan, samples: int, loop: bool, progress: bool
+        self,
+        latents: Array | np.ndarray,
+        plan: DecodingPlan,
+        samples: int,
+        loop: bool,
+        progress: bool,
+        mesh: Mesh | None,
     ) -> Blocks:
-        decoders, decode = self._networks.decoders(loop=loop and plan.is_whole), loop_blocks if loop else sound_blocks
+        mesh = None if plan.is_whole else mesh
+        decoders = self._networks.decoders(loop=loop and plan.is_whole, mesh=mesh)
+        decode = loop_blocks if loop else sound_blocks
         note = busy("Decoding (at first, compiling VAE and vocoder)", enabled=progress and plan.is_whole)
         with note, progress_bar("Decoding", plan.steps, enabled=progress and not plan.is_whole) as on_progress:
-            for block in decode(*decoders, latents, plan, on_progress):
+            for block in decode(*decoders, latents, plan, on_progress, mesh):
                 if samples > 0:
                     yield block[:samples]
                 samples -= len(block)
@@ -86,7 +139,7 @@ def sound_of_request(
     decode: Callable[..., Blocks],
     *,
     progress: bool,
-) -> Iterator[Float[np.ndarray, "samples ..."]]:
+) -> SoundBlocks:
     """The sound that a request asks for, block by block; what was given and is not made anew is in it as it was given.
 
     With stereo, the latents of both sides become blocks ``[samples, 2]``.
@@ -102,6 +155,46 @@ def sound_of_request(
         for side in latents.reshape(request.sides, *latents.shape[-3:])
     ]
     blocks = decoded[0] if request.sides == 1 else (np.stack(sides, axis=-1) for sides in zip(*decoded, strict=True))
+    return _beside_what_was_given(request, blocks)
+
+
+def sounds_of_request(
+    request: Request,
+    latents: Float[Array | np.ndarray, "sounds *sides time frequency channels"],
+    decoder: Decoder,
+    tiling: TilingConfig,
+    *,
+    mesh: Mesh | None,
+    progress: bool,
+) -> Iterator[SoundBlocks]:
+    """Sounds that a request asks for, one after another; each is to be taken before the next.
+
+    Args:
+        request: what was asked for.
+        latents: of the sounds that are wanted.
+        decoder: of the model.
+        tiling: how long sounds are decoded.
+        mesh: devices that share the decoding.
+        progress: draw bars.
+    """
+    sides = latents.reshape(-1, *latents.shape[-3:])
+    decoded = decoder.sounds(
+        sides, request.audio_length_in_s, tiling, loop=request.plan.loop, progress=progress, mesh=mesh
+    )
+    sounds = decoded if request.sides == 1 else _joined(decoded, request.sides)
+    return (_beside_what_was_given(request, blocks) for blocks in sounds)
+
+
+def _joined(decoded: Iterator[Blocks], sides: int) -> Iterator[SoundBlocks]:
+    """As many sides as a sound has, each of which is to be taken before the next, as that sound."""
+    for first in decoded:
+        waveforms = [np.concatenate([*first])]
+        waveforms += [np.concatenate([*next(decoded)]) for _ in range(sides - 1)]
+        yield iter([np.stack(waveforms, axis=-1)])
+
+
+def _beside_what_was_given(request: Request, blocks: SoundBlocks) -> SoundBlocks:
+    """A sound as it was decoded, with what was given and is not made anew in its place."""
     edit = request.edit
     if edit is None or not edit.spans:
         return blocks

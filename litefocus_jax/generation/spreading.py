@@ -10,7 +10,7 @@ from litefocus_jax.diffusion.inpainting import Known
 from litefocus_jax.diffusion.schedulers import SchedulerState
 from litefocus_jax.generation.plan import DenoisingPlan
 from litefocus_jax.models.unet.network import Context, UNet
-from litefocus_jax.parallel.mesh import DATA_AXIS, EVERYWHERE, TIME_AXIS, along_data, spread
+from litefocus_jax.parallel.mesh import DATA_AXIS, EVERYWHERE, GUIDANCE_AXIS, TIME_AXIS, along_data, spread
 
 
 class RandomKeys(NamedTuple):
@@ -73,6 +73,8 @@ def specs(plan: DenoisingPlan, state: PartitionSpec) -> Any:
     """Where `Arguments` lie on a mesh: a tree of layouts like theirs."""
     keys = RandomKeys(latents=along_data(), steps=along_data(), litefocus=EVERYWHERE)  # pyright: ignore[reportArgumentType]
     context = EVERYWHERE if plan.changes_prompt else along_data(int(plan.guided))
+    if plan.splits_guidance:
+        context = PartitionSpec(GUIDANCE_AXIS, DATA_AXIS)
     known = Known(state, state, state, EVERYWHERE, EVERYWHERE) if plan.holds else None  # pyright: ignore[reportArgumentType]
     return Arguments(EVERYWHERE, context, state, keys, known)  # pyright: ignore[reportArgumentType]
 

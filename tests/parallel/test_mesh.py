@@ -52,6 +52,14 @@ def test_devices_along_both_axes_equal_one_device(sounds: dict[str, np.ndarray])
     np.testing.assert_allclose(sounds["guided_on_2x4"], sounds["guided_on_1"], atol=1e-4)
 
 
+def test_a_branch_of_guidance_on_each_of_two_groups_of_devices_equals_one_device(sounds: dict[str, np.ndarray]) -> None:
+    np.testing.assert_allclose(sounds["guided_on_2x2x2"], sounds["guided_on_1"], atol=1e-4)
+
+
+def test_a_guidance_axis_without_guidance_is_refused(sounds: dict[str, np.ndarray]) -> None:
+    assert "two groups of devices along 'guidance', and guidance is off" in str(sounds["refusal_of_no_guidance"])
+
+
 def test_dense_attention_over_time_equals_one_device(sounds: dict[str, np.ndarray]) -> None:
     np.testing.assert_allclose(sounds["unguided_on_1x8"], sounds["unguided_on_1"], atol=1e-4)
 

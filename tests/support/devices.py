@@ -15,7 +15,7 @@ from litefocus_jax.checkpoint.random_model import random_model
 from litefocus_jax.generation.resume import ResumableRun
 from litefocus_jax.generation.sampling import Progress
 from litefocus_jax.models.unet.network import UNet
-from litefocus_jax.parallel.mesh import DATA_AXIS
+from litefocus_jax.parallel.mesh import DATA_AXIS, GUIDANCE_AXIS
 from litefocus_jax.parallel.time_axis import TIME_AXIS
 from tests.support.models import small_components, small_pipeline
 from tests.support.requests import request_for
@@ -53,6 +53,11 @@ LONG_IN_S = 655.36
 def mesh_of(data: int, time: int = 1) -> Mesh:
     """The first devices, along both axes."""
     return Mesh(np.array(jax.devices()[: data * time]).reshape(data, time), (DATA_AXIS, TIME_AXIS))
+
+
+def guidance_mesh() -> Mesh:
+    """Two devices along each of three axes."""
+    return Mesh(np.array(jax.devices()).reshape(2, 2, 2), (DATA_AXIS, GUIDANCE_AXIS, TIME_AXIS))
 
 
 def wide_pipeline() -> AudioLDM2Pipeline:
@@ -94,6 +99,7 @@ def make_sounds(folder: Path) -> dict[str, np.ndarray]:
         "unguided_on_1": pipe(**UNGUIDED).audios,
         "unguided_on_8": pipe(**UNGUIDED, mesh=mesh_of(8)).audios,
         "guided_on_2x4": pipe(**GUIDED, mesh=mesh_of(2, 4)).audios,
+        "guided_on_2x2x2": pipe(**GUIDED, mesh=guidance_mesh()).audios,
         "unguided_on_1x8": pipe(**UNGUIDED, mesh=mesh_of(1, 8)).audios,
         "uneven_on_1": pipe(**UNEVEN).audios,
         "uneven_on_1x8": pipe(**UNEVEN, mesh=mesh_of(1, 8)).audios,
@@ -104,6 +110,13 @@ def refusal_of_windows() -> str:
     """What is said to windows and several devices along time."""
     with pytest.raises(ValueError, match="mesh") as refusal:
         small_pipeline()("rain", audio_length_in_s=1.28, windowed=WindowedDenoising(), mesh=mesh_of(1, 2))
+    return str(refusal.value)
+
+
+def refusal_of_no_guidance() -> str:
+    """What is said to a guidance axis where guidance is off."""
+    with pytest.raises(ValueError, match="mesh") as refusal:
+        small_pipeline()(**UNGUIDED, mesh=guidance_mesh())
     return str(refusal.value)
 
 
@@ -122,6 +135,7 @@ if __name__ == "__main__":
     np.savez(
         Path(sys.argv[1]) / "sounds.npz",
         refusal_of_windows=np.array(refusal_of_windows()),
+        refusal_of_no_guidance=np.array(refusal_of_no_guidance()),
         **sounds,  # pyright: ignore[reportArgumentType]
         **measure_memory(),  # pyright: ignore[reportArgumentType]
     )
