@@ -6,10 +6,13 @@ too, and whoever does long work looks at it between two pieces (`raise_if_interr
 """
 
 import contextlib
+import functools
 import logging
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 logger = logging.getLogger(__name__)
 
@@ -43,12 +46,21 @@ def listening() -> Iterator[None]:
     for number, handler in before.items():
         if handler != signal.SIG_IGN:
             signal.signal(number, _raise)
+    hook = sys.unraisablehook
+    sys.unraisablehook = functools.partial(_leave_out_interruptions, hook)
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
         _received = None
+
+
+def _leave_out_interruptions(hook: Callable[[Any], object], unraisable: Any) -> None:
+    """Print no traceback of an interruption where nobody could hear it: it is remembered."""
+    if unraisable.exc_type is not KeyboardInterrupt:
+        hook(unraisable)
 
 
 def exit_code() -> int:

@@ -18,11 +18,13 @@ class Command:
     Attributes:
         run: does it in this process; takes the folder of `MODEL` and the others, the folder of its output, and whether
             it is the next one after a kill.
+        prepare: what lies in the folder of its output before it is run at all; takes both folders.
         outputs: patterns of the files in its output whose bytes are always the same.
     """
 
     run: Callable[[Path, Path, bool], object]
     outputs: tuple[str, ...] = ("**/*",)
+    prepare: Callable[[Path, Path], object] = lambda given, out: None
 
 
 def _litefocus(*arguments: object) -> None:
@@ -45,13 +47,16 @@ def _convert(given: Path, out: Path, again: bool) -> None:
 
 def _replace(given: Path, out: Path, again: bool) -> None:
     """A conversion over an earlier model."""
-    import shutil
-
+    del again
     from convert.__main__ import app
 
-    if not again:
-        shutil.copytree(given / MODEL, out / "model", copy_function=shutil.copyfile)
     app([str(given / DIFFUSERS), str(out / "model"), "--overwrite"])
+
+
+def _earlier_model(given: Path, out: Path) -> None:
+    import shutil
+
+    shutil.copytree(given / MODEL, out / "model")
 
 
 def _export(given: Path, out: Path, again: bool) -> None:
@@ -85,7 +90,7 @@ def _batch(given: Path, out: Path, again: bool) -> None:
 COMMANDS = {
     "init": Command(_init),
     "convert": Command(_convert),
-    "replace": Command(_replace),
+    "replace": Command(_replace, prepare=_earlier_model),
     "export": Command(_export),
     "save_pretrained": Command(_save_pretrained),
     "generate": Command(_generate),

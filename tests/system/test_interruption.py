@@ -9,7 +9,13 @@ import pytest
 
 from litefocus_jax.system import interruption
 from litefocus_jax.system.files import replacement_folder
-from litefocus_jax.system.interruption import deferred_interruption, raise_if_interrupted, remembered_interruption
+from litefocus_jax.system.interruption import (
+    deferred_interruption,
+    listening,
+    raise_if_interrupted,
+    remembered_interruption,
+    was_interrupted,
+)
 
 
 class _Deaf:
@@ -35,6 +41,14 @@ def test_ctrl_c_that_a_callback_swallows_keeps_a_folder_from_appearing(tmp_path)
         write_and_be_interrupted(tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
     raise_if_interrupted()  # nothing is remembered any longer
+
+
+def test_a_command_prints_no_traceback_of_what_a_callback_swallows(capsys):
+    with listening():
+        gc.callbacks.append(_Deaf())
+        gc.collect()
+        assert was_interrupted()
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_handlers_are_as_they_were_after_the_block():
