@@ -211,7 +211,7 @@ def test_what_is_skipped_is_named_and_counted_unless_quiet(trained, tmp_path):
 
 
 @pytest.mark.parametrize(("arguments", "code", "message"), [
-    (["--sparse-ratio", "0.2"], 2, "needs --litefocus on or linear"),
+    (["--sparse-ratio", "0.2"], 2, "needs --litefocus on, linear or authors"),
     (["--steps", "0"], 2, "--steps"),
     (["--learning-rate", "nan"], 1, "--learning-rate = nan"),
     (["--warmup-steps", "7", "--steps", "5"], 1, "--warmup-steps = 7 is more than --steps = 5"),

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from litefocus_jax import PartialRun, ResumeError, StopGeneration, WindowedDenoising, read_recipe
+from litefocus_jax import AudioLDM2Pipeline, PartialRun, ResumeError, StopGeneration, WindowedDenoising, read_recipe
 from litefocus_jax.audio.splicing import spliced
 from litefocus_jax.checkpoint.lora import LoraConfig, save_adapter
 from litefocus_jax.decoding.encoding import encode_sound, mel_of
@@ -21,7 +21,7 @@ from litefocus_jax.generation import sampling
 from litefocus_jax.generation.recipe import RecipeError
 from litefocus_jax.parallel.mesh import DATA_AXIS, TIME_AXIS
 from tests.support.adapters import random_adapter
-from tests.support.models import small_pipeline
+from tests.support.models import small_components, small_pipeline
 from tests.support.sounds import RATE, tone, write_sound
 from tests.support.tolerance import deviation
 
@@ -97,7 +97,7 @@ def test_what_is_kept_is_the_sound_itself_to_the_bit_and_the_rest_is_not(options
 
 
 def test_with_an_adapter_what_is_kept_stays_and_what_is_made_is_its_own(tmp_path: Path) -> None:
-    pipe, config = small_pipeline(), LoraConfig(rank=2)
+    pipe, config = AudioLDM2Pipeline(small_components()), LoraConfig(rank=2)  # its own: the adapter stays in it
     save_adapter(tmp_path / "lora", random_adapter(pipe.components.unet, config), config)
     plain = {name: make(**options)[0] for name, options in EDITS.items()}
     pipe.load_lora_weights(tmp_path / "lora")
