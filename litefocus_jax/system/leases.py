@@ -7,6 +7,7 @@ what they make is the same, and appears whole.
 """
 
 import contextlib
+import errno
 import os
 import re
 import socket
@@ -15,6 +16,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from litefocus_jax.system.files import UnwrittenError, write_text
 from litefocus_jax.system.locks import InUseError, is_abandoned, locked
 
 _TOUCHES_PER_LEASE = 4  # a holder may miss some of them
@@ -71,8 +73,9 @@ class Leases:
 
     def clear(self) -> None:
         """Remove the folder where nothing is left in it; for when all work is done."""
-        for probe in self.folder.glob(".*.probe"):  # of a process that was killed as it looked at the time
-            probe.unlink(missing_ok=True)
+        for path in self.folder.glob(".*"):  # of a process that was killed as it took work, or looked at the time
+            if is_abandoned(path):
+                path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.folder.rmdir()
 
@@ -82,12 +85,15 @@ class Leases:
             return None
         number = 1 if newest is None else _number(newest) + 1
         path = self.folder / f"{name}.{number}.lease"
-        self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            with path.open("x", encoding="utf-8") as file:
-                file.write(f"{self.owner}\n")
+            # It appears with its owner in it: one without is nobody's that could be found dead.
+            write_text(path, f"{self.owner}\n", overwrite=False)
         except (FileExistsError, FileNotFoundError):  # another process was faster, or is at `clear`
             return None
+        except UnwrittenError as error:
+            if error.errno == errno.ENOENT:
+                return None
+            raise
         return path
 
     def _keep_touching(self, path: Path, ended: threading.Event) -> None:

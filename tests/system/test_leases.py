@@ -34,6 +34,21 @@ def foreign(tmp_path: Path) -> Path:
     return lease
 
 
+def test_a_lease_appears_with_its_owner_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leases = Leases(tmp_path, 600.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt), leases.taken("a"):
+            pass
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / ".a.1.lease.0123abcd.partial").touch()  # of a process that was killed there
+    with leases.taken("a") as is_taken:
+        assert is_taken
+        assert (tmp_path / "a.1.lease").read_text() == f"{leases.owner}\n"
+    leases.clear()
+    assert not tmp_path.exists()
+
+
 def test_work_is_had_by_one_at_a_time_and_then_by_the_next(tmp_path: Path) -> None:
     first, second = Leases(tmp_path / "new", 60.0), Leases(tmp_path / "new", 60.0)
     with first.taken("a") as is_first, second.taken("a") as is_second, second.taken("b") as is_other:
