@@ -7,13 +7,12 @@ sound is not compared with the recording of its own scene.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
-from jaxtyping import Float32
 
 from examples.foley.judges.clap import clap_scores
 from examples.foley.judges.classifier import hear
@@ -60,15 +59,15 @@ def second_opinion(report: Path, judges: Judges, aisfx: AisfxJudge | None, boots
     for length in lengths:
         reference = subjects.recordings_at(length)
         assert reference is not None, "each length has a folder of its own"
-        recorded = _embedded(judges, aisfx, reference)
-        rows.append(_line([f"{length}x", "synthesised", *[""] * len(names), _likeness(judges, reference, captions)]))
+        recorded, likeness = _listen(judges, aisfx, reference, captions)
+        rows.append(_line([f"{length}x", "synthesised", *[""] * len(names), likeness]))
         for folder in sorted((report / "sounds" / f"{length}x").iterdir()):
-            sounds = open_sounds(folder)
+            made, likeness = _listen(judges, aisfx, open_sounds(folder), captions)
             distances = [
                 _with_interval(kernel_distance(ours, theirs, paired=True, bootstrap=bootstrap))
-                for ours, theirs in zip(_embedded(judges, aisfx, sounds), recorded, strict=True)
+                for ours, theirs in zip(made, recorded, strict=True)
             ]
-            rows.append(_line([f"{length}x", folder.name, *distances, _likeness(judges, sounds, captions)]))
+            rows.append(_line([f"{length}x", folder.name, *distances, likeness]))
     write_text(report / "second_opinion.md", "".join(rows))
     return "".join(rows)
 
@@ -77,27 +76,16 @@ def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |\n"
 
 
-def _embedded(judges: Judges, aisfx: AisfxJudge | None, folder: SoundFolder) -> list[np.ndarray]:
-    """What each judge hears in the sounds of a folder."""
-    heard = [hear(judges.classifier, _mels(folder)).embeddings]
+def _listen(
+    judges: Judges, aisfx: AisfxJudge | None, folder: SoundFolder, captions: Mapping[str, str]
+) -> tuple[list[np.ndarray], str]:
+    """What each judge hears in the sounds of a folder, and how well they fit their captions, to foley's CLAP."""
+    mels = log_mels(np.stack([sound.waveform(SAMPLING_RATE) for sound in folder.sounds.values()]))
+    heard = [hear(judges.classifier, mels).embeddings]
     if aisfx is not None:
         heard.append(np.stack([aisfx.listen(sound.waveform(aisfx.sampling_rate)) for sound in folder.sounds.values()]))
-    return heard
-
-
-def _likeness(judges: Judges, folder: SoundFolder, captions: Mapping[str, str]) -> str:
-    """How well the sounds of a folder fit their captions, to foley's CLAP."""
-    texts = [captions[name] for name in folder.sounds]
-    return f"{clap_scores(judges.clap, judges.tokenizer, texts, _mels(folder)).mean():.3f}"
-
-
-def _mels(folder: SoundFolder) -> Float32[np.ndarray, "sounds frames mels"]:
-    return log_mels(np.stack([*_waveforms(folder)]))
-
-
-def _waveforms(folder: SoundFolder) -> Iterator[np.ndarray]:
-    for sound in folder.sounds.values():
-        yield sound.waveform(SAMPLING_RATE)
+    scores = clap_scores(judges.clap, judges.tokenizer, [captions[name] for name in folder.sounds], mels)
+    return heard, f"{scores.mean():.3f}"
 
 
 def _with_interval(distance: float) -> str:

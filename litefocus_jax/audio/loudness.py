@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from litefocus_jax.audio.levels import decibels
+from litefocus_jax.audio.waveforms import channels_of
 
 BLOCK_IN_S = 0.4
 """Of a gating block, and so of the shortest sound that has a loudness."""
@@ -57,8 +58,8 @@ def measure_loudness(blocks: Iterable[Float[np.ndarray, "samples ..."]], samplin
     for block in blocks:
         if resampler is None or states is None:
             nothing = np.zeros((0, *block.shape[1:]), np.float32)
-            channels = 1 if block.ndim == 1 else block.shape[1]
-            resampler = soxr.ResampleStream(sampling_rate, _OVERSAMPLING * sampling_rate, channels, dtype="float32")
+            rates = sampling_rate, _OVERSAMPLING * sampling_rate
+            resampler = soxr.ResampleStream(*rates, channels_of(block), dtype="float32")
             states = [np.zeros((2, *block.shape[1:]))] * len(filters)
         between = resampler.resample_chunk(block)
         peak = max(peak, *(float(np.abs(part).max(initial=0.0)) for part in (block, between)))

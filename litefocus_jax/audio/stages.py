@@ -13,7 +13,7 @@ from jaxtyping import Float
 from litefocus_jax.audio.levels import LevelMeter, amplitude, decibels
 from litefocus_jax.audio.loudness import BLOCK_IN_S, measure_loudness
 from litefocus_jax.audio.spool import Spool
-from litefocus_jax.audio.waveforms import along_samples
+from litefocus_jax.audio.waveforms import along_samples, channels_of
 
 logger = logging.getLogger(__name__)
 
@@ -63,8 +63,7 @@ def resampled(blocks: Blocks, from_rate: int, to_rate: int) -> Iterator[Float[np
     for block in blocks:
         if resampler is None:
             nothing = np.zeros((0, *block.shape[1:]), np.float32)
-            channels = 1 if block.ndim == 1 else block.shape[1]
-            resampler = soxr.ResampleStream(from_rate, to_rate, channels, dtype="float32")
+            resampler = soxr.ResampleStream(from_rate, to_rate, channels_of(block), dtype="float32")
         if (made := resampler.resample_chunk(np.ascontiguousarray(block))).size:
             yield made
     if resampler is not None and (made := resampler.resample_chunk(nothing, last=True)).size:

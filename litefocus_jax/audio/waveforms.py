@@ -37,6 +37,11 @@ def checked_channels(block: Float[np.ndarray, "samples ..."]) -> Float[np.ndarra
     return block
 
 
+def channels_of(block: Float[np.ndarray, "samples ..."]) -> int:
+    """How many channels a block has: ``[samples]`` has one."""
+    return 1 if block.ndim == 1 else block.shape[1]
+
+
 def along_samples(
     curve: Float[np.ndarray, " samples"], block: Float[np.ndarray, "samples ..."]
 ) -> Float[np.ndarray, "samples ..."]:

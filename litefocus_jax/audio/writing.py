@@ -16,7 +16,7 @@ from litefocus_jax.audio.ogg import complete_ogg
 from litefocus_jax.audio.riff import complete_wav
 from litefocus_jax.audio.stages import faded
 from litefocus_jax.audio.tags import fitting
-from litefocus_jax.audio.waveforms import checked_channels
+from litefocus_jax.audio.waveforms import channels_of, checked_channels
 from litefocus_jax.system.files import written_beside
 
 logger = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def save_audio_blocks(
     path = Path(path)
     blocks = iter(blocks)
     first = checked_channels(next(blocks, np.zeros(0)))  # before there is a file
-    channels = 1 if first.ndim == 1 else first.shape[1]
+    channels = channels_of(first)
     made, rate = finished(
         itertools.chain([first], map(checked_channels, blocks)), sampling_rate, finish, name=str(path)
     )

@@ -1,7 +1,6 @@
 """Requests become sounds, and sounds files, one batch after another."""
 
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from litefocus_jax.audio.stages import FinishError
@@ -10,12 +9,10 @@ from litefocus_jax.cli.processes import Processes
 from litefocus_jax.cli.ranking import Ranking
 from litefocus_jax.cli.run_files import RunFiles
 from litefocus_jax.cli.saving import Saving
-from litefocus_jax.generation.sounding import Blocks, sound_of_request
+from litefocus_jax.generation.sounding import SoundBlocks
 from litefocus_jax.system.progress import numbered_bars
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from litefocus_jax.generation.request import Request
     from litefocus_jax.generation.run_options import RunOptions
     from litefocus_jax.pipeline import AudioLDM2Pipeline
@@ -73,7 +70,7 @@ def make_and_save(
         rows = range(count) if row is None else [row]
         files = {number: file for number, file in zip(rows, batch.destinations, strict=True) if number in own}
         places = [own.index(number) for number in files]
-        sounds = _sounds(pipe, request, result.audios[places], group, progress=progress)
+        sounds = pipe.decode_sounds(request, result.audios[places], gather=group.gather, progress=progress)
         for place, (number, file) in zip(places, files.items(), strict=True):
             made_of = result.recipes[place] if result.recipes else None
             started = time.perf_counter()
@@ -113,15 +110,6 @@ def make_and_save(
     return f"{seconds_made:.2f} s of sound in {seconds_taken:.1f} s, a real-time factor of {factor:.2f}; {sampling}"
 
 
-def _sounds(
-    pipe: "AudioLDM2Pipeline", request: "Request", latents: "np.ndarray", group: Processes, *, progress: bool
-) -> Iterator[Blocks]:
-    """The sounds of some latents, block by block, on the devices that the request was made on."""
-    if request.plan.mesh is None:
-        return (sound_of_request(request, sound, pipe.decode_blocks, progress=progress) for sound in latents)
-    return pipe.decode_sounds(request, latents, gather=group.gather, progress=progress)
-
-
-def _take_the_rest(blocks: Blocks) -> None:
+def _take_the_rest(blocks: SoundBlocks) -> None:
     for _ in blocks:
         pass

@@ -14,8 +14,15 @@ from jaxtyping import Array, Float
 
 from litefocus_jax.models import parameters
 from litefocus_jax.models.batch_norm import BatchNorm
+from litefocus_jax.models.conv_blocks import (
+    block_rules,
+    check_blocks,
+    check_log_mel,
+    conv_blocks,
+    stored_channels,
+    through_blocks,
+)
 from litefocus_jax.models.keys import KeyTable, Network, Rule
-from litefocus_jax.ops.convolution import convolve_3x3
 from litefocus_jax.system.json_config import ConfigError, JsonConfig
 
 
@@ -44,16 +51,7 @@ class Cnn14Config(JsonConfig):
     channels: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)
 
     def __post_init__(self) -> None:
-        if not self.channels or self.mel_bins < self.shrinking:
-            raise ConfigError(
-                f"channels = {self.channels} halve mel_bins = {self.mel_bins} {len(self.channels) - 1} times; "
-                "expected one bin or more to be left"
-            )
-
-    @property
-    def shrinking(self) -> int:
-        """Frames, and bins, that the blocks make one of; fewer cannot be heard."""
-        return 2 ** (len(self.channels) - 1)
+        check_blocks(self.channels, self.mel_bins)
 
     @classmethod
     def tiny(cls) -> Self:
@@ -82,33 +80,6 @@ class Heard(NamedTuple):
     logits: Float[Array, "batch classes"]
 
 
-class ConvBlock(nnx.Module):
-    """Two normalised 3x3 convolutions."""
-
-    def __init__(self, in_channels: int, out_channels: int, *, rngs: nnx.Rngs) -> None:
-        self.conv1, self.conv2 = (
-            parameters.conv(
-                channels,
-                out_channels,
-                (3, 3),
-                padding=1,
-                use_bias=False,
-                conv_general_dilated=convolve_3x3,
-                rngs=rngs,
-            )
-            for channels in (in_channels, out_channels)
-        )
-        self.bn1 = BatchNorm(out_channels, rngs=rngs)
-        self.bn2 = BatchNorm(out_channels, rngs=rngs)
-
-    def __call__(
-        self, x: Float[Array, "batch frames mels in_channels"]
-    ) -> Float[Array, "batch frames mels out_channels"]:
-        """Convolve twice."""
-        x = jax.nn.relu(self.bn1(self.conv1(x)))
-        return jax.nn.relu(self.bn2(self.conv2(x)))
-
-
 class Cnn14(nnx.Module):
     """Log-mel spectrograms to embeddings and logits.
 
@@ -118,32 +89,19 @@ class Cnn14(nnx.Module):
     def __init__(self, config: Cnn14Config, *, rngs: nnx.Rngs) -> None:
         self.config = config
         self.bn0 = BatchNorm(config.mel_bins, rngs=rngs)
-        # Numbered from 1, as in the checkpoint.
-        self.blocks = nnx.Dict()
-        channels = 1
-        for number, out_channels in enumerate(config.channels, 1):
-            self.blocks[str(number)] = ConvBlock(channels, out_channels, rngs=rngs)
-            channels = out_channels
-        self.fc1 = parameters.linear(channels, channels, rngs=rngs)
-        self.fc_audioset = parameters.linear(channels, config.classes_num, rngs=rngs)
+        self.blocks = conv_blocks(config.channels, rngs)
+        width = config.channels[-1]
+        self.fc1 = parameters.linear(width, width, rngs=rngs)
+        self.fc_audioset = parameters.linear(width, config.classes_num, rngs=rngs)
 
     def __call__(self, log_mel: Float[Array, "batch frames mels"]) -> Heard:
         """Listen to sounds of one length.
 
         Raises:
-            ValueError: when there are other bins than ``config.mel_bins``, or fewer frames than ``config.shrinking``.
+            ValueError: when there are other bins than ``config.mel_bins``, or fewer frames than the blocks make one of.
         """
-        _, frames, mels = log_mel.shape
-        if mels != self.config.mel_bins or frames < self.config.shrinking:
-            raise ValueError(
-                f"log_mel has shape {log_mel.shape}; expected {self.config.mel_bins} bins, and "
-                f"{self.config.shrinking} frames or more"
-            )
-        x = self.bn0(log_mel)[..., None]  # [B, T, F, 1]
-        for number in range(1, len(self.config.channels) + 1):
-            x = self.blocks[str(number)](x)
-            if number < len(self.config.channels):
-                x = nnx.avg_pool(x, (2, 2), strides=(2, 2))  # [B, T/2, F/2, C]
+        check_log_mel(log_mel.shape, self.config.channels, self.config.mel_bins)
+        x = through_blocks(self.blocks, self.bn0(log_mel), nnx.avg_pool)  # [B, T/32, F/32, C]
         x = x.mean(axis=2)  # [B, T, C]
         x = x.max(axis=1) + x.mean(axis=1)  # [B, C]
         embedding = jax.nn.relu(self.fc1(x))
@@ -169,22 +127,18 @@ def config_of(stored: Mapping[str, tuple[int, ...]]) -> Cnn14Config:
             f"logmel_extractor.melW has {bins or 'no'} frequencies, and so the rate of the sounds is unknown; expected "
             f"a Cnn14 for {' or '.join(f'{rate} Hz' for rate in PUBLISHED)}, with the constants of its spectrogram"
         )
-    blocks = sum(name.startswith("conv_block") and name.endswith("conv1.weight") for name in stored)
-    channels = (stored.get(f"conv_block{number}.conv1.weight", (0,))[0] for number in range(1, blocks + 1))
+    channels = stored_channels(stored, _PREFIX)
     classes_num = stored.get("fc_audioset.bias", (published.classes_num,))[0]
-    return dataclasses.replace(published, channels=tuple(channels), classes_num=classes_num)
+    return dataclasses.replace(published, channels=channels, classes_num=classes_num)
 
 
-_BLOCK = r"conv_block{n:\d+}."
+_PREFIX = "conv_block"
 
 _RULES = (
     Rule("bn0.weight", "bn0.scale"),
     Rule("bn0.bias", "bn0.bias"),
     Rule("bn0.running_{statistic:mean|var}", "bn0.{statistic}"),
-    Rule(_BLOCK + "conv{m:[12]}.weight", "blocks.{n}.conv{m}.kernel", "conv2d"),
-    Rule(_BLOCK + "bn{m:[12]}.weight", "blocks.{n}.bn{m}.scale"),
-    Rule(_BLOCK + "bn{m:[12]}.bias", "blocks.{n}.bn{m}.bias"),
-    Rule(_BLOCK + "bn{m:[12]}.running_{statistic:mean|var}", "blocks.{n}.bn{m}.{statistic}"),
+    *block_rules(_PREFIX),
     Rule("{layer:fc1|fc_audioset}.weight", "{layer}.kernel", "linear"),
     Rule("{layer:fc1|fc_audioset}.bias", "{layer}.bias"),
 )

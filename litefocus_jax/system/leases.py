@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from litefocus_jax.system.files import UnwrittenError, write_text
+from litefocus_jax.system.files import write_text
 from litefocus_jax.system.locks import InUseError, is_abandoned, locked
 
 _TOUCHES_PER_LEASE = 4  # a holder may miss some of them
@@ -88,12 +88,12 @@ class Leases:
         try:
             # It appears with its owner in it: one without is nobody's that could be found dead.
             write_text(path, f"{self.owner}\n", overwrite=False)
-        except (FileExistsError, FileNotFoundError):  # another process was faster, or is at `clear`
+        except FileExistsError:  # another process was faster
             return None
-        except UnwrittenError as error:
-            if error.errno == errno.ENOENT:
-                return None
-            raise
+        except OSError as error:
+            if error.errno != errno.ENOENT:  # else another one is at `clear`
+                raise
+            return None
         return path
 
     def _keep_touching(self, path: Path, ended: threading.Event) -> None:

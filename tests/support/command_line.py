@@ -12,6 +12,7 @@ from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.checkpoint.store import open_checkpoint
 from litefocus_jax.cli import app
 from litefocus_jax.generation.output import AudioPipelineOutput
+from litefocus_jax.generation.sounding import sound_of_request
 from tests.support.models import tiny_checkpoint
 
 
@@ -56,6 +57,9 @@ class FakePipeline:
     def decode_blocks(self, latents, audio_length_in_s=None, *, loop=False, progress=True):
         self.decoded.append((audio_length_in_s, progress))
         yield from np.full((4, 400), 0.1, np.float32)
+
+    def decode_sounds(self, request, latents, *, gather=True, progress=True):
+        return (sound_of_request(request, sound, self.decode_blocks, progress=progress) for sound in latents)
 
     @classmethod
     def put_in_place(cls, monkeypatch, folder):

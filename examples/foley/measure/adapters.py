@@ -80,7 +80,7 @@ def nearness(
     made: Float32[np.ndarray, "sounds samples"], recordings: Float32[np.ndarray, "recordings samples"]
 ) -> list[float]:
     """For each recording, the mean distance of as many sounds that were made of its caption, in decibels."""
-    mels = log_mels(made).reshape(len(recordings), -1, *log_mels(made[:1]).shape[1:])
+    mels = np.split(log_mels(made), len(recordings))
     return [
         float(np.mean([log_mel_distance(sound, target) for sound in sounds]))
         for sounds, target in zip(mels, log_mels(recordings), strict=True)
