@@ -3,7 +3,8 @@
 An adapter of rank 4 is trained on two recordings that the model knows nothing of, by ``litefocus-jax finetune``. Then
 the sounds of their captions are compared with the recordings, before and after, and the judge of the bundled model
 says of all other kinds whether it hears them as often as before, at the same seeds. The folder gets the training,
-``adapters.json`` and ``adapters.md``, the table of docs/training.md. For recordings see `examples/edit_recordings.py`.
+``adapters.json`` and ``adapters.md``, the table of docs/training.md; an interrupted command goes on. For recordings see
+`examples/edit_recordings.py`.
 """
 
 import json
@@ -12,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -21,12 +22,15 @@ from jaxtyping import Float32
 from examples.foley.judges.classifier import hear
 from examples.foley.judges.listening import log_mels
 from examples.foley.judges.panel import SHIPPED_JUDGES, Judges
+from examples.foley.measure.evaluation import digest
+from examples.foley.measure.ledger import Figures, Ledger
 from examples.foley.measure.measures import share_named
 from examples.foley.measure.presets import log_mel_distance
 from examples.foley.world.clips import TRAINING_SECONDS
 from examples.foley.world.corpus import KIND_NAMES
 from litefocus_jax.audio import save_audio
 from litefocus_jax.audio.reading import read_sound
+from litefocus_jax.checkpoint.digests import digests_of
 from litefocus_jax.models.vocabulary import Vocabulary
 from litefocus_jax.pipeline import AudioLDM2Pipeline
 from litefocus_jax.system.files import write_text
@@ -87,7 +91,7 @@ def nearness(
     ]
 
 
-def table(rows: Sequence[dict[str, Any]]) -> str:
+def table(rows: Sequence[Figures]) -> str:
     """The rows in Markdown."""
     lines = ["| model | heard of the other kinds | " + " | ".join(NEW_SOUNDS.values()) + " |"]
     lines.append("|---|---|" + "---|" * len(NEW_SOUNDS))
@@ -119,22 +123,21 @@ def main(
     assert isinstance(vocabulary, Vocabulary), "foley has one"
     names = [vocabulary.kinds[kind].names[0] for kind in KIND_NAMES]
     kinds = [[number] for number in range(len(names)) for _ in range(seeds)]
-    rows: list[dict[str, Any]] = []
+    asked = {"weights": digest(pipeline.components.modules.values()), "seeds": seeds}
+
+    def judged() -> Figures:
+        new, known = (np.concatenate([*sounds_of(pipeline, what, seeds)]) for what in ([*NEW_SOUNDS.values()], names))
+        heard = share_named(hear(judges.classifier, log_mels(known)).logits, kinds)
+        return {"heard": heard, "sounds": len(known), "distances in dB": nearness(new, clips)}
+
+    ledger = Ledger(output / "ledger.jsonl")
+    rows: list[Figures] = []
     with progress_bar("Models", 2) as on_progress:
-        for model in ("foley", "with the adapter"):
-            if rows:
-                pipeline.load_lora_weights(run / "lora")
-            new, known = (
-                np.concatenate([*sounds_of(pipeline, what, seeds)]) for what in ([*NEW_SOUNDS.values()], names)
-            )
-            rows.append(
-                {
-                    "model": model,
-                    "heard": share_named(hear(judges.classifier, log_mels(known)).logits, kinds),
-                    "sounds": len(known),
-                    "distances in dB": nearness(new, clips),
-                }
-            )
+        for model, adapter in (("foley", None), ("with the adapter", run / "lora")):
+            if adapter is not None:
+                pipeline.load_lora_weights(adapter)
+                asked["adapter"] = digests_of(adapter)
+            rows.append({"model": model} | ledger.figures(asked | {"model": model}, judged))
             write_text(
                 output / "adapters.json",
                 json.dumps({"steps": steps, "seconds": seconds, "rows": rows}, indent=2) + "\n",

@@ -2,13 +2,13 @@
 
 Synthesised sounds of the world of foley have their middle second filled, are varied with several strengths, and
 are made anew from their caption; some of them as two sides too. The folder gets ``editing.json`` and
-``editing.md``, the numbers of docs/editing.md.
+``editing.md``, the numbers of docs/editing.md, and keeps each row in ``ledger.jsonl``: an interrupted command goes on.
 """
 
 import dataclasses
-import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +19,8 @@ from jaxtyping import Float, Float32
 from examples.foley.judges.classifier import hear
 from examples.foley.judges.listening import log_mels
 from examples.foley.judges.panel import SHIPPED_JUDGES, Judges
+from examples.foley.measure.evaluation import digest
+from examples.foley.measure.ledger import Figures, Ledger
 from examples.foley.measure.measures import share_named
 from examples.foley.measure.presets import log_mel_distance
 from examples.foley.world.captions import caption
@@ -37,6 +39,9 @@ STEREO_STRENGTHS = (0.0, 0.25, 0.5, 1.0)
 _RIGHT_IN_DB = -6.0  # of the right side beside the left one, of a sound to the left of a listener
 _LATER_IN_SAMPLES = 6  # and as much later, 0.4 ms
 _AROUND = 4  # frames of 10 ms to either side that hold some of a border: half of a Fourier transform
+
+
+Measure = Callable[[], Figures]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,70 +109,92 @@ def made(pipeline: AudioLDM2Pipeline, sounds: Sequence[Given], **options: Any) -
         yield pipeline(sound.caption, progress=False, **asked).audios[0]
 
 
-def measure_stereo(pipeline: AudioLDM2Pipeline, sounds: Sequence[Given]) -> Iterator[dict[str, Any]]:
-    """One row after another: what was done to both sides, and how like each other they are."""
+def measures_of_two_sides(pipeline: AudioLDM2Pipeline, sounds: Sequence[Given]) -> dict[str, Measure]:
+    """What is done to both sides, each with what measures how like each other the sides of the results are."""
     given = [dataclasses.replace(sound, waveform=sides_of(sound.waveform)) for sound in sounds]
-    ways: dict[str, Any] = {f"strength {strength:g}": {"strength": strength} for strength in STEREO_STRENGTHS}
-    results = {"given": [sound.waveform.T for sound in given]}
-    for name, options in ways.items():
-        results[name] = [*made(pipeline, given, stereo=True, **options)]
     start, end = (round(border * SAMPLING_RATE) for border in FILLED)
-    results["filled, within the gap"] = [
-        waveform[start:end] for waveform in made(pipeline, given, stereo=True, fill=[FILLED])
-    ]
-    for name, waveforms in results.items():
-        alike = np.array([likeness(*waveform.T) for waveform in waveforms])
-        correlation, level = np.median(alike, axis=0)
-        yield {"made of both sides": name, "correlation": float(correlation), "right in dB": float(level)}
+
+    def figures(waveforms: Iterable[np.ndarray]) -> Figures:
+        correlation, level = np.median([likeness(*waveform.T) for waveform in waveforms], axis=0)
+        return {"correlation": float(correlation), "right in dB": float(level)}
+
+    def filled() -> Figures:
+        return figures(waveform[start:end] for waveform in made(pipeline, given, stereo=True, fill=[FILLED]))
+
+    def varied(strength: float) -> Figures:
+        return figures(made(pipeline, given, stereo=True, strength=strength))
+
+    return {
+        "given": lambda: figures(sound.waveform.T for sound in given),
+        **{f"strength {strength:g}": partial(varied, strength) for strength in STEREO_STRENGTHS},
+        "filled, within the gap": filled,
+    }
 
 
-def measure(pipeline: AudioLDM2Pipeline, judges: Judges, sounds: Sequence[Given]) -> Iterator[dict[str, Any]]:
-    """One row after another: what was done, and what is heard."""
+def measures_of_one(pipeline: AudioLDM2Pipeline, judges: Judges, sounds: Sequence[Given]) -> dict[str, Measure]:
+    """What is done to a sound, each with what measures how often its kind is heard, and how much it changed."""
     kinds = [[sound.kind] for sound in sounds]
     given = np.stack([sound.waveform for sound in sounds])
-    mels = log_mels(given)
+    start, end = (round(border * SAMPLING_RATE) for border in FILLED)
 
     def heard(waveforms: np.ndarray) -> float:
         return share_named(hear(judges.classifier, log_mels(waveforms)).logits, kinds)
 
-    yield {"made": "given", "recognised": heard(given)}
-    filled = np.stack([*made(pipeline, sounds, fill=[FILLED])])
-    start, end = (round(border * SAMPLING_RATE) for border in FILLED)
-    places = [place for pair in zip(given, filled, strict=True) for place in border_places(*pair)]
-    silenced = given.copy()
-    silenced[:, start:end] = 0.0
-    yield {
-        "made": "filled",
-        "recognised": heard(filled),
-        "recognised with silence in its place": heard(silenced),
-        "kept to the bit": bool(
-            np.array_equal(filled[:, :start], given[:, :start]) and np.array_equal(filled[:, end:], given[:, end:])
-        ),
-        "borders within the sound's own steps": float(np.mean(np.array(places) < 1.0)),
-        "median place of a border": float(np.median(places)),
-    }
-    for strength in STRENGTHS:
+    def heard_within(waveforms: np.ndarray) -> float:
+        alone = np.zeros_like(waveforms)
+        alone[:, start:end] = waveforms[:, start:end]
+        return heard(alone)
+
+    def as_given() -> Figures:
+        silenced = given.copy()
+        silenced[:, start:end] = 0.0
+        return {
+            "recognised": heard(given),
+            "recognised by the second alone": heard_within(given),
+            "recognised with silence in its place": heard(silenced),
+        }
+
+    def filled() -> Figures:
+        filled = np.stack([*made(pipeline, sounds, fill=[FILLED])])
+        places = [place for pair in zip(given, filled, strict=True) for place in border_places(*pair)]
+        kept = [np.array_equal(filled[:, part], given[:, part]) for part in (slice(start), slice(end, None))]
+        return {
+            "recognised": heard(filled),
+            "recognised by the second alone": heard_within(filled),
+            "kept to the bit": all(kept),
+            "borders within the sound's own steps": float(np.mean(np.array(places) < 1.0)),
+            "median place of a border": float(np.median(places)),
+        }
+
+    def varied(strength: float) -> Figures:
         varied = np.stack([*made(pipeline, sounds, strength=strength)])
-        distances = [log_mel_distance(*pair) for pair in zip(log_mels(varied), mels, strict=True)]
-        yield {
-            "made": f"strength {strength:g}",
+        distances = [log_mel_distance(*pair) for pair in zip(log_mels(varied), log_mels(given), strict=True)]
+        return {
             "recognised": heard(varied),
+            "recognised by the second alone": heard_within(varied),
             "distance in dB": float(np.mean(distances)),
         }
 
+    return {
+        "given": as_given,
+        "filled": filled,
+        **{f"strength {strength:g}": partial(varied, strength) for strength in STRENGTHS},
+    }
 
-def table(rows: Sequence[dict[str, Any]]) -> str:
+
+def table(rows: Sequence[Figures]) -> str:
     """The rows in Markdown."""
-    lines = ["| made | recognised | distance from the given sound |", "|---|---|---|"]
+    lines = ["| made | recognised | by its middle second alone | distance from the given sound |", "|---|---|---|---|"]
     for row in rows:
-        if "made" not in row:
-            continue
-        distance = f"{row['distance in dB']:.1f} dB" if "distance in dB" in row else ""
-        lines.append(f"| {row['made']} | {row['recognised']:.0%} | {distance} |")
+        if "made" in row:
+            distance = f"{row['distance in dB']:.1f} dB" if "distance in dB" in row else ""
+            alone = row["recognised by the second alone"]
+            lines.append(f"| {row['made']} | {row['recognised']:.1%} | {alone:.1%} | {distance} |")
     lines += ["", "| made of both sides | correlation | right beside left |", "|---|---|---|"]
     for row in rows:
-        if "correlation" in row:
-            lines.append(f"| {row['made of both sides']} | {row['correlation']:.2f} | {row['right in dB']:.1f} dB |")
+        if "made of both sides" in row:
+            correlation, level = row["correlation"], row["right in dB"]
+            lines.append(f"| {row['made of both sides']} | {correlation:.2f} | {level:.1f} dB |")
     return "\n".join(lines) + "\n"
 
 
@@ -181,13 +208,21 @@ def main(
     """Measure what becomes of sounds that are given."""
     pipeline = AudioLDM2Pipeline.from_pretrained(model, dtype="float32")
     judges = Judges.load(SHIPPED_JUDGES, pipeline.components.tokenizer)
-    rows: list[dict[str, Any]] = []
     sounds = given_sounds(count, seed)
-    measured = itertools.chain(measure(pipeline, judges, sounds), measure_stereo(pipeline, sounds[:stereo]))
-    with progress_bar("Ways to edit", 4 + len(STRENGTHS) + len(STEREO_STRENGTHS)) as on_progress:
-        for row in measured:
-            rows.append(row)
-            write_text(output / "editing.json", json.dumps({"sounds": count, "rows": rows}, indent=2) + "\n")
+    asked = {"weights": digest(pipeline.components.modules.values()), "seed": seed}
+    ways = [
+        ({"made": made, "sounds": count}, measure)
+        for made, measure in measures_of_one(pipeline, judges, sounds).items()
+    ] + [
+        ({"made of both sides": made, "sounds": stereo}, measure)
+        for made, measure in measures_of_two_sides(pipeline, sounds[:stereo]).items()
+    ]
+    ledger = Ledger(output / "ledger.jsonl")
+    rows: list[Figures] = []
+    with progress_bar("Ways to edit", len(ways)) as on_progress:
+        for cell, measure in ways:
+            rows.append(cell | ledger.figures(asked | cell, measure))
+            write_text(output / "editing.json", json.dumps({"rows": rows}, indent=2) + "\n")
             write_text(output / "editing.md", table(rows))
             on_progress(len(rows))
     typer.echo(table(rows))

@@ -22,10 +22,15 @@ def test_a_border_that_clicks_is_rougher_than_the_sound_and_one_that_is_not_ther
 
 
 def test_the_table_has_a_line_for_every_row() -> None:
-    row = {"made": "strength 0.5", "recognised": 0.75, "distance in dB": 3.21}
+    row = {
+        "made": "strength 0.5",
+        "recognised": 0.75,
+        "recognised by the second alone": 0.5,
+        "distance in dB": 3.21,
+    }
     sides = {"made of both sides": "filled", "correlation": 0.5, "right in dB": -6.04}
     lines = table([row, sides]).splitlines()
-    assert lines[2] == "| strength 0.5 | 75% | 3.2 dB |"
+    assert lines[2] == "| strength 0.5 | 75.0% | 50.0% | 3.2 dB |"
     assert lines[-1] == "| filled | 0.50 | -6.0 dB |"
 
 
