@@ -11,8 +11,9 @@ from jax.sharding import AbstractMesh, Mesh
 
 from litefocus_jax.parallel.mesh import check_frames, check_mesh
 from tests.support.models import small_pipeline
+from tests.support.xla_flags import with_devices
 
-EIGHT_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+EIGHT_DEVICES = with_devices(8)
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,9 @@ from tests.support.devices import GUIDED, UNEVEN
 from tests.support.models import small_pipeline
 from tests.support.processes import COMMANDED, IN_TILES, free_port
 from tests.support.training import quick_compilation
+from tests.support.xla_flags import with_devices
 
-FOUR_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+FOUR_DEVICES = with_devices(4)
 
 Result = dict[str, np.ndarray]
 

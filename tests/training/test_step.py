@@ -20,6 +20,7 @@ from litefocus_jax.training.state import TrainingState, apply_gradient, first_st
 from litefocus_jax.training.step import Figures
 from tests.support.models import small_components
 from tests.support.training import CONFIG, largest_difference, update_once
+from tests.support.xla_flags import with_devices
 
 
 @functools.cache
@@ -33,7 +34,7 @@ def test_accumulated_and_rematerialised_parts_equal_one_batch():
 
 
 def test_eight_devices_equal_one(tmp_path):
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    environment = os.environ | with_devices(8)
     path = tmp_path / "found.npz"
     worker = subprocess.run(
         [sys.executable, "-m", "tests.support.training", path],
