@@ -6,6 +6,8 @@ import shlex
 from importlib.metadata import PackageNotFoundError, requires
 from types import ModuleType
 
+from litefocus_jax.system.interruption import interruption_at_the_end
+
 
 class MissingExtraError(ValueError):
     """A package that only some need is not installed."""
@@ -23,7 +25,8 @@ def import_extra(name: str, *, extra: str = "train", purpose: str = "training") 
         MissingExtraError: when it is not installed; the message says how to install it.
     """
     try:
-        return importlib.import_module(name)
+        with interruption_at_the_end():
+            return importlib.import_module(name)
     except ModuleNotFoundError as error:
         packages = packages_of(extra) or [str(error.name)]
         # By their own names, which any index knows: where this package came from is not known here.

@@ -112,6 +112,30 @@ def remembered_interruption() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def interruption_at_the_end() -> Iterator[None]:
+    """Let signals that come within the block be handled at its end.
+
+    For imports: a module that is interrupted half-way leaves broken parts behind, and some libraries catch what is
+    raised then and print it. Signals reach the main thread alone: in any other, this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came[:1]:
+            signal.raise_signal(number)
+
+
+@contextlib.contextmanager
 def deferred_interruption() -> Iterator[Callable[[], bool]]:
     """Let Ctrl-C and termination be noticed rather than raised; yields a function that says whether there was one.
 

@@ -3,11 +3,13 @@
 import gc
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 
 from litefocus_jax.system import interruption
+from litefocus_jax.system.extras import import_extra
 from litefocus_jax.system.files import replacement_folder
 from litefocus_jax.system.interruption import (
     deferred_interruption,
@@ -70,3 +72,20 @@ def test_a_training_hears_each_signal_and_may_still_save(number, tmp_path, reque
             (new / "model.json").write_text("{}")
     assert interruption.exit_code() == 128 + number
     assert (tmp_path / "model" / "model.json").exists()
+
+
+def test_a_package_that_swallows_interruptions_is_imported_whole_before_one_is_heard(tmp_path, monkeypatch):
+    (tmp_path / "swallowing.py").write_text(
+        "import os, signal, time\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(0.1)\n"
+        "except KeyboardInterrupt:\n"
+        "    pass\n"
+        "else:\n"
+        "    whole = True\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        import_extra("swallowing")
+    assert sys.modules.pop("swallowing").whole
