@@ -62,7 +62,7 @@ def second_opinion(report: Path, judges: Judges, aisfx: AisfxJudge | None, boots
         recorded, likeness = _listen(judges, aisfx, reference, captions)
         rows.append(_line([f"{length}x", "synthesised", *[""] * len(names), likeness]))
         for folder in sorted((report / "sounds" / f"{length}x").iterdir()):
-            made, likeness = _listen(judges, aisfx, open_sounds(folder), captions)
+            made, likeness = _listen(judges, aisfx, open_sounds(folder, silence_is_usable=True), captions)
             distances = [
                 _with_interval(kernel_distance(ours, theirs, paired=True, bootstrap=bootstrap))
                 for ours, theirs in zip(made, recorded, strict=True)

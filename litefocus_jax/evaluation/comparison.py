@@ -15,7 +15,7 @@ from litefocus_jax.evaluation.frechet import frechet_distance, frechet_distance_
 from litefocus_jax.evaluation.judges import Cnn14Judge, Embedder, VggishJudge
 from litefocus_jax.evaluation.kernel import kernel_distance
 from litefocus_jax.evaluation.similarity import clap_score
-from litefocus_jax.evaluation.sounds import SoundFile, SoundFolder, check_pairs
+from litefocus_jax.evaluation.sounds import SoundFile, SoundFolder, check_pairs, listed
 from litefocus_jax.models.clap.joint import Clap
 from litefocus_jax.system.interruption import raise_if_interrupted
 
@@ -136,7 +136,7 @@ def evaluate(
     heard = {"generated": _listen(judges, generated, on_sound)}
     if reference is not None:
         heard["reference"] = _listen(judges, reference, on_sound)
-    figures, notes = [], [*_notes_of_rates(judges, generated, reference)]
+    figures, notes = [], [*_notes_of_silence(generated), *_notes_of_rates(judges, generated, reference)]
     for metric, judge, better, compute in _metrics(judges, heard, captions, paired, draws):
         raise_if_interrupted()
         on_sound(f"{metric} ({judge})")
@@ -221,6 +221,15 @@ def _answers(judges: Judges, sound: SoundFile) -> Iterator[tuple[str, np.ndarray
         yield "CLAP", judges.clap.embed_sound(at_rate(judges.clap.sampling_rate))
     for name, judge in judges.embedders.items():
         yield name, judge.listen(at_rate(judge.sampling_rate))
+
+
+def _notes_of_silence(generated: SoundFolder) -> Iterator[str]:
+    """Which sounds are silent, where that was no reason to refuse them."""
+    if generated.silent:
+        yield (
+            f"{generated.folder}: {len(generated.silent)} of {len(generated.sounds)} sounds are silent, and judged as "
+            f"that: {listed(generated.silent)}"
+        )
 
 
 def _notes_of_rates(judges: Judges, generated: SoundFolder, reference: SoundFolder | None) -> Iterator[str]:

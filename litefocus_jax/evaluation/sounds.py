@@ -53,6 +53,11 @@ class SoundFolder:
     sounds: Mapping[str, SoundFile]
 
     @property
+    def silent(self) -> list[str]:
+        """Names of the sounds in which there is nothing to hear."""
+        return [name for name, sound in self.sounds.items() if not sound.facts.audible]
+
+    @property
     def rates(self) -> dict[int, int]:
         """How many sounds have each sampling rate."""
         return dict(sorted(Counter(sound.facts.sampling_rate for sound in self.sounds.values()).items()))
@@ -63,8 +68,12 @@ class SoundFolder:
         return sum(sound.facts.frames / sound.facts.sampling_rate for sound in self.sounds.values())
 
 
-def open_sounds(folder: str | Path) -> SoundFolder:
+def open_sounds(folder: str | Path, *, silence_is_usable: bool = False) -> SoundFolder:
     """Find the sounds of a folder, and listen to each whether it can be judged.
+
+    Args:
+        folder: in which, and in whose folders, they are.
+        silence_is_usable: let silence be judged, as what a model makes must be, whatever it is.
 
     Raises:
         MetricError: when there are fewer than two sounds, two have the same name, or some cannot be judged: no sound
@@ -92,7 +101,7 @@ def open_sounds(folder: str | Path) -> SoundFolder:
     sounds, problems = {}, []
     for name, path in sorted(named.items()):  # by name, in which suffixes have no say: pairs come in one order
         try:
-            sounds[name] = SoundFile(path, name, examine(path))
+            sounds[name] = SoundFile(path, name, examine(path, silence_is_usable=silence_is_usable))
             check_not_too_long(sounds[name].facts.frames, sounds[name].facts.sampling_rate)
         except UnusableSoundError as error:
             problems.append(f"{path} {error}")

@@ -32,7 +32,8 @@ class Facts:
         frames: length in samples of each channel.
         sampling_rate: in hertz.
         digest: of all of its samples.
-        audible: the stretches that are not silent, each as its first frame and the one after its last, in order.
+        audible: the stretches that are not silent, each as its first frame and the one after its last, in order; none
+            of a silent sound.
     """
 
     frames: int
@@ -41,20 +42,24 @@ class Facts:
     audible: tuple[tuple[int, int], ...]
 
 
-def examine(path: Path) -> Facts:
+def examine(path: Path, *, silence_is_usable: bool = False) -> Facts:
     """Decode a file from its beginning to its end, a few seconds at a time.
 
     Amplitude is half of the way from the least to the greatest sample within 50 ms, so that a constant offset has none.
+
+    Args:
+        path: of the file.
+        silence_is_usable: let silence be a sound like any other.
 
     Raises:
         UnusableSoundError: when it is no sound file, damaged, shorter than 0.04 s, holds NaN or infinity, or
             nothing is left to hear of the mean of its channels.
     """
     with opened(path) as file:
-        return _listen(file)
+        return _listen(file, silence_is_usable)
 
 
-def _listen(file: soundfile.SoundFile) -> Facts:
+def _listen(file: soundfile.SoundFile, silence_is_usable: bool) -> Facts:
     window = max(1, round(_WINDOW_IN_S * file.samplerate))
     digest = hashlib.blake2b(digest_size=16)
     mixed: list[np.ndarray] = []
@@ -74,7 +79,8 @@ def _listen(file: soundfile.SoundFile) -> Facts:
         mixed.append((greatest - least)[0] / 2.0)
     check_not_too_short(frames, file.samplerate)
     amplitudes = np.concatenate(mixed)
-    _check_audible(amplitudes.max(), loudest_channel, highest)
+    if not silence_is_usable:
+        _check_audible(amplitudes.max(), loudest_channel, highest)
     is_audible = amplitudes >= max(SILENCE, amplitudes.max() * _BELOW_ITS_PEAK)
     edges = np.flatnonzero(np.diff(np.r_[False, is_audible, False])) * window
     ends = np.minimum(edges, frames).tolist()

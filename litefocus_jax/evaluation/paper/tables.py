@@ -69,7 +69,7 @@ def judged(
     for cell in cells:
         on_cell(f"{cell.length}x, {cell.variant.name}: listening")
         reference = subjects.recordings_at(cell.length)
-        sounds = open_sounds(cell.folder)
+        sounds = open_sounds(cell.folder, silence_is_usable=True)
         key = digest(
             json.dumps([_METRICS, dict(weights), bootstrap, subjects.digest]).encode(),
             *(sound.facts.digest.encode() for sound in sounds.sounds.values()),
