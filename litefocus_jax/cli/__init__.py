@@ -11,6 +11,7 @@ from litefocus_jax.cli.batch import batch
 from litefocus_jax.cli.bench import bench
 from litefocus_jax.cli.console import configure_logging, logger
 from litefocus_jax.cli.evaluate import evaluate
+from litefocus_jax.cli.exchange import exchange
 from litefocus_jax.cli.export import export
 from litefocus_jax.cli.finetune import finetune
 from litefocus_jax.cli.generate import generate
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (generate, batch, info, init, export, finetune, evaluate, paper, attention_map, bench, web):
+for command in (generate, batch, info, init, export, finetune, evaluate, paper, attention_map, bench, exchange, web):
     app.command(cls=SuggestingCommand)(command)
 
 

@@ -31,6 +31,11 @@ def print_estimate(pipe: "AudioLDM2Pipeline", requests: "Sequence[Request]") -> 
     output.print(f"Memory  {gigabytes(memory.needed)} {limit}: weights {gigabytes(memory.weights)}, and the largest of")
     output.print(f"        {stages}")
     output.print("        XLA's account of the compiled programs; interpreter and compiler come on top")
+    if estimate.exchange is not None and estimate.exchange.total:
+        operations = sum(estimate.exchange.operations.values())
+        output.print(
+            f"Links   {gigabytes(estimate.exchange.total)} reach each device in a step, in {operations} exchanges"
+        )
     require_memory(memory, request, pipe.components)
     assert times is not None, "time is measured where memory suffices"
 

@@ -59,7 +59,7 @@ class Processes:
             JoiningError: when they cannot be joined.
             UsageError: when the options do not fit each other.
         """
-        shape = None if mesh is None else _shape(mesh)
+        shape = None if mesh is None else shape_of_mesh(mesh)
         by_hand = {"--coordinator": coordinator, "--process-id": process_id, "--num-processes": num_processes}
         given = [name for name, value in by_hand.items() if value is not None]
         if given and len(given) < len(by_hand):
@@ -241,10 +241,10 @@ def leave_others(code: int) -> None:
     os._exit(code)
 
 
-def _shape(text: str) -> tuple[int, int, int]:
+def shape_of_mesh(text: str) -> tuple[int, int, int]:
     """Devices along data, guidance and time.
 
-    >>> _shape("2x4"), _shape("1x2x4")
+    >>> shape_of_mesh("2x4"), shape_of_mesh("1x2x4")
     ((2, 1, 4), (1, 2, 4))
     """
     found = re.fullmatch(r"([1-9][0-9]{0,5})x(?:([12])x)?([1-9][0-9]{0,5})", text.strip().lower())

@@ -23,6 +23,7 @@ from litefocus_jax.generation.request import Request
 from litefocus_jax.generation.resume import PartialRun, ResumableRun, facts_of_run
 from litefocus_jax.models.components import Components
 from litefocus_jax.models.tokenization import Tokenizer
+from litefocus_jax.parallel.exchange import exchange_of_step
 from litefocus_jax.parallel.processes import require_same, spans_processes, together
 from litefocus_jax.system.platform import release_unused_memory
 from litefocus_jax.system.progress import busy, progress_bar
@@ -187,10 +188,11 @@ class Denoiser:
         inputs = self.inputs(request)
         compiled = self.compile_ahead(request, inputs, request.plan).result()
         memory = self._needs(request, compiled, decoding)
+        exchange = None if request.plan.mesh is None else exchange_of_step(compiled)
         if not memory.suffices:
-            return Estimate(memory, None)
+            return Estimate(memory, None, exchange)
         arguments = self._arguments(request, inputs, request.plan)
-        return Estimate(memory, estimate_time(arguments, request, self._components, decoding))
+        return Estimate(memory, estimate_time(arguments, request, self._components, decoding), exchange)
 
     def _arguments(self, request: Request, inputs: Inputs, plan: DenoisingPlan) -> sampling.Arguments:
         """What denoising takes before its first step: the prompts are encoded."""

@@ -18,6 +18,7 @@ from litefocus_jax.generation.sampling import Arguments
 from litefocus_jax.models.components import Components
 from litefocus_jax.models.vae import VAE
 from litefocus_jax.models.vocoder import Vocoder
+from litefocus_jax.parallel.exchange import Exchange
 from litefocus_jax.system.platform import current_platform, memory_limit
 from litefocus_jax.system.waiting import wait_for
 
@@ -105,10 +106,12 @@ class Estimate:
     Attributes:
         memory: by XLA's account.
         time: measured; None where the memory does not suffice to measure.
+        exchange: what each device of a mesh receives from others in a step, by XLA's program; None without a mesh.
     """
 
     memory: MemoryEstimate
     time: TimeEstimate | None
+    exchange: Exchange | None = None
 
 
 def estimate_memory(

@@ -61,6 +61,13 @@ def test_a_guidance_axis_without_guidance_is_refused(sounds: dict[str, np.ndarra
     assert "two groups of devices along 'guidance', and guidance is off" in str(sounds["refusal_of_no_guidance"])
 
 
+@pytest.mark.parametrize("mesh", ["2x4", "2x2x2"])
+def test_what_devices_exchange_in_a_step_is_what_is_worked_out(sounds: dict[str, np.ndarray], mesh: str) -> None:
+    operations, received, *worked_out = sounds[f"exchange_on_{mesh}"]
+    np.testing.assert_array_equal([operations, received], worked_out)
+    assert received.min() > 0
+
+
 def test_dense_attention_over_time_equals_one_device(sounds: dict[str, np.ndarray]) -> None:
     np.testing.assert_allclose(sounds["unguided_on_1x8"], sounds["unguided_on_1"], atol=1e-4)
 

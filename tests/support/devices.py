@@ -14,7 +14,9 @@ from litefocus_jax import AudioLDM2Pipeline, LiteFocusConfig, PartialRun, Window
 from litefocus_jax.checkpoint.random_model import random_model
 from litefocus_jax.generation.resume import ResumableRun
 from litefocus_jax.generation.sampling import Progress
+from litefocus_jax.models.unet.exchange import exchange_along_time
 from litefocus_jax.models.unet.network import UNet
+from litefocus_jax.parallel.exchange import exchange_of_step
 from litefocus_jax.parallel.mesh import DATA_AXIS, GUIDANCE_AXIS
 from litefocus_jax.parallel.time_axis import TIME_AXIS
 from tests.support.models import small_components, small_pipeline
@@ -73,6 +75,28 @@ def denoising_memory(pipe: AudioLDM2Pipeline, litefocus: LiteFocusConfig | None,
     account = pipe.compile_ahead(request, pipe.inputs(request), request.plan).result().memory_analysis()
     assert account is not None
     return account.temp_size_in_bytes
+
+
+def exchange_on(mesh: Mesh, batch: int) -> np.ndarray:
+    """Operations and bytes of each kind: as XLA's program has them, and as they are worked out."""
+    pipe = small_pipeline()
+    request = request_for(pipe, **GUIDED, mesh=mesh)
+    program = exchange_of_step(pipe.compile_ahead(request, pipe.inputs(request), request.plan).result())
+    worked_out = exchange_along_time(
+        pipe.components.unet.config,
+        request.plan.frames,
+        pipe.geometry.frequencies,
+        devices=mesh.shape[TIME_AXIS],
+        batch=batch,
+        bytes_per_number=4,
+    )
+    return np.array(
+        [
+            [count.get(kind, 0) for kind in ("all-to-all", "collective-permute", "all-reduce")]
+            for exchange in (program, worked_out)
+            for count in (exchange.operations, exchange.received)
+        ]
+    )
 
 
 after_call = ResumableRun.after_call
@@ -137,5 +161,7 @@ if __name__ == "__main__":
         refusal_of_windows=np.array(refusal_of_windows()),
         refusal_of_no_guidance=np.array(refusal_of_no_guidance()),
         **sounds,  # pyright: ignore[reportArgumentType]
+        exchange_on_2x4=exchange_on(mesh_of(2, 4), batch=6),
+        exchange_on_2x2x2=exchange_on(guidance_mesh(), batch=3),
         **measure_memory(),  # pyright: ignore[reportArgumentType]
     )
