@@ -5,7 +5,8 @@ from pathlib import Path
 
 from convert import pickles
 from litefocus_jax.checkpoint import native, store
-from litefocus_jax.models.components import NETWORKS, Components
+from litefocus_jax.models.components import Components
+from litefocus_jax.models.model_type import MODEL_TYPES
 from litefocus_jax.models.unet.heads import Heads
 from litefocus_jax.system.files import check_destination, expanded
 
@@ -59,10 +60,11 @@ def _fetch(source: str, revision: str | None) -> Path:
     folder = store.local_folder(source, revision=revision)
     if expanded(source).is_dir():
         return folder
+    stems = {name: network.weights for each in MODEL_TYPES.values() for name, network in each.networks.items()}
     patterns = [
         pattern
-        for name, network in NETWORKS.items()
-        if not pickles.has_safetensors(folder / name, network.weights)
-        for pattern in pickles.pickle_patterns(name, network.weights)
+        for name, stem in stems.items()
+        if not pickles.has_safetensors(folder / name, stem)
+        for pattern in pickles.pickle_patterns(name, stem)
     ]
     return store.local_folder(source, revision=revision, patterns=tuple(patterns)) if patterns else folder

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
@@ -70,7 +69,7 @@ def errors(components: Components, dataset: Dataset, draws: int, seconds: float 
 def _error(
     models: Mapping[str, Any], batch: Batch, key: Key[Array, ""], *, scheduler: SchedulerConfig, scale: float
 ) -> Float[Array, ""]:
-    length = jnp.max(jnp.sum(jnp.asarray(batch.t5_mask).astype(jnp.int32), axis=1))
+    length = batch.t5_length
     return diffusion_loss(models, scheduler, scale, batch, length, key[None])
 
 

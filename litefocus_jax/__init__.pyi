@@ -16,6 +16,7 @@ from litefocus_jax.checkpoint.store import load_components as load_components
 from litefocus_jax.decoding.plan import TilingConfig as TilingConfig
 from litefocus_jax.diffusion.windows import WindowedDenoising as WindowedDenoising
 from litefocus_jax.generation.callbacks import StopGeneration as StopGeneration
+from litefocus_jax.generation.embeddings import LabelEmbeddings as LabelEmbeddings
 from litefocus_jax.generation.embeddings import PromptEmbeddings as PromptEmbeddings
 from litefocus_jax.generation.needs import InsufficientMemoryError as InsufficientMemoryError
 from litefocus_jax.generation.output import AudioPipelineOutput as AudioPipelineOutput
@@ -31,6 +32,8 @@ from litefocus_jax.ops.litefocus.layout import AttentionLayout as AttentionLayou
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig as LiteFocusConfig
 from litefocus_jax.ops.token_merging import TokenMerging as TokenMerging
 from litefocus_jax.pipeline import AudioLDM2Pipeline as AudioLDM2Pipeline
+from litefocus_jax.pipeline import AudioLDMPipeline as AudioLDMPipeline
+from litefocus_jax.pipeline import MusicLDMPipeline as MusicLDMPipeline
 from litefocus_jax.system.extras import MissingExtraError as MissingExtraError
 from litefocus_jax.system.json_config import ConfigError as ConfigError
 from litefocus_jax.system.waiting import NonFiniteError as NonFiniteError

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, ClassVar, Unpack
 
 import jax
 import numpy as np
@@ -24,7 +24,7 @@ from litefocus_jax.decoding.plan import DecodingPlan, TilingConfig
 from litefocus_jax.generation import habits
 from litefocus_jax.generation.callbacks import step_callbacks
 from litefocus_jax.generation.denoising import Denoiser
-from litefocus_jax.generation.embeddings import PromptEmbeddings
+from litefocus_jax.generation.embeddings import Embeddings
 from litefocus_jax.generation.inputs import Inputs, encode_prompts
 from litefocus_jax.generation.needs import Estimate
 from litefocus_jax.generation.networks import Networks
@@ -40,8 +40,9 @@ from litefocus_jax.generation.silence import warn_of_silence
 from litefocus_jax.generation.sounding import Decoder, sound_of_request, sounds_of_request
 from litefocus_jax.generation.spelt_out import spells_out
 from litefocus_jax.models.clap.joint import Clap
-from litefocus_jax.models.components import NETWORKS, Components
+from litefocus_jax.models.components import Components
 from litefocus_jax.models.description import describe
+from litefocus_jax.models.model_type import AUDIOLDM, MUSICLDM, ModelType
 from litefocus_jax.models.stored_tokenizers import load_tokenizer
 from litefocus_jax.models.unet.heads import Heads
 from litefocus_jax.parallel.processes import together
@@ -57,7 +58,7 @@ class CallOptions(RequestOptions, RunOptions, total=False):
 
 
 class AudioLDM2Pipeline:
-    """AudioLDM2 with its tokenizers: prompts in, sound out.
+    """AudioLDM2, or another of its family (AudioLDM, MusicLDM), with its tokenizers: prompts in, sound out.
 
     Args:
         components: the models and their configurations.
@@ -67,24 +68,26 @@ class AudioLDM2Pipeline:
         clap: both towers of CLAP, for ``rank=True``; read from the checkpoint, if it holds them, when first wanted. For
             others it may be set to what `litefocus_jax.load_clap` reads from a checkpoint that does.
 
-    Each network is an attribute by its name in `Components`, such as ``pipe.unet``. What else diffusers' pipeline has
-    is answered by what there is in its place.
+    Each network and each tokenizer is an attribute by its name in `Components`, such as ``pipe.unet``. What else
+    diffusers' pipeline has is answered by what there is in its place.
 
     Raises:
-        ValueError: when the networks or the tokenizers do not belong together.
+        ValueError: when the networks or the tokenizers do not belong together, or are of a model of another type.
     """
 
+    _model_type: ClassVar[ModelType | None] = None  # that it is for; None for any of the family
     _interrupt = False  # set by a callback, ends the call that is running; diffusers' name
 
     clap: Clap | None = None
 
     def __init__(self, components: Components) -> None:
+        _check_type(type(self), components.model_type, "the model")
         self.components = components
         self.tiling = TilingConfig()
         self.facts = components.facts
         self.geometry = self.facts.geometry
-        self.tokenizer = load_tokenizer(components.tokenizer, components.text_encoder.config.vocab_size)
-        self.tokenizer_2 = load_tokenizer(components.tokenizer_2, components.text_encoder_2.config.vocab_size)
+        sizes = components.vocabulary_sizes
+        self._tokenizers = {name: load_tokenizer(place, sizes[name]) for name, place in components.tokenizers.items()}
         self._checkpoint: Checkpoint | None = None
         self._folder: Path | None = None
         self._heads: Heads | None = None
@@ -92,16 +95,19 @@ class AudioLDM2Pipeline:
 
     def _prepare(self) -> None:
         self._networks = Networks(self.components)
-        self._denoiser = Denoiser(self.components, self._networks, self.tokenizer, self.tokenizer_2)
+        self._denoiser = Denoiser(self.components, self._networks, tuple(self._tokenizers.values()))
         self._decoder = Decoder(self.components, self._networks)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {describe(self.components)}>"
 
     def __getattr__(self, name: str) -> Any:
-        if name in NETWORKS and "components" in self.__dict__:
-            return getattr(self.components, name)
-        raise AttributeError(habits.answer(name, dir(type(self))), name=name, obj=self)
+        components = self.__dict__.get("components")
+        if components is not None and name in components.model_type.networks:
+            return getattr(components, name)
+        if name in self.__dict__.get("_tokenizers", {}):
+            return self._tokenizers[name]
+        raise AttributeError(habits.answer(name, dir(type(self)), type(self).__name__), name=name, obj=self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if (answer := habits.answer_to_setting(name)) is not None:
@@ -135,14 +141,14 @@ class AudioLDM2Pipeline:
         force_download: bool = False,
         **others: Any,
     ) -> "AudioLDM2Pipeline":
-        """Load a checkpoint.
+        """Load a checkpoint of AudioLDM2 or of another of its family, which is told from the checkpoint.
 
         Compiled programs are kept in the user's cache folder from here on, see `use_compilation_cache`.
 
         Args:
             pretrained_model_name_or_path: a native folder, a diffusers folder with safetensors weights, a
-                Hugging Face hub id such as ``"cvssp/audioldm2"``, which is downloaded, or ``"foley"``, the small model
-                that comes with the package.
+                Hugging Face hub id such as ``"cvssp/audioldm2"`` or ``"cvssp/audioldm-s-full-v2"``, which is
+                downloaded, or ``"foley"``, the small model that comes with the package.
             dtype: of the UNet and the text encoders, ``"float32"``, ``"bfloat16"`` or ``"float16"``, PyTorch's objects
                 of these names included; without it bfloat16 on GPUs and TPUs and float32 on CPUs. The VAE and the
                 vocoder always compute in float32: they are a small part of the time, and eight bits of mantissa are
@@ -187,12 +193,17 @@ class AudioLDM2Pipeline:
         """Load a checkpoint that is already open: its names and shapes are checked, its weights still on disk.
 
         Takes and raises what `from_pretrained` does.
+
+        Returns:
+            A pipeline of the model's own type, such as an `AudioLDMPipeline`.
         """
+        _check_type(cls, checkpoint.model_type, str(checkpoint.folder))
+        own = {AUDIOLDM: AudioLDMPipeline, MUSICLDM: MusicLDMPipeline}.get(checkpoint.model_type, cls)
         use_compilation_cache()
         dtype = habits.dtype_name(dtype)
         if dtype is None:
             dtype = current_platform().default_dtype
-        pipe = cls(checkpoint.load(dtype))
+        pipe = (own if issubclass(own, cls) else cls)(checkpoint.load(dtype))
         pipe._checkpoint, pipe._folder, pipe._heads = checkpoint, checkpoint.folder, checkpoint.heads
         return pipe
 
@@ -396,7 +407,7 @@ class AudioLDM2Pipeline:
         do_classifier_free_guidance: bool = False,
         negative_prompt: str | Sequence[str] | None = None,
         **others: Any,
-    ) -> PromptEmbeddings:
+    ) -> Embeddings:
         """Prompts as the network reads them, to look at, to weigh, and to give to a call in the place of ``prompt``.
 
         ``pipe(**pipe.encode_prompt("rain")._asdict())`` is ``pipe("rain")``, but for rounding. A call pads negative
@@ -423,7 +434,7 @@ class AudioLDM2Pipeline:
             guidance_scale=2.0 if do_classifier_free_guidance else 1.0,
             **({"device": device} | others),  # pyright: ignore[reportArgumentType]
         )
-        embeddings = encode_prompts(self.components, self.tokenizer, self.tokenizer_2, request)
+        embeddings = encode_prompts(self.components, tuple(self._tokenizers.values()), request)
         require_finite("text encoders", embeddings)
         return embeddings
 
@@ -496,3 +507,25 @@ class AudioLDM2Pipeline:
     def compile_ahead(self, request: Request, inputs: Inputs, plan: DenoisingPlan) -> Future[Compiled]:
         """Compile the denoising loop of a request in another thread; see `sampling.compile_ahead`."""
         return self._denoiser.compile_ahead(request, inputs, plan)
+
+
+class AudioLDMPipeline(AudioLDM2Pipeline):
+    """AudioLDM (Liu et al., arXiv 2301.12503), under diffusers' name: `AudioLDM2Pipeline`, for nothing else."""
+
+    _model_type = AUDIOLDM
+
+
+class MusicLDMPipeline(AudioLDM2Pipeline):
+    """MusicLDM (Chen et al., arXiv 2308.01546), under diffusers' name: `AudioLDM2Pipeline`, for nothing else."""
+
+    _model_type = MUSICLDM
+
+
+def _check_type(pipeline: type[AudioLDM2Pipeline], found: ModelType, source: str) -> None:
+    """Refuse a model of another type than a pipeline is for."""
+    wanted = pipeline._model_type
+    if wanted not in (None, found):
+        raise ValueError(
+            f"{source} is {found.described}, and {pipeline.__name__} is for {wanted.described}; expected "
+            f"litefocus_jax.{found.pipeline_class}, or AudioLDM2Pipeline, which takes any of the family"
+        )

@@ -42,7 +42,7 @@ from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.checkpoint.random_model import random_model
 from litefocus_jax.checkpoint.store import load_components
 from litefocus_jax.checkpoint.weights import to_numpy
-from litefocus_jax.models.components import NETWORKS, Components
+from litefocus_jax.models.components import NETWORKS, AudioLDM2Components, Components
 from litefocus_jax.models.vocoder import Vocoder
 from litefocus_jax.system.compilation_cache import use_compilation_cache
 from litefocus_jax.system.files import written_beside
@@ -166,7 +166,7 @@ def train_model(run: Path, budget: Budget, *, seed: int = 0, progress: bool = Tr
         name: trained.get(name) or random_model(network.model_class, CONFIGS[name], seed)
         for name, network in NETWORKS.items()
     }
-    components = Components(
+    components = AudioLDM2Components(
         **modules,
         scheduler=scheduler_config(),
         tokenizer=tokenizer,

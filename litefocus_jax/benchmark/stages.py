@@ -12,11 +12,12 @@ import numpy as np
 
 from litefocus_jax.benchmark.unet_call import evaluate, random_inputs
 from litefocus_jax.benchmark.workload import BATCH_SIZE, PROMPT_TOKENS, Workload
-from litefocus_jax.checkpoint.random_model import random_model, sub_model_configs
+from litefocus_jax.checkpoint.random_model import TYPE_OF_SIZE, random_model, sub_model_configs
 from litefocus_jax.checkpoint.store import open_checkpoint
 from litefocus_jax.decoding.whole import decode_latents, vocode
 from litefocus_jax.generation.sampling import encode
-from litefocus_jax.models.components import NETWORKS
+from litefocus_jax.models.class_conditioning import ClapEncoder, ClapTokens
+from litefocus_jax.models.conditioning import TextEncoders
 from litefocus_jax.models.tokenization import PromptTokens
 from litefocus_jax.models.unet.config import UNetConfig
 from litefocus_jax.models.unet.heads import Heads, with_heads
@@ -62,7 +63,7 @@ def load_models(size: str | None, model: str | None, dtype: str, heads: Heads | 
         configs["unet"] = with_heads(configs["unet"], heads)
     return {
         name: random_model(network.model_class, configs[name], dtype=network.weights_dtype(np.dtype(dtype)))
-        for name, network in NETWORKS.items()
+        for name, network in TYPE_OF_SIZE[size or "audioldm2"].networks.items()
     }
 
 
@@ -128,9 +129,10 @@ def _median_seconds(call: Callable[[], Any], rounds: int) -> float:
 def _encode(models: dict[str, Any]) -> Any:
     tokens = np.full((BATCH_SIZE, PROMPT_TOKENS), 5, np.int32)
     mask = np.ones((BATCH_SIZE, PROMPT_TOKENS), bool)
-    names = ("text_encoder", "text_encoder_2", "projection_model", "language_model")
-    prompts = PromptTokens(tokens, mask, tokens, mask, np.int32(PROMPT_TOKENS))
-    return encode(*(models[name] for name in names), prompts)
+    if "text_encoder_2" not in models:
+        return encode(ClapEncoder(models["text_encoder"]), ClapTokens(tokens, mask))
+    encoders = TextEncoders(*(models[name] for name in TextEncoders._fields))
+    return encode(encoders, PromptTokens(tokens, mask, tokens, mask, np.int32(PROMPT_TOKENS)))
 
 
 def _self_attention_seconds(unet: UNet, workload: Workload, shape: tuple[int, ...], rounds: int) -> dict[int, float]:

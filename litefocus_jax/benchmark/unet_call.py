@@ -24,10 +24,15 @@ class Inputs(NamedTuple):
 def random_inputs(unet: UNet, workload: Workload) -> Inputs:
     """Inputs as the sampling loop has them: what it computes once per generation is among them."""
     keys = jax.random.split(jax.random.key(0), 4)
-    generated_width, text_width = prompt_widths(unet.config)
-    generated = jax.random.normal(keys[0], (BATCH_SIZE, GENERATED_VECTORS, generated_width), unet.dtype)
-    text = jax.random.normal(keys[1], (BATCH_SIZE, PROMPT_TOKENS, text_width), unet.dtype)
-    context = jax.jit(UNet.project_context)(unet, generated, text, jnp.ones((BATCH_SIZE, PROMPT_TOKENS), bool))
+    labels_width = unet.config.class_labels_dim
+    if labels_width is not None:
+        labels = jax.random.normal(keys[0], (BATCH_SIZE, labels_width), unet.dtype)
+        context = jax.jit(UNet.project_context)(unet, class_labels=labels)
+    else:
+        generated_width, text_width = prompt_widths(unet.config)
+        generated = jax.random.normal(keys[0], (BATCH_SIZE, GENERATED_VECTORS, generated_width), unet.dtype)
+        text = jax.random.normal(keys[1], (BATCH_SIZE, PROMPT_TOKENS, text_width), unet.dtype)
+        context = jax.jit(UNet.project_context)(unet, generated, text, jnp.ones((BATCH_SIZE, PROMPT_TOKENS), bool))
     time_embedding = jax.jit(UNet.embed_time)(unet, jnp.full(1, 500.0))
     sample = jax.random.normal(keys[2], workload.latent_shape(), unet.dtype)
 

@@ -1,4 +1,4 @@
-"""CLAP with both of its towers, from a checkpoint of AudioLDM2 in diffusers' layout or from one of its own."""
+"""CLAP with both of its towers, from a checkpoint of AudioLDM2 or MusicLDM in diffusers' layout or from its own."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from litefocus_jax.models.clap.features import FEATURES_FILE, ClapFeaturesConfig
 from litefocus_jax.models.clap.joint import Clap
 from litefocus_jax.models.keys import Network
 from litefocus_jax.models.stored_tokenizers import load_tokenizer
-from litefocus_jax.system.json_config import ConfigError
+from litefocus_jax.system.json_config import ConfigError, read_json
 
 _WHERE = (
     "expected the folder of an AudioLDM2 in diffusers' layout, such as cvssp/audioldm2, whose text_encoder holds it "
@@ -61,6 +61,10 @@ def load_clap(source: str | Path) -> Clap:
     extractor = (folder / "feature_extractor" if is_pipeline else folder) / FEATURES_FILE
     if not (network / "config.json").exists():
         raise CheckpointError(f"{folder} holds no CLAP: there is no {network / 'config.json'}; {_WHERE}")
+    if read_json(network / "config.json").get("model_type") == "clap_text_model":
+        raise CheckpointError(
+            f"{network} is CLAP's tower for text alone, as an AudioLDM has it, and hears nothing; {_WHERE}"
+        )
     config = ClapAudioConfig.from_file(network / "config.json")
     if config.is_deaf:
         raise CheckpointError(

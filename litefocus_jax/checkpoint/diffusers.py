@@ -17,19 +17,19 @@ from litefocus_jax.checkpoint.saving import FolderLayout, save_folder
 from litefocus_jax.checkpoint.spellings import undo_spellings
 from litefocus_jax.checkpoint.tensors import Tensors
 from litefocus_jax.diffusion.scheduler_config import CLASSES, SchedulerConfig
-from litefocus_jax.models.components import NETWORKS, Components
+from litefocus_jax.models.components import Components
 from litefocus_jax.models.generation_defaults import GenerationDefaults
 from litefocus_jax.models.keys import Network
+from litefocus_jax.models.model_type import AUDIOLDM2, MODEL_TYPES, ModelType, of_pipeline
 from litefocus_jax.system.json_config import JsonConfig, read_json
 from litefocus_jax.system.messages import shown
 
 INDEX = "model_index.json"
-PIPELINE_CLASS = "AudioLDM2Pipeline"
 DEFAULTS = "_litefocus_jax"
 """The index's object of how the model is sampled where a request does not say; diffusers leaves such names alone."""
 
 # The feature extractor serves only diffusers' ranking of waveforms; the others are judged where they are read.
-_WITHOUT_WEIGHTS = frozenset({"scheduler", "tokenizer", "tokenizer_2", "feature_extractor"})
+_WITHOUT_WEIGHTS = frozenset({"scheduler", "feature_extractor"})
 # diffusers tells the two tokenizers apart by these classes, or by those of the same names without "Fast". The fast
 # ones read a tokenizer.json under transformers 4 as well.
 _TOKENIZERS = {"tokenizer": "RobertaTokenizerFast", "tokenizer_2": "T5TokenizerFast"}
@@ -49,10 +49,11 @@ def open_diffusers(folder: Path, read_weights: ReadWeights = safetensors_files.r
         CheckpointError: one message with everything that is missing, not supported or does not fit.
         ConfigError: when ``model_index.json`` is missing or not a JSON object.
     """
-    index = _checked_index(folder / INDEX)
+    index, model_type = _checked_index(folder / INDEX)
     open_network = functools.partial(open_diffusers_network, read_weights=read_weights)
     return open_checkpoint_folder(
         folder,
+        model_type=model_type,
         format="diffusers",
         dtype="float32",
         open_network=open_network,
@@ -79,15 +80,18 @@ def open_diffusers_network(
     return StoredNetwork(folder, network, config, tensors, network.keys)
 
 
-def _checked_index(path: Path) -> dict[str, Any]:
-    """Read the index; refuse pipelines and networks whose classes we do not run."""
+def _checked_index(path: Path) -> tuple[dict[str, Any], ModelType]:
+    """Read the index, and tell which of the family it is of; refuse pipelines and networks that we do not run."""
     index = read_json(path)
     problems = []
-    if index.get("_class_name") != PIPELINE_CLASS:
-        problems.append(f"_class_name = {shown(index.get('_class_name'))}; expected {PIPELINE_CLASS!r}")
-    known = {name: network.class_names for name, network in NETWORKS.items()}
+    model_type = of_pipeline(index.get("_class_name"))
+    if model_type is None:
+        expected = " or ".join(repr(each.pipeline_class) for each in MODEL_TYPES.values())
+        problems.append(f"_class_name = {shown(index.get('_class_name'))}; expected {expected}")
+        model_type = AUDIOLDM2
+    known = {name: network.class_names for name, network in model_type.networks.items()}
     for name, entry in index.items():
-        if not isinstance(entry, list) or name in _WITHOUT_WEIGHTS:
+        if not isinstance(entry, list) or name in _WITHOUT_WEIGHTS or name in model_type.tokenizers:
             continue
         class_name = entry[-1] if entry else None
         if name not in known:
@@ -103,11 +107,11 @@ def _checked_index(path: Path) -> dict[str, Any]:
     ]
     if problems:
         raise CheckpointError(f"{path} describes a pipeline that is not supported:\n{listed(problems)}")
-    return index
+    return index, model_type
 
 
 def save_diffusers(components: Components, folder: str | Path, *, overwrite: bool = False, dtype: Any = None) -> None:
-    """Write a model so that diffusers' ``AudioLDM2Pipeline`` runs it: the key tables run backwards.
+    """Write a model so that diffusers' pipeline of its type runs it: the key tables run backwards.
 
     Takes the arguments of `save_folder`.
 
@@ -122,7 +126,9 @@ def save_diffusers(components: Components, folder: str | Path, *, overwrite: boo
     _check_tokenizers(components)
     scheduler = _own_scheduler(components.scheduler, components.defaults)
     components = dataclasses.replace(components, scheduler=scheduler)
-    save_folder(components, folder, _LAYOUT, overwrite=overwrite, dtype=dtype)
+    listens = components.model_type.has_feature_extractor
+    layout = _LAYOUT if listens else dataclasses.replace(_LAYOUT, extra_folders=())
+    save_folder(components, folder, layout, overwrite=overwrite, dtype=dtype)
 
 
 def _own_scheduler(scheduler: SchedulerConfig, defaults: GenerationDefaults) -> SchedulerConfig:
@@ -135,27 +141,31 @@ def _own_scheduler(scheduler: SchedulerConfig, defaults: GenerationDefaults) -> 
 def _check_tokenizers(components: Components) -> None:
     """Refuse tokenizers that diffusers would open as another class than their own, and so misread."""
     problems = []
-    for name, fast in _TOKENIZERS.items():
-        path = getattr(components, name) / "tokenizer_config.json"
+    for name, place in components.tokenizers.items():
+        fast = _TOKENIZERS[name]
+        path = place / "tokenizer_config.json"
         found = read_json(path).get("tokenizer_class", fast)
         known = (fast.removesuffix("Fast"), fast)
         if found not in known:
             problems.append(f"{path}: tokenizer_class = {shown(found)}; expected {' or '.join(known)}")
     if problems:
-        raise CheckpointError(f"diffusers' {PIPELINE_CLASS} does not know these tokenizers:\n{listed(problems)}")
+        raise CheckpointError(
+            f"diffusers' {components.model_type.pipeline_class} does not know these tokenizers:\n{listed(problems)}"
+        )
 
 
 def _index(components: Components | Checkpoint, dtype: np.dtype) -> dict[str, Any]:
     """The ``model_index.json``: library and class of every part."""
     del dtype
+    model_type = components.model_type
     parts = {
-        **{name: (network.library, network.class_names[0]) for name, network in NETWORKS.items()},
-        **{name: ("transformers", class_name) for name, class_name in _TOKENIZERS.items()},
-        "feature_extractor": ("transformers", "ClapFeatureExtractor"),
+        **{name: (network.library, network.class_names[0]) for name, network in model_type.networks.items()},
+        **{name: ("transformers", _TOKENIZERS[name]) for name in model_type.tokenizers},
+        **({"feature_extractor": ("transformers", "ClapFeatureExtractor")} if model_type.has_feature_extractor else {}),
         "scheduler": ("diffusers", components.scheduler.class_name),
     }
     return {
-        "_class_name": PIPELINE_CLASS,
+        "_class_name": model_type.pipeline_class,
         DEFAULTS: components.defaults.to_dict(),
         **dict(sorted(parts.items())),
     }

@@ -39,7 +39,7 @@ def model_digest(model: Checkpoint | Components) -> str:
     else:
         digests = {"scheduler": _digest_of_scheduler(model.scheduler)}
         digests |= {name: _digest_of_network(each.config, each.tensors) for name, each in model.networks.items()}
-    digests |= {f"tokenizer {place.name}": _digest_of_folder(place) for place in (model.tokenizer, model.tokenizer_2)}
+    digests |= {f"tokenizer {place.name}": _digest_of_folder(place) for place in model.tokenizers.values()}
     return digest(json.dumps(digests, sort_keys=True).encode())
 
 

@@ -15,14 +15,18 @@ from litefocus_jax.checkpoint import safetensors_files, weights
 from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.checkpoint.opened import Checkpoint, StoredNetwork, open_checkpoint_folder
 from litefocus_jax.checkpoint.saving import FolderLayout, save_folder
-from litefocus_jax.models.components import NETWORKS, Components
+from litefocus_jax.models.components import Components
 from litefocus_jax.models.keys import KeyTable, Network, Rule
+from litefocus_jax.models.model_type import AUDIOLDM2, MODEL_TYPES
 from litefocus_jax.system.json_config import read_json
 from litefocus_jax.system.messages import shown
 
 MANIFEST = "model.json"
 FORMAT = "litefocus-jax"
 FORMAT_VERSION = 1
+MODEL_TYPE = "model_type"
+"""The manifest's name of the model among its family; files without one hold an AudioLDM2."""
+
 DEFAULTS = "generation"
 """The manifest's object of how the model is sampled where a request does not say (`GenerationDefaults`)."""
 
@@ -46,7 +50,12 @@ def open_native(folder: Path) -> Checkpoint:
             f"{path}: format_version = {shown(version)}, written by litefocus-jax "
             f"{shown(manifest.get('library_version'))}; this version reads {FORMAT_VERSION}"
         )
-    expected = list(NETWORKS)
+    named = manifest.get(MODEL_TYPE, AUDIOLDM2.name)
+    if not isinstance(named, str) or named not in MODEL_TYPES:
+        known = " or ".join(map(repr, MODEL_TYPES))
+        raise CheckpointError(f"{path}: {MODEL_TYPE} = {shown(named)}; expected {known}")
+    model_type = MODEL_TYPES[named]
+    expected = list(model_type.networks)
     if manifest.get("sub_models") != expected:
         raise CheckpointError(f"{path}: sub_models = {shown(manifest.get('sub_models'))}; expected {expected!r}")
     if manifest.get("dtype") not in weights.FLOATING_DTYPES:
@@ -54,6 +63,7 @@ def open_native(folder: Path) -> Checkpoint:
         raise CheckpointError(f"{path}: dtype = {shown(manifest.get('dtype'))}; expected {known}")
     return open_checkpoint_folder(
         folder,
+        model_type=model_type,
         format="native",
         dtype=manifest["dtype"],
         open_network=open_native_network,
@@ -120,6 +130,7 @@ def _manifest(components: Components | Checkpoint, dtype: np.dtype) -> dict[str,
         "format_version": FORMAT_VERSION,
         "library_version": litefocus_jax.__version__,
         "dtype": dtype.name,
+        MODEL_TYPE: components.model_type.name,
         "sub_models": list(components.modules),
         DEFAULTS: components.defaults.to_dict(),
     }

@@ -17,9 +17,16 @@ from litefocus_jax.checkpoint.links import leaving
 from litefocus_jax.checkpoint.matching import check, convert
 from litefocus_jax.checkpoint.tensors import Tensors
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
-from litefocus_jax.models.components import NETWORKS, Components, LatentGeometry, ModelFacts, differences_in_width
+from litefocus_jax.models.components import (
+    Components,
+    LatentGeometry,
+    ModelFacts,
+    components_of,
+    differences_in_width,
+)
 from litefocus_jax.models.generation_defaults import PUBLISHED, GenerationDefaults
 from litefocus_jax.models.keys import KeyTable, Network
+from litefocus_jax.models.model_type import AUDIOLDM2, ModelType
 from litefocus_jax.models.parameters import TooManyWeightsError
 from litefocus_jax.models.unet.heads import Heads, doubt, with_heads
 from litefocus_jax.models.vocabulary import VOCABULARY, Vocabulary
@@ -108,14 +115,14 @@ class Checkpoint:
         folder: where it lies.
         format: ``"native"``, ``"diffusers"`` or ``"original"``.
         dtype: the floating-point type it is to be loaded in unless asked otherwise.
-        networks: by folder name, in the order of `NETWORKS`.
+        networks: by folder name, in the order of the type's own.
         scheduler: the noise schedule.
-        tokenizer: folder of CLAP's tokenizer.
-        tokenizer_2: folder of T5's tokenizer.
+        tokenizers: folders of the tokenizers, by name.
         defaults: how it is sampled where a request does not say.
         vocabulary: what it knows by name, or None where it does not say.
         source: the folder or the hub id as it was asked for, or None where nobody said.
         heads: of the UNet's attention, as `with_heads` was told; None where nobody said.
+        model_type: which of the family it is.
     """
 
     folder: Path
@@ -123,12 +130,12 @@ class Checkpoint:
     dtype: str
     networks: Mapping[str, StoredNetwork]
     scheduler: SchedulerConfig
-    tokenizer: Path
-    tokenizer_2: Path
+    tokenizers: Mapping[str, Path]
     defaults: GenerationDefaults = PUBLISHED
     vocabulary: Vocabulary | None = None
     source: str | None = None
     heads: Heads | None = None
+    model_type: ModelType = AUDIOLDM2
 
     @property
     def configs(self) -> dict[str, Any]:
@@ -148,7 +155,8 @@ class Checkpoint:
             ValueError: when the networks do not fit together.
         """
         geometry = LatentGeometry.from_configs(**self.configs)
-        return ModelFacts(geometry, self.scheduler, self.configs["unet"], self.defaults, self.vocabulary)
+        unet = self.configs["unet"]
+        return ModelFacts(geometry, self.scheduler, unet, self.defaults, self.vocabulary, self.model_type)
 
     def with_heads(self, heads: Heads | None) -> "Checkpoint":
         """The checkpoint with the heads that are asked for in the UNet's attention; its weights are the same.
@@ -191,11 +199,11 @@ class Checkpoint:
                 raise_if_interrupted()
                 on_network(name)
                 loaded[name] = stored.load(stored.network.weights_dtype(dtype))
-        return Components(
+        return components_of(
+            self.model_type,
             **loaded,
+            **self.tokenizers,
             scheduler=self.scheduler,
-            tokenizer=self.tokenizer,
-            tokenizer_2=self.tokenizer_2,
             dtype=dtype.name,
             defaults=self.defaults,
             vocabulary=self.vocabulary,
@@ -205,6 +213,7 @@ class Checkpoint:
 def open_checkpoint_folder(
     folder: Path,
     *,
+    model_type: ModelType,
     format: str,
     dtype: str,
     open_network: Callable[[Path, Network], StoredNetwork],
@@ -215,6 +224,7 @@ def open_checkpoint_folder(
 
     Args:
         folder: the checkpoint.
+        model_type: which of the family it is.
         format: its format's name.
         dtype: the type it is to be loaded in.
         open_network: opens the folder of one network in that format.
@@ -224,12 +234,12 @@ def open_checkpoint_folder(
     Raises:
         CheckpointError: one message with what is wrong in any part.
     """
-    names = (*NETWORKS, "scheduler", "tokenizer", "tokenizer_2")
+    names = (*model_type.networks, "scheduler", *model_type.tokenizers)
     problems = leaving(folder)
     if missing := [name for name in names if not (folder / name).is_dir()]:
-        problems.append(f"{folder} is incomplete; it lacks the folders {', '.join(missing)}")
+        problems.append(f"{folder} is incomplete; it lacks the folders {', '.join(missing)} of {model_type.described}")
     networks = {}
-    for name, network in NETWORKS.items():
+    for name, network in model_type.networks.items():
         if name in missing:
             continue
         try:
@@ -245,7 +255,7 @@ def open_checkpoint_folder(
     except ConfigError as error:
         problems.append(str(error))
     try:
-        read_defaults = GenerationDefaults.from_dict(defaults, defaults_source)
+        read_defaults = GenerationDefaults.from_dict(defaults, defaults_source, model_type.defaults)
         if scheduler is not None:
             read_defaults.check(scheduler, defaults_source)
     except ConfigError as error:
@@ -255,13 +265,13 @@ def open_checkpoint_folder(
             vocabulary = Vocabulary.from_file(folder / VOCABULARY)
     except ConfigError as error:
         problems.append(str(error))
-    tokenizers = folder / "tokenizer", folder / "tokenizer_2"
+    tokenizers = {name: folder / name for name in model_type.tokenizers}
     problems += [
         f"{tokenizer} is empty; expected a tokenizer as transformers saves it"
-        for tokenizer in tokenizers
+        for tokenizer in tokenizers.values()
         if tokenizer.is_dir() and not any(tokenizer.iterdir())
     ]
-    if len(networks) == len(NETWORKS):
+    if len(networks) == len(model_type.networks):
         configs = {name: stored.config for name, stored in networks.items()}
         problems += [f"{folder}: {problem}" for problem in differences_in_width(configs)]
         try:
@@ -270,4 +280,14 @@ def open_checkpoint_folder(
             problems.append(f"{folder}: {error}")
     if problems or scheduler is None:
         raise CheckpointError("\n".join(problems))
-    return Checkpoint(folder, format, dtype, networks, scheduler, *tokenizers, read_defaults, vocabulary)
+    return Checkpoint(
+        folder,
+        format,
+        dtype,
+        networks,
+        scheduler,
+        tokenizers,
+        read_defaults,
+        vocabulary,
+        model_type=model_type,
+    )

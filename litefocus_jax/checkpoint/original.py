@@ -122,7 +122,15 @@ def open_original(
         problems.append(f"{source}: {error}")
     if problems:
         raise CheckpointError("\n".join(problems))
-    checkpoint = Checkpoint(path, "original", "float32", networks, scheduler, *tokenizers, source=source)
+    checkpoint = Checkpoint(
+        path,
+        "original",
+        "float32",
+        networks,
+        scheduler,
+        dict(zip(("tokenizer", "tokenizer_2"), tokenizers, strict=True)),
+        source=source,
+    )
     return OriginalCheckpoint(checkpoint, kind, notices_of_copies(tensors))
 
 

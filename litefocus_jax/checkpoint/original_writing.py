@@ -15,6 +15,7 @@ from litefocus_jax.checkpoint.original_shapes import EDGES, T5, configs_of
 from litefocus_jax.diffusion.noise import betas
 from litefocus_jax.models.components import NETWORKS, Components
 from litefocus_jax.models.keys import KeyTable
+from litefocus_jax.models.model_type import AUDIOLDM2
 from litefocus_jax.models.unet.config import UNetConfig
 from litefocus_jax.system.files import written_beside
 from litefocus_jax.system.json_config import ConfigError
@@ -52,12 +53,18 @@ def save_original(components: Components, path: Path, *, overwrite: bool = False
         overwrite: replace a file that is there.
 
     Raises:
-        CheckpointError: when their code would compute another network of these weights.
+        CheckpointError: for a model of another type, and when their code would compute another network of these
+            weights.
         FileExistsError: when the file exists and may not be replaced.
         ValueError: when it has another suffix.
         OSError: when it cannot be written.
     """
     check_destination_file(path, overwrite=overwrite)
+    if components.model_type is not AUDIOLDM2:
+        raise CheckpointError(
+            f"the model is {components.model_type.described}; expected an AudioLDM2, whose authors' keys alone are "
+            "written: --format diffusers writes this one"
+        )
     tensors = original_tensors(components)
     _check_same_networks(components, tensors)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 import hashlib
 import string
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +16,8 @@ from litefocus_jax.checkpoint.native import MANIFEST, save_native
 from litefocus_jax.checkpoint.tokenizer_files import save_byte_pair_tokenizer, save_piece_tokenizer
 from litefocus_jax.checkpoint.weights import abstract, fill, leaves
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
-from litefocus_jax.models.components import NETWORKS, Components
+from litefocus_jax.models.components import components_of
+from litefocus_jax.models.model_type import AUDIOLDM, AUDIOLDM2, MUSICLDM, ModelType
 from litefocus_jax.system.files import check_destination
 from litefocus_jax.system.interruption import raise_if_interrupted
 from litefocus_jax.system.json_config import JsonConfig, read_json
@@ -23,7 +25,22 @@ from litefocus_jax.system.json_config import JsonConfig, read_json
 Model = TypeVar("Model", bound=nnx.Module)
 
 PUBLISHED_CONFIGS = Path(__file__).parents[1] / "assets" / "configs"
-SIZES = ("tiny", "audioldm2", "audioldm2-large")
+TYPE_OF_SIZE: Mapping[str, ModelType] = {
+    "tiny": AUDIOLDM2,
+    "audioldm2": AUDIOLDM2,
+    "audioldm2-large": AUDIOLDM2,
+    "tiny-audioldm": AUDIOLDM,
+    "audioldm": AUDIOLDM,
+    "audioldm-m-full": AUDIOLDM,
+    "audioldm-l-full": AUDIOLDM,
+    "tiny-musicldm": MUSICLDM,
+    "musicldm": MUSICLDM,
+}
+"""Which of the family each size is of."""
+
+SIZES = tuple(TYPE_OF_SIZE)
+_SHARED = {AUDIOLDM2: "audioldm2", AUDIOLDM: "audioldm", MUSICLDM: "audioldm"}
+"""The folder of published configurations that the sizes of a type share where they have none of their own."""
 
 
 def random_weights(module: nnx.Module, seed: int = 0) -> dict[str, np.ndarray]:
@@ -56,11 +73,14 @@ def random_model(model_class: type[Model], model_config: Any, seed: int = 0, dty
 def published_config(name: str, sub_model: str) -> dict[str, Any]:
     """The published JSON of a sub-model (``"unet"``, ``"vae"``, ...); variants share what they do not override.
 
+    What AudioLDM and MusicLDM share with AudioLDM2 stands there alone.
+
     Raises:
         ValueError: when there is no such published configuration.
     """
     file = "scheduler_config.json" if sub_model == "scheduler" else "config.json"
-    for folder in (PUBLISHED_CONFIGS / name, PUBLISHED_CONFIGS / "audioldm2"):
+    shared = _SHARED.get(TYPE_OF_SIZE.get(name, AUDIOLDM2), "audioldm2")
+    for folder in (PUBLISHED_CONFIGS / each for each in (name, shared, "audioldm2")):
         if (PUBLISHED_CONFIGS / name).is_dir() and (folder / sub_model / file).exists():
             return read_json(folder / sub_model / file)
     known = ", ".join(sorted(path.name for path in PUBLISHED_CONFIGS.iterdir()))
@@ -89,9 +109,10 @@ def sub_model_configs(size: str) -> dict[str, JsonConfig]:
     """
     if size not in SIZES:
         raise ValueError(f"size = {size!r}; expected one of {', '.join(SIZES)}")
-    if size == "tiny":
-        return {name: network.config_class.tiny() for name, network in NETWORKS.items()}
-    return {name: network.config_class.from_dict(published_config(size, name)) for name, network in NETWORKS.items()}
+    networks = TYPE_OF_SIZE[size].networks
+    if size.startswith("tiny"):
+        return {name: network.config_class.tiny() for name, network in networks.items()}
+    return {name: network.config_class.from_dict(published_config(size, name)) for name, network in networks.items()}
 
 
 def save_random_model(folder: str | Path, *, size: str = "tiny", seed: int = 0, overwrite: bool = False) -> None:
@@ -110,16 +131,18 @@ def save_random_model(folder: str | Path, *, size: str = "tiny", seed: int = 0, 
     configs = sub_model_configs(size)
     check_destination(Path(folder), overwrite=overwrite, marker=MANIFEST)
     with tempfile.TemporaryDirectory() as scratch:
-        tokenizer, tokenizer_2 = save_character_tokenizers(Path(scratch))
+        model_type = TYPE_OF_SIZE[size]
+        tokenizers = {place.name: place for place in save_character_tokenizers(Path(scratch))}
         models: dict[str, Any] = {}
-        for name, network in NETWORKS.items():
+        for name, network in model_type.networks.items():
             raise_if_interrupted()
             models[name] = random_model(network.model_class, configs[name], seed)
-        components = Components(
+        components = components_of(
+            model_type,
             **models,
+            **{name: tokenizers[name] for name in model_type.tokenizers},
             scheduler=SchedulerConfig.from_dict(published_config("audioldm2", "scheduler")),
-            tokenizer=tokenizer,
-            tokenizer_2=tokenizer_2,
             dtype="float32",
+            defaults=model_type.defaults,
         )
         save_native(components, folder, overwrite=overwrite)

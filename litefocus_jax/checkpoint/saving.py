@@ -13,7 +13,7 @@ from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.checkpoint.links import stays_inside
 from litefocus_jax.checkpoint.opened import Checkpoint
 from litefocus_jax.checkpoint.weights import floating_dtype
-from litefocus_jax.models.components import NETWORKS, Components
+from litefocus_jax.models.components import Components
 from litefocus_jax.models.keys import Network
 from litefocus_jax.models.vocabulary import VOCABULARY
 from litefocus_jax.system.files import replacement_folder, write_json
@@ -80,13 +80,9 @@ def save_folder(
         OSError: when the destination cannot be written.
     """
     dtype = floating_dtype(components.dtype if dtype is None else dtype)
-    copied = {
-        "tokenizer": components.tokenizer,
-        "tokenizer_2": components.tokenizer_2,
-        **dict(layout.extra_folders),
-    }
+    copied = {**components.tokenizers, **dict(layout.extra_folders)}
     with replacement_folder(Path(folder), overwrite=overwrite, marker=layout.marker) as new:
-        for name, network in NETWORKS.items():
+        for name, network in components.model_type.networks.items():
             raise_if_interrupted()
             module = components.modules[name]
             write_json(new / name / "config.json", layout.config_json(network, module.config))

@@ -10,7 +10,8 @@ from litefocus_jax.checkpoint.digests import DIGESTS
 from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.checkpoint.hub import download_error, hub_model
 from litefocus_jax.checkpoint.opened import Checkpoint
-from litefocus_jax.models.components import NETWORKS, Components
+from litefocus_jax.models.components import Components
+from litefocus_jax.models.model_type import MODEL_TYPES
 from litefocus_jax.system.files import expanded, put_back
 
 BUNDLED_MODEL = "foley"
@@ -30,7 +31,7 @@ _DOWNLOADED = (
     *(f"tokenizer{number}/*.{suffix}" for number in ("", "_2") for suffix in ("json", "txt", "model")),
     *(
         pattern
-        for stem in sorted({network.weights for network in NETWORKS.values()})
+        for stem in sorted({network.weights for each in MODEL_TYPES.values() for network in each.networks.values()})
         for pattern in (f"*/{stem}.safetensors", f"*/{stem}.safetensors.index.json", f"*/{stem}-*-of-*.safetensors")
     ),
 )

@@ -34,7 +34,7 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Write a model as a folder that diffusers' AudioLDM2Pipeline loads.
+    """Write a model as a folder that diffusers' pipeline of its type loads, such as AudioLDM2Pipeline.
 
     The tower with which CLAP hears sound is not part of the model; diffusers then leaves waveforms unranked.
     """
@@ -62,4 +62,6 @@ def export(
         if layout == "original":
             messages.print("In the authors' code: model.load_state_dict(tensors, strict=False), over a published one")
             return
-        messages.print(f'Load it with: diffusers.AudioLDM2Pipeline.from_pretrained("{folder}")', markup=False)
+        messages.print(
+            f'Load it with: diffusers.{components.model_type.pipeline_class}.from_pretrained("{folder}")', markup=False
+        )

@@ -53,7 +53,9 @@ def info(
             return
         geometry = checkpoint.facts.geometry
 
-        output.print(f"{checkpoint.folder}: {checkpoint.format} checkpoint\n", markup=False)
+        output.print(
+            f"{checkpoint.folder}: {checkpoint.format} checkpoint of {checkpoint.model_type.described}\n", markup=False
+        )
         output.print(_sub_models(checkpoint), "")
         output.print(f"Sound      {_describe_sound(geometry)}")
         output.print(f"Scheduler  {_describe_scheduler(checkpoint.scheduler)}")

@@ -13,7 +13,17 @@ def init(
     folder: Annotated[Path, typer.Argument(help="The native folder to write.")],
     *,
     size: Annotated[
-        Literal["tiny", "audioldm2", "audioldm2-large"],
+        Literal[
+            "tiny",
+            "audioldm2",
+            "audioldm2-large",
+            "tiny-audioldm",
+            "audioldm",
+            "audioldm-m-full",
+            "audioldm-l-full",
+            "tiny-musicldm",
+            "musicldm",
+        ],
         typer.Option(help="The model's size: tiny takes a moment; the others are as published, and take gigabytes."),
     ] = "tiny",
     seed: Annotated[int, typer.Option(min=0, max=2**64 - 1, help="The seed of the weights.")] = 0,

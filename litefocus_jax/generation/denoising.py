@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
@@ -50,19 +51,16 @@ class Denoiser:
     Args:
         components: the model.
         networks: of the model.
-        tokenizer: CLAP's.
-        tokenizer_2: T5's.
+        tokenizers: of the model: CLAP's, and T5's if it has one.
     """
 
-    def __init__(
-        self, components: Components, networks: Networks, tokenizer: Tokenizer, tokenizer_2: Tokenizer
-    ) -> None:
+    def __init__(self, components: Components, networks: Networks, tokenizers: Sequence[Tokenizer]) -> None:
         self._components, self._networks = components, networks
-        self._tokenizers = tokenizer, tokenizer_2
+        self._tokenizers = tokenizers
 
     def inputs(self, request: Request) -> Inputs:
         """What the programs take for a request."""
-        return make_inputs(self._components, *self._tokenizers, request)
+        return make_inputs(self._components, self._tokenizers, request)
 
     def compile_ahead(self, request: Request, inputs: Inputs, plan: DenoisingPlan) -> Future[Compiled]:
         """Compile the denoising loop of a request in another thread; see `sampling.compile_ahead`."""

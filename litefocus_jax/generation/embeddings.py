@@ -1,13 +1,14 @@
 """Prompts that are given as vectors, under diffusers' names, in the place of text."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from litefocus_jax.models.class_conditioning import ClapTokens, ClassConditioning, tokenize_for_clap
 from litefocus_jax.models.conditioning import TextConditioning
 from litefocus_jax.models.tokenization import LENGTH_BUCKET, PromptTokens, Tokenizer, tokenize
 from litefocus_jax.models.unet.config import UNetConfig
@@ -17,7 +18,7 @@ _TEXT_TRANSFORMERS = slice(2, None)  # of a layer; those before read the languag
 
 
 class PromptEmbeddings(NamedTuple):
-    """Prompts as the network reads them, in the order in which diffusers' ``encode_prompt`` returns them.
+    """Prompts as AudioLDM2's network reads them, in the order in which diffusers' ``encode_prompt`` returns them.
 
     ``pipe(**embeddings._asdict())`` makes sound of them.
 
@@ -31,6 +32,62 @@ class PromptEmbeddings(NamedTuple):
     attention_mask: Bool[Array, "prompts tokens"]
     generated_prompt_embeds: Float[Array, "prompts new_tokens language_model_dim"]
 
+    @property
+    def conditioning(self) -> TextConditioning:
+        """Padded with masked vectors to a length that prompts of like length share, so that they share programs."""
+        length = self.prompt_embeds.shape[1]
+        padding = _bucket(length) - length
+        return TextConditioning(
+            self.generated_prompt_embeds,
+            jnp.pad(self.prompt_embeds, ((0, 0), (0, padding), (0, 0))),
+            jnp.pad(self.attention_mask, ((0, 0), (0, padding))),
+        )
+
+    def tokens_beside(self, tokenizers: Sequence[Tokenizer], negative_prompts: tuple[str, ...]) -> PromptTokens:
+        """Tokens of negative prompts beside these, as in diffusers cut or padded to their length.
+
+        Args:
+            tokenizers: CLAP's and T5's.
+            negative_prompts: as many texts as there are prompts.
+        """
+        tokenizer, tokenizer_2 = tokenizers
+        length = self.prompt_embeds.shape[1]
+        t5 = tokenize(tokenizer_2, negative_prompts, max_length=length, reason="as many as prompt_embeds has vectors")
+        padding = ((0, 0), (0, max(0, _bucket(length) - t5.input_ids.shape[1])))
+        clap = tokenize(tokenizer, negative_prompts)
+        return PromptTokens(
+            clap.input_ids,
+            clap.attention_mask,
+            np.pad(t5.input_ids, padding, constant_values=tokenizer_2.pad_token_id),
+            np.pad(t5.attention_mask, padding),
+            np.int32(length),
+        )
+
+
+class LabelEmbeddings(NamedTuple):
+    """Prompts as the network of AudioLDM or MusicLDM reads them: CLAP's vector of each, and nothing else.
+
+    ``pipe(**embeddings._asdict())`` makes sound of them.
+
+    Attributes:
+        prompt_embeds: vectors of length one; diffusers' name.
+    """
+
+    prompt_embeds: Float[Array, "prompts projection_dim"]
+
+    @property
+    def conditioning(self) -> ClassConditioning:
+        """What the UNet gets to know of them."""
+        return ClassConditioning(self.prompt_embeds)
+
+    def tokens_beside(self, tokenizers: Sequence[Tokenizer], negative_prompts: tuple[str, ...]) -> ClapTokens:
+        """Tokens of negative prompts beside these; see `PromptEmbeddings.tokens_beside`."""
+        return tokenize_for_clap(tokenizers[0], negative_prompts)
+
+
+Embeddings = PromptEmbeddings | LabelEmbeddings
+"""Prompts as a network reads them."""
+
 
 @dataclasses.dataclass(frozen=True)
 class GivenPrompts:
@@ -41,8 +98,8 @@ class GivenPrompts:
         negative: in the place of the negative prompts, one for each prompt, or None.
     """
 
-    positive: PromptEmbeddings | None
-    negative: PromptEmbeddings | None
+    positive: Embeddings | None
+    negative: Embeddings | None
 
     @property
     def digest(self) -> str:
@@ -75,58 +132,30 @@ def given_prompts(asked: Mapping[str, Any], unet: UNetConfig, num_prompts: int |
         found = len(negative.prompt_embeds)
         if found not in (1, count):
             raise ValueError(f"negative_prompt_embeds has {found} rows for {count} prompts; expected one, or one each")
-        if positive is not None and _new_tokens(positive) != _new_tokens(negative):
-            raise ValueError(
-                f"negative_generated_prompt_embeds has {_new_tokens(negative)} vectors a prompt, and "
-                f"generated_prompt_embeds {_new_tokens(positive)}; expected as many"
-            )
-        negative = PromptEmbeddings(*(jnp.repeat(array, count // found, axis=0) for array in negative))
+        if isinstance(positive, PromptEmbeddings) and isinstance(negative, PromptEmbeddings):
+            _check_as_many(positive, negative)
+        negative = type(negative)(*(jnp.repeat(array, count // found, axis=0) for array in negative))
     return GivenPrompts(positive, negative)
-
-
-def bucketed(embeddings: PromptEmbeddings) -> TextConditioning:
-    """Padded with masked vectors to a length that prompts of like length share, so that they share programs."""
-    length = embeddings.prompt_embeds.shape[1]
-    padding = _bucket(length) - length
-    return TextConditioning(
-        embeddings.generated_prompt_embeds,
-        jnp.pad(embeddings.prompt_embeds, ((0, 0), (0, padding), (0, 0))),
-        jnp.pad(embeddings.attention_mask, ((0, 0), (0, padding))),
-    )
-
-
-def tokens_beside(
-    tokenizer: Tokenizer, tokenizer_2: Tokenizer, negative_prompts: tuple[str, ...], length: int
-) -> PromptTokens:
-    """Tokens of negative prompts beside prompts that are vectors, as in diffusers cut or padded to their length.
-
-    Args:
-        tokenizer: CLAP's.
-        tokenizer_2: T5's.
-        negative_prompts: as many texts as there are prompts.
-        length: of the prompts, in vectors.
-    """
-    t5 = tokenize(tokenizer_2, negative_prompts, max_length=length, reason="as many as prompt_embeds has vectors")
-    padding = ((0, 0), (0, max(0, _bucket(length) - t5.input_ids.shape[1])))
-    clap = tokenize(tokenizer, negative_prompts)
-    return PromptTokens(
-        clap.input_ids,
-        clap.attention_mask,
-        np.pad(t5.input_ids, padding, constant_values=tokenizer_2.pad_token_id),
-        np.pad(t5.attention_mask, padding),
-        np.int32(length),
-    )
 
 
 def _bucket(length: int) -> int:
     return -(-length // LENGTH_BUCKET) * LENGTH_BUCKET
 
 
-def _new_tokens(embeddings: PromptEmbeddings) -> int:
-    return embeddings.generated_prompt_embeds.shape[1]
+def _check_as_many(positive: PromptEmbeddings, negative: PromptEmbeddings) -> None:
+    """Refuse another number of GPT-2's vectors for negative prompts than for prompts."""
+    expected, found = (each.generated_prompt_embeds.shape[1] for each in (positive, negative))
+    if found != expected:
+        raise ValueError(
+            f"negative_generated_prompt_embeds has {found} vectors a prompt, and generated_prompt_embeds {expected}; "
+            "expected as many"
+        )
 
 
-def _given(asked: Mapping[str, Any], sign: str, unet: UNetConfig) -> PromptEmbeddings | None:
+def _given(asked: Mapping[str, Any], sign: str, unet: UNetConfig) -> Embeddings | None:
+    if unet.class_labels_dim is not None:
+        name = f"{sign}prompt_embeds"
+        return None if asked[name] is None else LabelEmbeddings(_labels(name, asked[name], unet.class_labels_dim))
     names = tuple(sign + name for name in PromptEmbeddings._fields)
     values = [asked[name] for name in names]
     if all(value is None for value in values):
@@ -147,11 +176,22 @@ def _given(asked: Mapping[str, Any], sign: str, unet: UNetConfig) -> PromptEmbed
     return PromptEmbeddings(embeds, mask, generated)
 
 
+def _labels(name: str, value: Any, width: int) -> Array:
+    array = _array(name, value)
+    if array.ndim != 2 or 0 in array.shape or array.shape[1] != width:
+        raise ValueError(f"{name} has shape {array.shape}; expected [prompts, {width}], CLAP's vector of each")
+    return _finite(name, array)
+
+
 def _vectors(name: str, value: Any, widths: set[int | None]) -> Array:
     array = _array(name, value)
     width = next((each for each in widths if each is not None), None)
     if array.ndim != 3 or 0 in array.shape or (width is not None and array.shape[2] != width):
         raise ValueError(f"{name} has shape {array.shape}; expected [prompts, vectors, {width or 'features'}]")
+    return _finite(name, array)
+
+
+def _finite(name: str, array: Array) -> Array:
     if not bool(jnp.isfinite(array).all()):
         raise ValueError(f"{name} holds NaN or infinity; expected finite numbers")
     return array

@@ -219,18 +219,19 @@ def dtype_name(dtype: Any) -> Any:
     return None if name == "auto" else dtype
 
 
-def answer(attribute: str, attributes: Iterable[str]) -> str:
+def answer(attribute: str, attributes: Iterable[str], pipeline: str = "AudioLDM2Pipeline") -> str:
     """What to say of an attribute that a pipeline does not have.
 
     Args:
         attribute: its name.
         attributes: names of those that it has.
+        pipeline: the name of its class.
     """
     if attribute in _ATTRIBUTES:
         return f"pipe.{attribute}: {_ATTRIBUTES[attribute]}"
     public = [name for name in attributes if not name.startswith("_")]
     near = difflib.get_close_matches(attribute, public, n=1)
-    return f"AudioLDM2Pipeline has no attribute {attribute!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+    return f"{pipeline} has no attribute {attribute!r}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 def answer_to_setting(attribute: str) -> str | None:

@@ -1,5 +1,6 @@
 """What the programs of a generation take: noise, keys, and the prompts as their encoders read them."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -11,9 +12,11 @@ from litefocus_jax.diffusion.inpainting import Known, weight_of_frames
 from litefocus_jax.diffusion.noise import add_noise, noise_levels
 from litefocus_jax.generation import sampling
 from litefocus_jax.generation.edit import Edit
-from litefocus_jax.generation.embeddings import GivenPrompts, PromptEmbeddings, bucketed, tokens_beside
+from litefocus_jax.generation.embeddings import Embeddings, GivenPrompts, LabelEmbeddings, PromptEmbeddings
 from litefocus_jax.generation.request import Request
+from litefocus_jax.models.class_conditioning import tokenize_for_clap
 from litefocus_jax.models.components import Components
+from litefocus_jax.models.conditioning import TextConditioning
 from litefocus_jax.models.tokenization import Tokenizer, tokenize_prompts
 from litefocus_jax.system.waiting import require_finite
 
@@ -34,13 +37,12 @@ class Inputs(NamedTuple):
     known: Known | None = None
 
 
-def make_inputs(components: Components, tokenizer: Tokenizer, tokenizer_2: Tokenizer, request: Request) -> Inputs:
+def make_inputs(components: Components, tokenizers: Sequence[Tokenizer], request: Request) -> Inputs:
     """Draw the noise of a request, encode the sound that it may begin with, and tokenize its prompts.
 
     Args:
         components: the model.
-        tokenizer: CLAP's.
-        tokenizer_2: T5's.
+        tokenizers: of the model: CLAP's, and T5's if it has one.
         request: what is asked for.
     """
     sides = request.sides
@@ -50,7 +52,7 @@ def make_inputs(components: Components, tokenizer: Tokenizer, tokenizer_2: Token
     if latents is None:
         geometry = components.facts.geometry
         latents = sampling.initial_latents(keys.latents, (request.plan.frames, geometry.frequencies, geometry.channels))
-    tokens = encode_arguments(components, tokenizer, tokenizer_2, request)
+    tokens = encode_arguments(components, tokenizers, request)
     if request.edit is None or (request.skipped_steps == 0 and not request.edit.spans):
         return Inputs(keys, latents, tokens)
     known = _known(components, request, request.edit, latents)
@@ -82,40 +84,33 @@ def _known(components: Components, request: Request, edit: Edit, noise: Array) -
     )
 
 
-def encode_arguments(
-    components: Components, tokenizer: Tokenizer, tokenizer_2: Tokenizer, request: Request
-) -> tuple[Any, ...]:
+def encode_arguments(components: Components, tokenizers: Sequence[Tokenizer], request: Request) -> tuple[Any, ...]:
     """What `sampling.encode` takes, for the negative prompts (under guidance) followed by the prompts.
 
     Takes what `make_inputs` does.
     """
-    models = (
-        components.text_encoder,
-        components.text_encoder_2,
-        components.projection_model,
-        components.language_model,
-    )
     guided, given = request.plan.guided, request.given or GivenPrompts(None, None)
     prompts, negative_prompts = request.encoded_prompts
     negative = given.negative if guided else None
     negative_prompts = negative_prompts if guided and negative is None else ()
     if given.positive is None:
-        tokens = tokenize_prompts(tokenizer, tokenizer_2, prompts, negative_prompts, padding=request.prompt_padding)
+        if len(tokenizers) == 1:
+            tokens = tokenize_for_clap(tokenizers[0], prompts, negative_prompts)
+        else:
+            clap, t5 = tokenizers
+            tokens = tokenize_prompts(clap, t5, prompts, negative_prompts, padding=request.prompt_padding)
     elif negative_prompts:
-        length = given.positive.prompt_embeds.shape[1]
-        tokens = tokens_beside(tokenizer, tokenizer_2, negative_prompts, length)
+        tokens = given.positive.tokens_beside(tokenizers, negative_prompts)
     else:
         tokens = None
     zeros = None
     if request.force_zeros_for_empty_prompt and negative_prompts:
         encoded = (*negative_prompts, *(prompts if given.positive is None else ()))
         zeros = np.array([row < len(negative_prompts) and not text.strip() for row, text in enumerate(encoded)])
-    return *models, tokens, *(each and bucketed(each) for each in (negative, given.positive)), zeros
+    return components.encoders, tokens, *(each and each.conditioning for each in (negative, given.positive)), zeros
 
 
-def encode_prompts(
-    components: Components, tokenizer: Tokenizer, tokenizer_2: Tokenizer, request: Request
-) -> PromptEmbeddings:
+def encode_prompts(components: Components, tokenizers: Sequence[Tokenizer], request: Request) -> Embeddings:
     """The prompts of a request as the network reads them, without the padding that programs share.
 
     Takes what `make_inputs` does.
@@ -123,9 +118,11 @@ def encode_prompts(
     Returns:
         The negative prompts (under guidance) followed by the prompts, each repeated for its waveforms.
     """
-    arguments = encode_arguments(components, tokenizer, tokenizer_2, request)
+    arguments = encode_arguments(components, tokenizers, request)
     encoded = sampling.encode(*arguments)
-    length = int(np.max(arguments[4].t5_length))
     waveforms = request.num_waveforms_per_prompt
+    if not isinstance(encoded, TextConditioning):
+        return LabelEmbeddings(jnp.repeat(encoded.class_labels, waveforms, axis=0))
+    length = int(np.max(arguments[1].t5_length))
     parts = (encoded.prompt_embeds[:, :length], encoded.attention_mask[:, :length], encoded.generated_prompt_embeds)
     return PromptEmbeddings(*(jnp.repeat(part, waveforms, axis=0) for part in parts))

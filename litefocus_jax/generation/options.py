@@ -82,7 +82,8 @@ class RequestOptions(TypedDict, total=False):
         mesh: devices that share the work, of one process or of several: the sounds along its axis ``"data"``, the
             frames of each sound along ``"time"``; see docs/devices.md. It changes the sound by rounding alone.
         prompt_embeds: prompts as vectors of Flan-T5, from `AudioLDM2Pipeline.encode_prompt`, ``[prompts, tokens,
-            features]``; with ``generated_prompt_embeds``, and in the place of ``prompt``.
+            features]``; with ``generated_prompt_embeds``, and in the place of ``prompt``. For an AudioLDM or a
+            MusicLDM vectors of CLAP, ``[prompts, features]``, alone.
         attention_mask: true, or not 0, on those vectors that are no padding, ``[prompts, tokens]``; all unless given.
         generated_prompt_embeds: the same prompts as vectors of GPT-2, ``[prompts, vectors, features]``.
         negative_prompt_embeds: in the place of ``negative_prompt``; and so the other two.

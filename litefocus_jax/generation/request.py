@@ -21,6 +21,7 @@ from litefocus_jax.generation.edit import Edit, make_edit
 from litefocus_jax.generation.embeddings import GivenPrompts, given_prompts
 from litefocus_jax.generation.habits import unknown_names
 from litefocus_jax.generation.length import sound_length
+from litefocus_jax.generation.model_options import check_options_of_model
 from litefocus_jax.generation.options import DEFAULTS, RequestOptions
 from litefocus_jax.generation.plan import DenoisingPlan, checked_mesh, steps_per_call
 from litefocus_jax.generation.timeline import Timeline, make_timeline
@@ -197,6 +198,7 @@ def make_request(
     if unknown := [name for name in options if name not in DEFAULTS]:
         raise TypeError(unknown_names(unknown, DEFAULTS, "option of a request"))
     geometry, defaults = model.geometry, model.defaults
+    check_options_of_model(model.model_type, options)
     asked = with_sampling(options, geometry)
     asked: Any = {**DEFAULTS, **asked}
     timeline = make_timeline(asked["timeline"])
@@ -229,6 +231,8 @@ def make_request(
     zeros = asked["force_zeros_for_empty_prompt"]
     zeros = zeros is not None and truth("force_zeros_for_empty_prompt", zeros)
     prompt_padding = one_word("prompt_padding", asked["prompt_padding"], get_args(PromptPadding))
+    if model.model_type.takes_class_labels:
+        prompt_padding = "alone"  # whatever a file's defaults say: neighbours change nothing
     seed = asked["seed"]
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
         raise ValueError(f"seed = {seed!r}; expected a whole number from 0 to 2**32 - 1")

@@ -24,11 +24,8 @@ from litefocus_jax.diffusion.schedulers import Schedule, SchedulerState, initial
 from litefocus_jax.diffusion.windows import merge_windows
 from litefocus_jax.generation.plan import DenoisingPlan
 from litefocus_jax.generation.spreading import Arguments, RandomKeys, specs, spread_arguments, spread_state
-from litefocus_jax.models.clap.text import ClapTextModel
-from litefocus_jax.models.conditioning import TextConditioning, encode_text, join_conditioning, zero_generated
-from litefocus_jax.models.gpt2 import GPT2
-from litefocus_jax.models.projection import ProjectionModel
-from litefocus_jax.models.t5 import T5Encoder
+from litefocus_jax.models.class_conditioning import ClapEncoder, ClapTokens, ClassConditioning
+from litefocus_jax.models.conditioning import TextConditioning, TextEncoders, zero_generated
 from litefocus_jax.models.tokenization import PromptTokens
 from litefocus_jax.models.unet.network import Context, UNet
 from litefocus_jax.parallel.mesh import EVERYWHERE, GUIDANCE_AXIS, TIME_AXIS, along_data
@@ -63,50 +60,44 @@ def initial_latents(
     return jax.vmap(lambda key: jax.random.normal(key, shape, jnp.float32))(keys)
 
 
+Conditioning = TextConditioning | ClassConditioning
+"""What a UNet gets to know of prompts."""
+
+
 @jax.jit
 def encode(
-    clap: ClapTextModel,
-    t5: T5Encoder,
-    projection: ProjectionModel,
-    language_model: GPT2,
-    tokens: PromptTokens | None,
-    negative: TextConditioning | None = None,
-    positive: TextConditioning | None = None,
+    encoders: TextEncoders | ClapEncoder,
+    tokens: PromptTokens | ClapTokens | None,
+    negative: Conditioning | None = None,
+    positive: Conditioning | None = None,
     zeros: Bool[Array, " prompts"] | None = None,
-) -> TextConditioning:
+) -> Conditioning:
     """What the UNet gets to know of the negative prompts (under guidance) followed by the prompts.
 
     Args:
-        clap: as for `encode_text`.
-        t5: as for `encode_text`.
-        projection: as for `encode_text`.
-        language_model: as for `encode_text`.
+        encoders: of the model.
         tokens: of all prompts that are given as text; None where there are none.
         negative: what is known of the negative prompts already.
         positive: what is known of the prompts already.
         zeros: true for those of the tokens whose GPT-2's vectors are zeros; None where none are.
     """
-    encoded = None if tokens is None else encode_text(clap, t5, projection, language_model, tokens)
+    encoded: Any = None if tokens is None else encoders.encode(tokens)  # pyright: ignore[reportArgumentType]
     encoded = encoded if encoded is None or zeros is None else zero_generated(encoded, zeros)
-    parts = [part for part in (negative, encoded, positive) if part is not None]
+    parts: list[Any] = [part for part in (negative, encoded, positive) if part is not None]
     if len(parts) == 1:
         return parts[0]
-    return join_conditioning(parts)
+    return type(parts[0]).joined(parts)
 
 
 @functools.partial(jax.jit, static_argnames="num_waveforms_per_prompt")
-def project_context(unet: UNet, conditioning: TextConditioning, num_waveforms_per_prompt: int) -> Context:
-    """Keys and values of every cross-attention, which no step changes.
+def project_context(unet: UNet, conditioning: Conditioning, num_waveforms_per_prompt: int) -> Context:
+    """What the UNet reads of the prompts, such as keys and values of every cross-attention, which no step changes.
 
     The conditioning's batch is the prompts, preceded by the negative prompts under guidance; each is repeated for its
     waveforms.
     """
     repeated = jax.tree.map(lambda array: jnp.repeat(array, num_waveforms_per_prompt, axis=0), conditioning)
-    return unet.project_context(
-        repeated.generated_prompt_embeds.astype(unet.dtype),
-        repeated.prompt_embeds.astype(unet.dtype),
-        repeated.attention_mask,
-    )
+    return repeated.context(unet)
 
 
 @functools.partial(LowMemoryJit, static_argnames="plan")

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
-from litefocus_jax.models import gpt2, projection, t5, vae, vocoder
-from litefocus_jax.models.clap import text as clap_text
 from litefocus_jax.models.clap.text import ClapTextModel
+from litefocus_jax.models.class_conditioning import ClapEncoder
+from litefocus_jax.models.conditioning import TextEncoders
 from litefocus_jax.models.generation_defaults import PUBLISHED, GenerationDefaults
 from litefocus_jax.models.gpt2 import GPT2
-from litefocus_jax.models.keys import Network
+from litefocus_jax.models.model_type import AUDIOLDM2, ModelType
 from litefocus_jax.models.projection import ProjectionModel
 from litefocus_jax.models.t5 import T5Encoder
-from litefocus_jax.models.unet import network as unet
 from litefocus_jax.models.unet.config import UNetConfig
 from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.models.vae import VAE, VAEConfig
@@ -23,56 +22,67 @@ from litefocus_jax.models.vocabulary import Vocabulary
 from litefocus_jax.models.vocoder import Vocoder, VocoderConfig
 from litefocus_jax.system.json_config import JsonConfig
 
-NETWORKS: Mapping[str, Network] = {
-    "unet": unet.NETWORK,
-    "vae": vae.NETWORK,
-    "vocoder": vocoder.NETWORK,
-    "text_encoder": clap_text.NETWORK,
-    "text_encoder_2": t5.NETWORK,
-    "language_model": gpt2.NETWORK,
-    "projection_model": projection.NETWORK,
-}
-"""Every network that has weights, by its folder in a checkpoint, which is also its name in `Components`."""
+NETWORKS = AUDIOLDM2.networks
+"""Every network of an AudioLDM2 that has weights, by its folder in a checkpoint, which is also its name in
+`AudioLDM2Components`."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Components:
-    """The parts of an AudioLDM2, under diffusers' names. Each module holds its configuration as ``.config``.
+    """The parts of a model, under diffusers' names: all that an AudioLDM or a MusicLDM has. Each module holds its
+    configuration as ``.config``.
 
     Attributes:
+        model_type: which of the family it is.
         unet: the denoiser.
         vae: mel spectrogram to latent and back.
         vocoder: mel spectrogram to sound.
         text_encoder: CLAP's text tower.
-        text_encoder_2: Flan-T5's encoder.
-        language_model: GPT-2.
-        projection_model: joins the text encoders' outputs for GPT-2.
         scheduler: the noise schedule.
         tokenizer: folder of CLAP's tokenizer.
-        tokenizer_2: folder of T5's tokenizer.
         dtype: floating-point type of the weights, such as ``"bfloat16"``; VAE and vocoder are float32 in any case.
         defaults: how it is sampled where a request does not say.
         vocabulary: what it knows by name, or None where it does not say.
     """
 
+    model_type: ModelType
     unet: UNet
     vae: VAE
     vocoder: Vocoder
     text_encoder: ClapTextModel
-    text_encoder_2: T5Encoder
-    language_model: GPT2
-    projection_model: ProjectionModel
     scheduler: SchedulerConfig
     tokenizer: Path
-    tokenizer_2: Path
     dtype: str
     defaults: GenerationDefaults = PUBLISHED
     vocabulary: Vocabulary | None = None
 
+    def __getattr__(self, name: str) -> Any:
+        """Say which parts there are, where one is asked for that the model has not, such as AudioLDM's second text
+        encoder."""
+        model_type = self.__dict__.get("model_type")
+        parts = "" if model_type is None else f"; {model_type.described} has {', '.join(model_type.networks)}"
+        raise AttributeError(f"{type(self).__name__} has no {name!r}{parts}", name=name, obj=self)
+
     @property
     def modules(self) -> dict[str, Any]:
         """The networks, by folder name."""
-        return {name: getattr(self, name) for name in NETWORKS}
+        return {name: getattr(self, name) for name in self.model_type.networks}
+
+    @property
+    def encoders(self) -> ClapEncoder | TextEncoders:
+        """The networks that read prompts."""
+        return ClapEncoder(self.text_encoder)
+
+    @property
+    def tokenizers(self) -> dict[str, Path]:
+        """The folders of the tokenizers, by name."""
+        return {name: getattr(self, name) for name in self.model_type.tokenizers}
+
+    @property
+    def vocabulary_sizes(self) -> dict[str, int]:
+        """How many tokens the reader of each tokenizer knows, by the tokenizer's name."""
+        readers = self.model_type.tokenizers
+        return {name: self.modules[reader].config.vocab_size for name, reader in readers.items()}
 
     @property
     def facts(self) -> "ModelFacts":
@@ -83,7 +93,41 @@ class Components:
         """
         configs = {name: module.config for name, module in self.modules.items()}
         geometry = LatentGeometry.from_configs(**configs)
-        return ModelFacts(geometry, self.scheduler, self.unet.config, self.defaults, self.vocabulary)
+        return ModelFacts(geometry, self.scheduler, self.unet.config, self.defaults, self.vocabulary, self.model_type)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AudioLDM2Components(Components):
+    """The parts of an AudioLDM2: those of `Components`, and what reads a prompt word by word.
+
+    Attributes:
+        text_encoder_2: Flan-T5's encoder.
+        language_model: GPT-2.
+        projection_model: joins the text encoders' outputs for GPT-2.
+        tokenizer_2: folder of T5's tokenizer.
+    """
+
+    model_type: ModelType = AUDIOLDM2
+    text_encoder_2: T5Encoder
+    language_model: GPT2
+    projection_model: ProjectionModel
+    tokenizer_2: Path
+
+    @property
+    def encoders(self) -> TextEncoders:
+        """The networks that read prompts."""
+        return TextEncoders(self.text_encoder, self.text_encoder_2, self.projection_model, self.language_model)
+
+
+def components_of(model_type: ModelType, **parts: Any) -> Components:
+    """The parts of a model of any type.
+
+    Args:
+        model_type: which of the family it is.
+        parts: as for `Components` or `AudioLDM2Components`.
+    """
+    kind = AudioLDM2Components if model_type is AUDIOLDM2 else Components
+    return kind(model_type=model_type, **parts)
 
 
 def differences_in_width(configs: Mapping[str, Any]) -> list[str]:
@@ -92,7 +136,30 @@ def differences_in_width(configs: Mapping[str, Any]) -> list[str]:
     Args:
         configs: the configuration of every network, by folder name.
     """
-    joint, vae_config = configs["projection_model"], configs["vae"]
+    problems = _differences_in_text(configs) if "projection_model" in configs else _differences_in_labels(configs)
+    vae_config = configs["vae"]
+    if vae_config.in_channels != 1 or vae_config.out_channels != 1:
+        problems.append(
+            f"vae: in_channels = {vae_config.in_channels} and out_channels = {vae_config.out_channels}; expected 1, "
+            "since a mel spectrogram has one"
+        )
+    return list(dict.fromkeys(problems))
+
+
+def _differences_in_labels(configs: Mapping[str, Any]) -> list[str]:
+    """Of a model that knows a prompt by CLAP's vector alone."""
+    given, taken = configs["text_encoder"].projection_dim, configs["unet"].class_labels_dim
+    if given == taken:
+        return []
+    return [
+        f"text_encoder: projection_dim = {given}, but unet: projection_class_embeddings_input_dim = {taken}; these "
+        "sub-models do not belong together"
+    ]
+
+
+def _differences_in_text(configs: Mapping[str, Any]) -> list[str]:
+    """Of an AudioLDM2."""
+    joint = configs["projection_model"]
     clap_width, t5_width = configs["text_encoder"].projection_dim, configs["text_encoder_2"].d_model
     gpt2_width = configs["language_model"].n_embd
     clap, t5 = ("text_encoder: projection_dim", clap_width), ("text_encoder_2: d_model", t5_width)
@@ -109,17 +176,11 @@ def differences_in_width(configs: Mapping[str, Any]) -> list[str]:
             for place, dim in enumerate(dims)
             if dim is not None
         ]
-    problems = [
+    return [
         f"{first} = {width}, but {second} = {other}; these sub-models do not belong together"
         for (first, width), (second, other) in pairs
         if width != other
     ]
-    if vae_config.in_channels != 1 or vae_config.out_channels != 1:
-        problems.append(
-            f"vae: in_channels = {vae_config.in_channels} and out_channels = {vae_config.out_channels}; expected 1, "
-            "since a mel spectrogram has one"
-        )
-    return list(dict.fromkeys(problems))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,6 +266,7 @@ class ModelFacts:
         unet: shape of the denoiser.
         defaults: how it is sampled where a request does not say.
         vocabulary: what it knows by name, or None where it does not say.
+        model_type: which of the family it is.
     """
 
     geometry: LatentGeometry
@@ -212,3 +274,4 @@ class ModelFacts:
     unet: UNetConfig
     defaults: GenerationDefaults = PUBLISHED
     vocabulary: Vocabulary | None = None
+    model_type: ModelType = AUDIOLDM2

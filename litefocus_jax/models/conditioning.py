@@ -1,7 +1,7 @@
-"""Turn token ids into what the UNet attends to: CLAP and Flan-T5, joined and continued by GPT-2."""
+"""Turn token ids into what AudioLDM2's UNet attends to: CLAP and Flan-T5, joined and continued by GPT-2."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -11,6 +11,7 @@ from litefocus_jax.models.gpt2 import GPT2
 from litefocus_jax.models.projection import ProjectionModel
 from litefocus_jax.models.t5 import T5Encoder
 from litefocus_jax.models.tokenization import PromptTokens
+from litefocus_jax.models.unet.network import Context, UNet
 
 _T5_START = 4  # columns before the first T5 token: start, CLAP, end, start_1
 
@@ -27,6 +28,46 @@ class TextConditioning(NamedTuple):
     generated_prompt_embeds: Float[Array, "batch new_tokens language_model_dim"]
     prompt_embeds: Float[Array, "batch tokens t5_dim"]
     attention_mask: Bool[Array, "batch tokens"]
+
+    def context(self, unet: UNet) -> Context:
+        """What the UNet reads of it, which no step changes."""
+        return unet.project_context(
+            self.generated_prompt_embeds.astype(unet.dtype), self.prompt_embeds.astype(unet.dtype), self.attention_mask
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> "TextConditioning":
+        """One batch of several; shorter ones are padded to the longest, which changes nothing: padding is masked."""
+        longest = max(part.prompt_embeds.shape[1] for part in parts)
+
+        def padded(array: Array) -> Array:
+            return jnp.pad(array, ((0, 0), (0, longest - array.shape[1]), *[(0, 0)] * (array.ndim - 2)))
+
+        return TextConditioning(
+            jnp.concatenate([part.generated_prompt_embeds for part in parts]),
+            jnp.concatenate([padded(part.prompt_embeds) for part in parts]),
+            jnp.concatenate([padded(part.attention_mask) for part in parts]),
+        )
+
+
+class TextEncoders(NamedTuple):
+    """The networks that read AudioLDM2's prompts.
+
+    Attributes:
+        text_encoder: CLAP's text tower.
+        text_encoder_2: Flan-T5's encoder.
+        projection_model: joins both.
+        language_model: goes on from there.
+    """
+
+    text_encoder: ClapTextModel
+    text_encoder_2: T5Encoder
+    projection_model: ProjectionModel
+    language_model: GPT2
+
+    def encode(self, tokens: PromptTokens) -> TextConditioning:
+        """What the UNet gets to know; see `encode_text`."""
+        return encode_text(*self, tokens)
 
 
 def encode_text(
@@ -83,17 +124,3 @@ def zero_generated(conditioning: TextConditioning, rows: Bool[Array, " batch"]) 
     """
     generated = conditioning.generated_prompt_embeds
     return conditioning._replace(generated_prompt_embeds=jnp.where(rows[:, None, None], 0, generated))
-
-
-def join_conditioning(parts: Sequence[TextConditioning]) -> TextConditioning:
-    """One batch of several; shorter ones are padded to the longest, which changes nothing, since padding is masked."""
-    longest = max(part.prompt_embeds.shape[1] for part in parts)
-
-    def padded(array: Array) -> Array:
-        return jnp.pad(array, ((0, 0), (0, longest - array.shape[1]), *[(0, 0)] * (array.ndim - 2)))
-
-    return TextConditioning(
-        jnp.concatenate([part.generated_prompt_embeds for part in parts]),
-        jnp.concatenate([padded(part.prompt_embeds) for part in parts]),
-        jnp.concatenate([padded(part.attention_mask) for part in parts]),
-    )

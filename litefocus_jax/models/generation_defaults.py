@@ -85,8 +85,18 @@ class GenerationDefaults(Sampling):
     reference: Sampling = Sampling("ddim", 200, "trailing")
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], source: str | Path = "configuration") -> Self:
+    def from_dict(
+        cls,
+        values: Mapping[str, Any],
+        source: str | Path = "configuration",
+        otherwise: "GenerationDefaults | None" = None,
+    ) -> Self:
         """Read the object that `to_dict` writes; what it does not name holds as for published checkpoints.
+
+        Args:
+            values: the object.
+            source: where it came from, for errors.
+            otherwise: what holds where it does not say, in the place of AudioLDM2's defaults.
 
         Raises:
             ConfigError: naming every field that is unknown, or the first that is malformed.
@@ -100,7 +110,8 @@ class GenerationDefaults(Sampling):
                 if not isinstance(values[quality], Mapping):
                     raise ConfigError(f"{where} = {values[quality]!r}; expected an object")
                 ways[quality] = Sampling.from_dict(values[quality], where)
-        return super().from_dict({**values, **ways}, source)
+        fields = {} if otherwise is None else {name: getattr(otherwise, name) for name in otherwise.to_dict()}
+        return super().from_dict({**fields, **values, **ways}, source)
 
     def __post_init__(self) -> None:
         super().__post_init__()

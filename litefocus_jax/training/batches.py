@@ -12,7 +12,7 @@ from jaxtyping import Float
 from litefocus_jax.decoding.encoding import encode_mels, mel_of
 from litefocus_jax.models.components import Components, LatentGeometry
 from litefocus_jax.models.stored_tokenizers import load_tokenizer
-from litefocus_jax.models.tokenization import tokenize_for_both
+from litefocus_jax.models.tokenization import tokenize, tokenize_for_both
 from litefocus_jax.training.data import Dataset, Short, Sound, audible_share, read_clip
 from litefocus_jax.training.losses import Batch
 from litefocus_jax.training.updates import NamedBatch
@@ -115,9 +115,13 @@ class AudioBatches:
         # The last row is the dropped caption's. All are padded to one length, so that one program serves all batches.
         texts = [*(caption for sound in dataset.sounds for caption in sound.captions), ""]
         self._first_rows = np.cumsum([0, *(len(sound.captions) for sound in dataset.sounds)])
-        clap = load_tokenizer(components.tokenizer, components.text_encoder.config.vocab_size)
-        t5 = load_tokenizer(components.tokenizer_2, components.text_encoder_2.config.vocab_size)
-        self._clap, self._t5 = tokenize_for_both(clap, t5, texts)
+        sizes = components.vocabulary_sizes
+        tokenizers = [load_tokenizer(place, sizes[name]) for name, place in components.tokenizers.items()]
+        if len(tokenizers) == 1:
+            self._tokens = (tokenize(tokenizers[0], texts),)
+        else:
+            clap, t5 = tokenizers
+            self._tokens = tokenize_for_both(clap, t5, texts)
         self._order = functools.lru_cache(maxsize=2)(self._draw_order)
 
     @property
@@ -162,10 +166,7 @@ class AudioBatches:
         rows = [self._first_rows[clip.sound] + clip.caption if clip.has_caption else -1 for clip in drawn]
         batch = Batch(
             encode_mels(self._vae, mels),
-            self._clap.input_ids[rows],
-            self._clap.attention_mask[rows],
-            self._t5.input_ids[rows],
-            self._t5.attention_mask[rows],
+            *(array[rows] for tokens in self._tokens for array in (tokens.input_ids, tokens.attention_mask)),
         )
         return NamedBatch(batch, tuple(sound.file_name for sound in sounds))
 

@@ -14,7 +14,8 @@ from litefocus_jax.system.messages import shown
 Dtype = Literal["float32", "bfloat16"]
 
 LOSS_MODELS = ("unet", "text_encoder", "text_encoder_2", "projection_model", "language_model")
-"""The sub-models that the loss runs through, by their names in `Components`; any of them can be trained."""
+"""The sub-models that the loss runs through, by their names in `Components`; any of them can be trained. Models of
+another type than AudioLDM2 have some of them."""
 
 _WHOLE_NUMBERS = {
     "steps": 1,

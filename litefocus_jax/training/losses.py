@@ -14,7 +14,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from litefocus_jax.diffusion.noise import add_noise, velocity
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
-from litefocus_jax.models.conditioning import TextConditioning, encode_text
+from litefocus_jax.models.class_conditioning import ClapEncoder, ClapTokens, ClassConditioning
+from litefocus_jax.models.conditioning import TextConditioning, TextEncoders
 from litefocus_jax.models.tokenization import PromptTokens
 from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.models.vae import LatentDistribution
@@ -31,15 +32,33 @@ class Batch(NamedTuple):
         latents: what the VAE's encoder gives, not multiplied by its scaling factor.
         clap_ids: CLAP's token ids, padded to any length.
         clap_mask: true on tokens, false on padding.
-        t5_ids: Flan-T5's token ids, padded on the right to any length.
-        t5_mask: true on tokens, false on padding. Its longest row is the length that the batch counts as padded to.
+        t5_ids: Flan-T5's token ids ``int [clips, tokens]``, padded on the right to any length; None for models that
+            have no T5.
+        t5_mask: true on tokens, false on padding, likewise. Its longest row is the length that the batch counts as
+            padded to.
     """
 
     latents: LatentDistribution
     clap_ids: Int[Array | np.ndarray, "clips clap_tokens"]
     clap_mask: Bool[Array | np.ndarray, "clips clap_tokens"]
-    t5_ids: Int[Array | np.ndarray, "clips tokens"]
-    t5_mask: Bool[Array | np.ndarray, "clips tokens"]
+    t5_ids: Any = None
+    t5_mask: Any = None
+
+    @property
+    def t5_length(self) -> Int[Array, ""]:
+        """Tokens of the longest caption for T5; 0 where there is none."""
+        if self.t5_mask is None:
+            return jnp.zeros((), jnp.int32)
+        return jnp.max(jnp.sum(jnp.asarray(self.t5_mask).astype(jnp.int32), axis=1))
+
+    def conditioning(
+        self, models: Mapping[str, Any], t5_length: Int[Array, ""]
+    ) -> "TextConditioning | ClassConditioning":
+        """The captions as the UNet reads them; the arguments are those of `diffusion_loss`."""
+        if self.t5_ids is None or self.t5_mask is None:
+            return ClapEncoder(models["text_encoder"]).encode(ClapTokens(self.clap_ids, self.clap_mask))
+        encoders = TextEncoders(*(models[name] for name in TextEncoders._fields))
+        return encoders.encode(PromptTokens(self.clap_ids, self.clap_mask, self.t5_ids, self.t5_mask, t5_length))
 
 
 class Draws(NamedTuple):
@@ -100,7 +119,7 @@ def shifted_timesteps(timesteps: Int[Array, "*shape"], num_timesteps: int, shift
 
 def denoising_loss(
     unet: UNet,
-    conditioning: TextConditioning,
+    conditioning: TextConditioning | ClassConditioning,
     scheduler: SchedulerConfig,
     latents: Float[Array, "clips time frequency channels"],
     noise: Float[Array, "clips time frequency channels"],
@@ -123,11 +142,7 @@ def denoising_loss(
         litefocus_key: for the tokens that it draws, the same for all clips.
         rematerialise: compute the blocks of the UNet again for the gradient, instead of keeping what is in them.
     """
-    context = unet.project_context(
-        conditioning.generated_prompt_embeds.astype(unet.dtype),
-        conditioning.prompt_embeds.astype(unet.dtype),
-        conditioning.attention_mask,
-    )
+    context = conditioning.context(unet)
     noisy = add_noise(scheduler, latents, noise, timesteps)
     prediction = unet(
         noisy.astype(unet.dtype),
@@ -158,7 +173,7 @@ def diffusion_loss(
     """The loss of a batch: captions are encoded and latents drawn, then `denoising_loss`.
 
     Args:
-        models: UNet, text encoders, projection and language model, by the names that `Components` has for them.
+        models: the UNet and what reads captions, by the names that `Components` has for them.
         scheduler: the noise schedule.
         scaling_factor: of the VAE.
         batch: the clips.
@@ -169,13 +184,7 @@ def diffusion_loss(
         rematerialise: compute the blocks of the UNet again for the gradient, instead of keeping what is in them.
         timestep_shift: towards the noisy end of the schedule, see `shifted_timesteps`.
     """
-    conditioning = encode_text(
-        models["text_encoder"],
-        models["text_encoder_2"],
-        models["projection_model"],
-        models["language_model"],
-        PromptTokens(batch.clap_ids, batch.clap_mask, batch.t5_ids, batch.t5_mask, t5_length),
-    )
+    conditioning = batch.conditioning(models, t5_length)
     draws = draw(keys, batch.latents, scheduler.num_train_timesteps, timestep_shift)
     return denoising_loss(
         models["unet"],

@@ -66,8 +66,8 @@ def validation_loss(
         architecture: of the models.
         config: of the training.
     """
-    clips = np.arange(sum(len(batch.t5_mask) for batch in batches))
-    parts = np.split(clips, np.cumsum([len(batch.t5_mask) for batch in batches])[:-1])
+    clips = np.arange(sum(len(batch.clap_mask) for batch in batches))
+    parts = np.split(clips, np.cumsum([len(batch.clap_mask) for batch in batches])[:-1])
     losses = [
         _loss(average, frozen, batch, jnp.asarray(part), architecture=architecture, config=_without_steps(config))
         for batch, part in zip(batches, parts, strict=True)
@@ -97,7 +97,7 @@ def _loss(
         architecture.scheduler,
         architecture.scaling_factor,
         batch,
-        jnp.max(jnp.sum(batch.t5_mask.astype(jnp.int32), axis=1)),
+        batch.t5_length,
         keys,
         attention=architecture.attention,
         litefocus_key=key,

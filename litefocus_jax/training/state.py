@@ -45,13 +45,13 @@ class Architecture:
     """What is static about the models in the loss. With it, weights are a model.
 
     Attributes:
-        configs: of each of `LOSS_MODELS`, in that order.
+        configs: of each of `LOSS_MODELS` that the model has, by name.
         scheduler: the noise schedule.
         scaling_factor: of the VAE's latents.
         attention: of the UNet.
     """
 
-    configs: tuple[JsonConfig, ...]
+    configs: tuple[tuple[str, JsonConfig], ...]
     scheduler: SchedulerConfig
     scaling_factor: float
     attention: AttentionLayout = DENSE
@@ -60,7 +60,8 @@ class Architecture:
     def of(cls, components: Components, litefocus: LiteFocusConfig | None = None) -> "Architecture":
         """That of a model, trained with sparse attention or, with None, dense."""
         frame_in_s = components.facts.geometry.frame_in_s
-        configs = tuple(components.modules[name].config for name in LOSS_MODELS)
+        modules = components.modules
+        configs = tuple((name, modules[name].config) for name in LOSS_MODELS if name in modules)
         attention = DENSE if litefocus is None else litefocus.layout(frame_in_s)
         return cls(configs, components.scheduler, components.vae.config.scaling_factor, attention)
 
@@ -68,7 +69,7 @@ class Architecture:
         """The sub-models that ``weights`` has arrays for."""
         return {
             name: with_weights(abstract(NETWORKS[name].model_class, config), weights[name])
-            for name, config in zip(LOSS_MODELS, self.configs, strict=True)
+            for name, config in self.configs
             if name in weights
         }
 
@@ -77,7 +78,16 @@ def trained_weights(components: Components, config: TrainingConfig) -> Weights:
     """Float32 copies of the weights that are trained; or an adapter that adds nothing yet.
 
     As PEFT begins: ``lora_A`` is uniform, of a variance of a third over the number of inputs, and ``lora_B`` zero.
+
+    Raises:
+        ValueError: when a sub-model is to be trained that the model has not.
     """
+    if absent := [name for name in config.trainable if name not in components.modules]:
+        known = ", ".join(name for name in LOSS_MODELS if name in components.modules)
+        raise ValueError(
+            f"trainable names {', '.join(absent)}, but the model is {components.model_type.described}; expected some "
+            f"of {known}"
+        )
     if config.lora is None:
         return {
             name: {
@@ -104,7 +114,7 @@ def frozen_weights(components: Components, config: TrainingConfig) -> Weights:
     return {
         name: {path: jnp.asarray(leaf, config.dtype) for path, leaf in leaves(components.modules[name]).items()}
         for name in LOSS_MODELS
-        if config.lora is not None or name not in config.trainable
+        if name in components.modules and (config.lora is not None or name not in config.trainable)
     }
 
 

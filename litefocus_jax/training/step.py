@@ -85,7 +85,7 @@ def _update_on_one_device(
     """The body of `update`: ``batch`` holds this device's share, ``clips`` the places of its clips in the batch."""
     key = jax.random.fold_in(key, state.updates)
     # The longest caption of all devices and parts: it counts where GPT-2's positions are concerned.
-    t5_length = jax.lax.pmax(jnp.max(jnp.sum(batch.t5_mask.astype(jnp.int32), axis=1)), DATA_AXIS)
+    t5_length = jax.lax.pmax(batch.t5_length, DATA_AXIS)
 
     def loss(weights: Weights, batch: Batch, clips: Array) -> Array:
         return diffusion_loss(

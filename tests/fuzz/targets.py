@@ -126,8 +126,8 @@ def _tokenizer_target(name: str) -> Target:
 def _partial_run(path: Path, resume: bool) -> ResumableRun:
     pipe = tiny_pipeline()
     request = pipe.request("rain", audio_length_in_s=0.4, num_inference_steps=4, scheduler="dpm++")
-    tokenizer, tokenizer_2 = (load_tokenizer(tiny_checkpoint() / name, 300) for name in ("tokenizer", "tokenizer_2"))
-    inputs = make_inputs(pipe.components, tokenizer, tokenizer_2, request)
+    tokenizers = [load_tokenizer(tiny_checkpoint() / name, 300) for name in ("tokenizer", "tokenizer_2")]
+    inputs = make_inputs(pipe.components, tokenizers, request)
     return ResumableRun(PartialRun(path, 1, resume), request, pipe.components, inputs.latents)
 
 

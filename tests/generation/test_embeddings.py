@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litefocus_jax import AudioPipelineOutput
+from litefocus_jax import AudioPipelineOutput, PromptEmbeddings
 from tests.support.models import tiny_pipeline
 from tests.support.requests import BRIEF
 from tests.support.tolerance import deviation
@@ -20,6 +20,7 @@ def make(prompt: Any, **arguments: Any) -> AudioPipelineOutput:
 def test_prompts_as_vectors_make_the_sound_of_their_text() -> None:
     prompts = ["rain on a roof", "wind"]
     embeddings = tiny_pipeline().encode_prompt(prompts)
+    assert isinstance(embeddings, PromptEmbeddings)
     assert embeddings.attention_mask.shape == embeddings.prompt_embeds.shape[:2]
     assert deviation(make(None, **embeddings._asdict()).audios, make(prompts).audios) < ROUNDING
 

@@ -16,10 +16,8 @@ BRIEF = {"audio_length_in_s": 0.4, "num_inference_steps": 2, "litefocus": None}
 
 def conditioning(prompts: list[str], padding: str, negative: str = "") -> TextConditioning:
     pipe = tiny_pipeline()
-    models = pipe.components
-    encoders = (models.text_encoder, models.text_encoder_2, models.projection_model, models.language_model)
     tokens = tokenize_prompts(pipe.tokenizer, pipe.tokenizer_2, prompts, [negative] * len(prompts), padding=padding)  # pyright: ignore[reportArgumentType]
-    return sampling.encode(*encoders, tokens)
+    return sampling.encode(pipe.components.encoders, tokens)
 
 
 def rows_of_rain(prompts: list[str], padding: str, negative: str = "") -> list[np.ndarray]:

@@ -1,5 +1,6 @@
 """A small random AudioLDM2 in PyTorch, saved as diffusers saves it: what the whole path is held against."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -7,14 +8,19 @@ from diffusers import (
     AudioLDM2Pipeline,
     AudioLDM2ProjectionModel,
     AudioLDM2UNet2DConditionModel,
+    AudioLDMPipeline,
     AutoencoderKL,
     DDIMScheduler,
+    MusicLDMPipeline,
+    UNet2DConditionModel,
 )
 from transformers import (
     AutoTokenizer,
     ClapConfig,
     ClapFeatureExtractor,
     ClapModel,
+    ClapTextConfig,
+    ClapTextModelWithProjection,
     GPT2Config,
     GPT2LMHeadModel,
     SpeechT5HifiGan,
@@ -25,6 +31,8 @@ from transformers import (
 
 from litefocus_jax.checkpoint.random_model import published_config, save_character_tokenizers
 from litefocus_jax.models.components import NETWORKS
+from litefocus_jax.models.model_type import MUSICLDM, ModelType
+from litefocus_jax.models.unet.config import ClassConditionedUNetConfig
 from tests.support.parity import randomise
 
 TINY_CLAP_AUDIO = {
@@ -83,4 +91,46 @@ def build_diffusers_folder(folder: Path, seed: int = 0, safe_serialization: bool
     """Save the pipeline to ``folder`` in diffusers' layout, and return it."""
     pipeline = build_pipeline(folder.with_name(folder.name + "-tokenizers"), seed)
     pipeline.save_pretrained(folder, safe_serialization=safe_serialization)
+    return pipeline
+
+
+LABELLED_UNET = dataclasses.replace(
+    ClassConditionedUNetConfig.tiny(),
+    down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+    up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+    block_out_channels=(8, 16),
+    cross_attention_dim=(8, 16),
+)
+"""Two levels: a third of the time to compile."""
+
+
+def build_labelled_models(model_type: ModelType, seed: int = 0) -> dict[str, Any]:
+    """The sub-models of a small AudioLDM or MusicLDM, with random weights."""
+    configs = {name: network.config_class.tiny() for name, network in model_type.networks.items()}
+    configs["unet"] = LABELLED_UNET
+    clap: Any = ClapTextModelWithProjection(ClapTextConfig.from_dict(dataclasses.asdict(configs["text_encoder"])))
+    if model_type is MUSICLDM:
+        clap = ClapModel(ClapConfig.from_dict(tiny_json("text_encoder") | {"audio_config": TINY_CLAP_AUDIO}))
+    models = {
+        "unet": UNet2DConditionModel.from_config(configs["unet"].to_dict()),
+        "vae": AutoencoderKL.from_config(configs["vae"].to_dict()),
+        "vocoder": SpeechT5HifiGan(SpeechT5HifiGanConfig.from_dict(configs["vocoder"].to_dict())),
+        "text_encoder": clap,
+    }
+    return {name: randomise(model, seed + index) for index, (name, model) in enumerate(models.items())}
+
+
+def build_labelled_folder(model_type: ModelType, folder: Path) -> Any:
+    """Save a small AudioLDM or MusicLDM in diffusers' layout, and return diffusers' pipeline."""
+    models = build_labelled_models(model_type)
+    models["vocoder"].conv_post.weight.mul_(0.1)
+    tokenizer, _ = save_character_tokenizers(folder.with_name(folder.name + "-tokenizers"))
+    scheduler: Any = DDIMScheduler.from_config(published_config("audioldm2", "scheduler"))
+    shared = {**models, "tokenizer": AutoTokenizer.from_pretrained(tokenizer), "scheduler": scheduler}
+    if model_type is MUSICLDM:
+        pipeline: Any = MusicLDMPipeline(**shared, feature_extractor=ClapFeatureExtractor(feature_size=8))
+    else:
+        pipeline = AudioLDMPipeline(**shared)
+    pipeline.save_pretrained(folder)
+    pipeline.set_progress_bar_config(disable=True)
     return pipeline

@@ -112,9 +112,7 @@ def _denoised(
 ) -> Float[Array, "batch time frequency channels"]:
     models = pipeline.components
     tokens = tokenize_prompts(pipeline.tokenizer, pipeline.tokenizer_2, captions, [""] * len(captions))
-    conditioning = sampling.encode(
-        models.text_encoder, models.text_encoder_2, models.projection_model, models.language_model, tokens
-    )
+    conditioning = sampling.encode(models.encoders, tokens)
     arguments = sampling.Arguments(
         models.unet,
         sampling.project_context(models.unet, conditioning, 1),

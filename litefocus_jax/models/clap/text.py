@@ -100,6 +100,15 @@ class ClapTextConfig(JsonConfig):
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class ClapTextAloneConfig(ClapTextConfig):
+    """The same tower as transformers' ``ClapTextModelWithProjection`` has it: the text fields alone."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of the text tower."""
+        return {"model_type": "clap_text_model", **dataclasses.asdict(self)}
+
+
 class ClapTextEmbeddings(nnx.Module):
     """The sum of word, position and segment embeddings, normalised."""
 
@@ -239,14 +248,18 @@ _ORIGINAL = (
 )
 
 
-def _rest_of_clap(config: ClapTextConfig) -> dict[str, np.ndarray]:
-    """What a ``ClapModel`` has beside its text tower: buffers, and a tower for sound."""
+def _buffers(config: ClapTextConfig) -> dict[str, np.ndarray]:
+    """What the text tower of transformers has beside its parameters."""
     positions = np.arange(config.max_position_embeddings)[None]
     return {
-        **deaf_audio_tensors(config.projection_dim),
         "text_model.embeddings.position_ids": positions,
         "text_model.embeddings.token_type_ids": np.zeros_like(positions),
     }
+
+
+def _rest_of_clap(config: ClapTextConfig) -> dict[str, np.ndarray]:
+    """What a ``ClapModel`` has beside its text tower: buffers, and a tower for sound."""
+    return {**deaf_audio_tensors(config.projection_dim), **_buffers(config)}
 
 
 NETWORK = Network(
@@ -260,3 +273,16 @@ NETWORK = Network(
     extra_tensors=_rest_of_clap,
     original=lambda config: _ORIGINAL,
 )
+
+TEXT_ALONE = dataclasses.replace(
+    NETWORK,
+    config_class=ClapTextAloneConfig,
+    class_names=("ClapTextModelWithProjection",),
+    model_type="clap_text_model",
+    extra_config=(),
+    extra_tensors=_buffers,
+)
+"""The text tower without one for sound, as AudioLDM comes with it."""
+
+EITHER = dataclasses.replace(NETWORK, class_names=("ClapModel", "ClapTextModelWithProjection"))
+"""CLAP as MusicLDM may have it: with a tower for sound, or without."""

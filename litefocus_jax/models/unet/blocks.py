@@ -18,15 +18,15 @@ BlockKeys = tuple[tuple[PromptKeys | None, ...], ...]
 
 
 class Prompts(NamedTuple):
-    """Both encodings of the prompt.
+    """Both encodings of the prompt; None in a network whose transformers read none.
 
     Attributes:
         generated: the language model's vectors; read by the first two transformers after a resnet block.
         text: the second text encoder's states; read by the third and fourth.
     """
 
-    generated: Prompt
-    text: Prompt
+    generated: Prompt | None
+    text: Prompt | None
 
 
 class AttentionLayers(nnx.Module):
@@ -75,7 +75,7 @@ def _resnet(
     return ResnetBlock(
         in_channels,
         out_channels,
-        time_embed_dim=config.time_embed_dim,
+        time_embed_dim=config.time_embed_dim * (1 if config.class_labels_dim is None else 2),
         num_groups=config.norm_num_groups,
         epsilon=config.norm_eps,
         output_scale_factor=output_scale_factor,
@@ -104,7 +104,7 @@ class DownBlock(nnx.Module):
     def __call__(
         self,
         x: Float[Array, "batch time frequency in_channels"],
-        time_embedding: Float[Array, "#batch time_embed_dim"],
+        time_embedding: Float[Array, "#batch features"],
         keys: BlockKeys,
         attention: AttentionOfLevel,
     ) -> tuple[Float[Array, "batch half_time half_frequency channels"], list[Array]]:
@@ -140,7 +140,7 @@ class MiddleBlock(nnx.Module):
     def __call__(
         self,
         x: Float[Array, "batch time frequency channels"],
-        time_embedding: Float[Array, "#batch time_embed_dim"],
+        time_embedding: Float[Array, "#batch features"],
         keys: BlockKeys,
         attention: AttentionOfLevel,
     ) -> Float[Array, "batch time frequency channels"]:
@@ -174,7 +174,7 @@ class UpBlock(nnx.Module):
     def __call__(
         self,
         x: Float[Array, "batch time frequency in_channels"],
-        time_embedding: Float[Array, "#batch time_embed_dim"],
+        time_embedding: Float[Array, "#batch features"],
         skips: list[Array],
         size: tuple[int, int] | None,
         keys: BlockKeys,

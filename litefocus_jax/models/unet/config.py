@@ -1,7 +1,7 @@
-"""Configuration of the AudioLDM2 UNet."""
+"""Configurations of the UNets: AudioLDM2's, and that of AudioLDM and MusicLDM."""
 
 import dataclasses
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from litefocus_jax.system.json_config import ConfigError, Count, Epsilon, JsonConfig, Layers, per_level
 from litefocus_jax.system.typed_json import Range
@@ -117,6 +117,11 @@ class UNetConfig(JsonConfig):
         return tuple(dim if isinstance(dim, tuple) else (dim,) for dim in dims)
 
     @property
+    def class_labels_dim(self) -> int | None:
+        """Width of the vector that says what the whole sound is to be, or None where there is none."""
+        return None
+
+    @property
     def self_attentions_per_level(self) -> tuple[int, ...]:
         """Self-attentions at each resolution level, on the way down and up; the middle block's count at the last.
 
@@ -154,3 +159,63 @@ class UNetConfig(JsonConfig):
             cross_attention_dim=((None, 16, 24),) * 4,
             attention_head_dim=2,
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassConditionedUNetConfig(UNetConfig):
+    """Fields of ``UNet2DConditionModel``'s JSON, as AudioLDM and MusicLDM have it.
+
+    The prompt is one vector (FiLM, as its authors call it): it is projected, and stands beside the time embedding in
+    every resnet block. No transformer reads it: ``cross_attention_dim`` is how wide each level is itself, since the
+    second attention reads the sound as well.
+    """
+
+    CLASS_NAME = "UNet2DConditionModel"
+    REQUIRED: ClassVar = {
+        **{name: known for name, known in UNetConfig.REQUIRED.items() if not name.startswith("projection_")},
+        "class_embed_type": ("simple_projection",),
+        "class_embeddings_concat": (True,),
+        "attention_type": ("default",),
+        "dropout": (0.0, 0),
+        "resnet_out_scale_factor": (1.0, 1),
+    }
+    # It serves only embeddings of a kind that must not be there.
+    IGNORED = UNetConfig.IGNORED | {"addition_embed_type_num_heads"}
+
+    cross_attention_dim: Count | tuple[Count | None, ...] = 1280  # pyright: ignore[reportIncompatibleVariableOverride]
+    projection_class_embeddings_input_dim: Count = 512
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        widths = per_level(self.cross_attention_dim, len(self.block_out_channels), "cross_attention_dim")
+        last = len(widths) - 1
+        for level, (width, channels) in enumerate(zip(widths, self.block_out_channels, strict=True)):
+            blocks = self.down_block_types[level], self.up_block_types[last - level]
+            has_attention = level == last or any(block.startswith("CrossAttn") for block in blocks)
+            if has_attention and width != channels:
+                raise ConfigError(
+                    f"cross_attention_dim has {width} at level {level}, which is {channels} channels wide; expected "
+                    f"{channels}, since with a vector for a prompt the second attention reads the sound itself"
+                )
+
+    @property
+    def cross_attention_dim_per_level(self) -> tuple[tuple[int | None, ...], ...]:
+        """At each level one transformer after each resnet, which reads no prompt."""
+        return ((None,),) * len(self.block_out_channels)
+
+    @property
+    def class_labels_dim(self) -> int:
+        """Width of the vector that says what the whole sound is to be."""
+        return self.projection_class_embeddings_input_dim
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object that diffusers and `from_dict` read."""
+        return {**super().to_dict(), "class_embed_type": "simple_projection", "class_embeddings_concat": True}
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """As AudioLDM2's, with one transformer after each resnet, for a vector as wide as tiny CLAP's."""
+        config = UNetConfig.tiny()
+        shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+        widths = config.block_out_channels
+        return cls(**{**shared, "cross_attention_dim": widths, "projection_class_embeddings_input_dim": 8})

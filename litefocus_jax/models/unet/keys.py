@@ -48,4 +48,10 @@ _RULES = (
     Rule(_TRANSFORMER_BLOCK + "ff.net.2.weight", _OUR_TRANSFORMER_BLOCK + "ff.proj_out.kernel", "linear"),
     Rule(_TRANSFORMER_BLOCK + "ff.net.2.bias", _OUR_TRANSFORMER_BLOCK + "ff.proj_out.bias"),
 )
+_CLASS_RULES = (
+    Rule("class_embedding.weight", "class_embedding.kernel", "linear"),
+    Rule("class_embedding.bias", "class_embedding.bias"),
+)
+
 KEYS = KeyTable(_RULES)
+CLASS_CONDITIONED_KEYS = KeyTable((*_RULES, *_CLASS_RULES))

@@ -1,4 +1,5 @@
-"""The denoising network of AudioLDM2 (diffusers' ``AudioLDM2UNet2DConditionModel``).
+"""The denoising network of AudioLDM2 (diffusers' ``AudioLDM2UNet2DConditionModel``), and of AudioLDM and MusicLDM,
+where a prompt is one vector (``UNet2DConditionModel``).
 
 Letters in shape comments: B batch, T time, F frequency, C channels, S denoising steps, D time_embed_dim.
 """
@@ -16,8 +17,8 @@ from litefocus_jax.models import parameters
 from litefocus_jax.models.keys import Network
 from litefocus_jax.models.layers import GroupNorm, TimestepEmbedding, sinusoidal_embedding
 from litefocus_jax.models.unet.blocks import BlockKeys, DownBlock, MiddleBlock, Prompts, UpBlock
-from litefocus_jax.models.unet.config import UNetConfig
-from litefocus_jax.models.unet.keys import KEYS
+from litefocus_jax.models.unet.config import ClassConditionedUNetConfig, UNetConfig
+from litefocus_jax.models.unet.keys import CLASS_CONDITIONED_KEYS, KEYS
 from litefocus_jax.models.unet.original import original_rules
 from litefocus_jax.models.unet.self_attention import self_attention_by_place
 from litefocus_jax.models.unet.transformer import AttentionAt, Prompt
@@ -25,11 +26,19 @@ from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
 
 
 class Context(NamedTuple):
-    """Keys and values of every cross-attention, computed once per generation by `UNet.project_context`."""
+    """What the network reads of a prompt, computed once per generation by `UNet.project_context`.
+
+    Attributes:
+        down: keys and values of every cross-attention on the way down.
+        middle: likewise of the middle.
+        up: likewise on the way up.
+        class_embedding: what stands beside the time embedding, or None in a network that takes no class labels.
+    """
 
     down: tuple[BlockKeys, ...]
     middle: BlockKeys
     up: tuple[BlockKeys, ...]
+    class_embedding: Float[Array, "batch time_embed_dim"] | None = None
 
 
 class UNet(nnx.Module):
@@ -45,6 +54,8 @@ class UNet(nnx.Module):
         self.config = config
         self.conv_in = parameters.conv(config.in_channels, channels[0], (config.conv_in_kernel,) * 2, rngs=rngs)
         self.time_embedding = TimestepEmbedding(channels[0], config.time_embed_dim, rngs=rngs)
+        if config.class_labels_dim is not None:
+            self.class_embedding = parameters.linear(config.class_labels_dim, config.time_embed_dim, rngs=rngs)
         self.down_blocks = nnx.List(DownBlock(config, level, rngs=rngs) for level in levels)
         self.mid_block = MiddleBlock(config, rngs=rngs)
         self.up_blocks = nnx.List(UpBlock(config, level, rngs=rngs) for level in reversed(levels))
@@ -68,27 +79,40 @@ class UNet(nnx.Module):
 
     def project_context(
         self,
-        encoder_hidden_states: Float[Array, "batch generated features"],
-        encoder_hidden_states_1: Float[Array, "batch text features_1"],
+        encoder_hidden_states: Float[Array, "batch generated features"] | None = None,
+        encoder_hidden_states_1: Float[Array, "batch text features_1"] | None = None,
         encoder_attention_mask_1: Bool[Array, "batch text"] | None = None,
+        *,
+        class_labels: Float[Array, "batch class_labels_dim"] | None = None,
     ) -> Context:
-        """Compute the keys and values of every cross-attention.
+        """Compute the keys and values of every cross-attention, or what stands beside the time embedding.
+
+        A network whose configuration has a ``class_labels_dim`` takes class labels alone; any other takes states.
 
         Args:
             encoder_hidden_states: the language model's vectors, read by the first two transformers of a layer.
             encoder_hidden_states_1: the second text encoder's states, read by the others.
             encoder_attention_mask_1: True where ``encoder_hidden_states_1`` is not padding.
+            class_labels: one vector for each prompt.
 
         Raises:
-            ValueError: when the states do not have the width that the configuration says.
+            ValueError: when the states do not have the width that the configuration says, or are given to a network
+                that takes class labels, or the other way round.
         """
-        prompts = Prompts(
-            Prompt(encoder_hidden_states, None), Prompt(encoder_hidden_states_1, encoder_attention_mask_1)
-        )
+        takes_labels = self.config.class_labels_dim is not None
+        if takes_labels != (class_labels is not None) or takes_labels != (encoder_hidden_states is None):
+            raise ValueError(
+                f"a {self.config.CLASS_NAME} takes {'class_labels' if takes_labels else 'encoder_hidden_states'}; "
+                f"found {'encoder_hidden_states' if class_labels is None else 'class_labels'}"
+            )
+        states = encoder_hidden_states, encoder_hidden_states_1
+        generated, text = (None if each is None else Prompt(each, None) for each in states)
+        prompts = Prompts(generated, text and text._replace(mask=encoder_attention_mask_1))
         return Context(
             down=tuple(block.project_prompts(prompts) for block in self.down_blocks),
             middle=self.mid_block.project_prompts(prompts),
             up=tuple(block.project_prompts(prompts) for block in self.up_blocks),
+            class_embedding=None if class_labels is None else self.class_embedding(class_labels),
         )
 
     def __call__(
@@ -142,6 +166,9 @@ class UNet(nnx.Module):
             rematerialise: for the gradient.
         """
         time_embedding = jnp.atleast_2d(time_embedding)
+        if context.class_embedding is not None:
+            times = jnp.broadcast_to(time_embedding, context.class_embedding.shape)
+            time_embedding = jnp.concatenate([times, context.class_embedding], axis=-1)
         last = len(self.down_blocks) - 1
 
         x = self.conv_in(sample)
@@ -168,6 +195,15 @@ def _block_runner(block: Any, rematerialise: bool, **static: Any) -> Callable[..
     return functools.partial(jax.checkpoint(run) if rematerialise else run, block)
 
 
+CLASS_CONDITIONED = Network(
+    config_class=ClassConditionedUNetConfig,
+    model_class=UNet,
+    keys=CLASS_CONDITIONED_KEYS,
+    library="diffusers",
+    class_names=("UNet2DConditionModel",),
+    weights="diffusion_pytorch_model",
+    original=original_rules,
+)
 NETWORK = Network(
     config_class=UNetConfig,
     model_class=UNet,

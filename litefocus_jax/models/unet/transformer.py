@@ -233,9 +233,9 @@ class Transformer(nnx.Module):
         )
         self.proj_out = pointwise()
 
-    def project_prompt(self, prompt: Prompt) -> tuple[PromptKeys | None, ...]:
+    def project_prompt(self, prompt: Prompt | None) -> tuple[PromptKeys | None, ...]:
         """Keys and values of every block's cross-attention; ``None`` for blocks that read no prompt."""
-        if not self.reads_prompt:
+        if not self.reads_prompt or prompt is None:
             return (None,) * len(self.transformer_blocks)
         return tuple(block.attn2.project_prompt(prompt) for block in self.transformer_blocks)
 

@@ -1,0 +1,89 @@
+"""The family: AudioLDM, MusicLDM and AudioLDM2 are the same networks, which get to know a prompt in different ways."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from litefocus_jax.models import gpt2, projection, t5, vae, vocoder
+from litefocus_jax.models.clap import text as clap_text
+from litefocus_jax.models.generation_defaults import PUBLISHED, GenerationDefaults
+from litefocus_jax.models.keys import Network
+from litefocus_jax.models.unet import network as unet
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ModelType:
+    """One of the family.
+
+    Attributes:
+        name: as its authors call it.
+        pipeline_class: diffusers' pipeline, by which its folders are known.
+        networks: every network that has weights, by its folder in a checkpoint.
+        tokenizers: the tokenizers, by their folders, with the network that reads the tokens of each.
+        has_feature_extractor: whether diffusers' pipeline listens to its sounds, and so has a feature extractor.
+        defaults: how it is sampled where neither a request nor its checkpoint says; as in diffusers.
+    """
+
+    name: str
+    pipeline_class: str
+    networks: Mapping[str, Network]
+    tokenizers: Mapping[str, str]
+    has_feature_extractor: bool
+    defaults: GenerationDefaults
+
+    @property
+    def described(self) -> str:
+        """Its name with an article."""
+        return f"{'an' if self.name.startswith('A') else 'a'} {self.name}"
+
+    @property
+    def takes_class_labels(self) -> bool:
+        """Whether a prompt is CLAP's vector and nothing else."""
+        return "text_encoder_2" not in self.networks
+
+
+AUDIOLDM2 = ModelType(
+    "AudioLDM2",
+    "AudioLDM2Pipeline",
+    {
+        "unet": unet.NETWORK,
+        "vae": vae.NETWORK,
+        "vocoder": vocoder.NETWORK,
+        "text_encoder": clap_text.NETWORK,
+        "text_encoder_2": t5.NETWORK,
+        "language_model": gpt2.NETWORK,
+        "projection_model": projection.NETWORK,
+    },
+    {"tokenizer": "text_encoder", "tokenizer_2": "text_encoder_2"},
+    has_feature_extractor=True,
+    defaults=PUBLISHED,
+)
+AUDIOLDM = ModelType(
+    "AudioLDM",
+    "AudioLDMPipeline",
+    {
+        "unet": unet.CLASS_CONDITIONED,
+        "vae": vae.NETWORK,
+        "vocoder": vocoder.NETWORK,
+        "text_encoder": clap_text.TEXT_ALONE,
+    },
+    {"tokenizer": "text_encoder"},
+    has_feature_extractor=False,
+    defaults=GenerationDefaults(num_inference_steps=10, guidance_scale=2.5, prompt_padding="alone"),
+)
+MUSICLDM = ModelType(
+    "MusicLDM",
+    "MusicLDMPipeline",
+    {**AUDIOLDM.networks, "text_encoder": clap_text.EITHER},
+    {"tokenizer": "text_encoder"},
+    has_feature_extractor=True,
+    defaults=GenerationDefaults(guidance_scale=2.0, prompt_padding="alone"),
+)
+MODEL_TYPES: Mapping[str, ModelType] = {each.name: each for each in (AUDIOLDM2, AUDIOLDM, MUSICLDM)}
+"""Every one of the family, by name."""
+
+_BY_PIPELINE = {each.pipeline_class: each for each in MODEL_TYPES.values()}
+
+
+def of_pipeline(class_name: object) -> ModelType | None:
+    """The one that a pipeline of diffusers runs, or None where it is none of the family."""
+    return _BY_PIPELINE.get(class_name) if isinstance(class_name, str) else None
