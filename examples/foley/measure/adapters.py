@@ -104,7 +104,7 @@ def table(rows: Sequence[Figures]) -> str:
 def main(
     recordings: Annotated[Path, typer.Argument(help="Folder of recordings.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of training and results.")],
-    steps: Annotated[int, typer.Option(help="Updates of the training.")] = 300,
+    steps: Annotated[int, typer.Option(help="Updates of the training.")] = 150,
     seeds: Annotated[int, typer.Option(help="Sounds of each kind.")] = 8,
 ) -> None:
     """Train an adapter on two recordings, and measure what it learns and forgets."""
