@@ -24,18 +24,11 @@ from litefocus_jax.models.unet.heads import doubt, with_heads
 from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.system.json_config import ConfigError
 from litefocus_jax.training.state import Architecture, frozen_weights, trained_weights
-from tests.support.models import tiny_checkpoint
+from tests.support.models import LABELLED_UNET, tiny_checkpoint
 from tests.support.tolerance import deviation
 from tests.support.training import CONFIG
 
 BRIEF: Any = {"audio_length_in_s": 0.4, "num_inference_steps": 2, "litefocus": None, "progress": False}
-SMALL = dataclasses.replace(
-    ClassConditionedUNetConfig.tiny(),
-    down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-    up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-    block_out_channels=(8, 16),
-    cross_attention_dim=(8, 16),
-)
 
 
 @functools.cache
@@ -43,7 +36,7 @@ def small_audioldm() -> Path:
     """A native folder with a random AudioLDM, whose UNet has two levels."""
     folder = tiny_checkpoint().with_name("small-audioldm")
     save_random_model(folder, size="tiny-audioldm")
-    components = dataclasses.replace(load_components(folder), unet=random_model(UNet, SMALL))
+    components = dataclasses.replace(load_components(folder), unet=random_model(UNet, LABELLED_UNET))
     save_native(components, folder, overwrite=True)
     return folder
 
@@ -220,4 +213,4 @@ def test_a_network_says_which_kind_of_prompt_it_takes() -> None:
     with pytest.raises(ValueError, match="takes class_labels; found encoder_hidden_states"):
         pipeline().unet.project_context(jnp.zeros((1, 8, 16)), jnp.zeros((1, 4, 24)))
     with pytest.raises(ConfigError, match="cross_attention_dim"):
-        ClassConditionedUNetConfig.from_dict({**SMALL.to_dict(), "cross_attention_dim": None})
+        ClassConditionedUNetConfig.from_dict({**LABELLED_UNET.to_dict(), "cross_attention_dim": None})

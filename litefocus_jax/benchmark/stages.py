@@ -17,10 +17,10 @@ from litefocus_jax.checkpoint.store import open_checkpoint
 from litefocus_jax.decoding.whole import decode_latents, vocode
 from litefocus_jax.generation.sampling import encode
 from litefocus_jax.models.class_conditioning import ClapEncoder, ClapTokens
-from litefocus_jax.models.conditioning import TextEncoders
+from litefocus_jax.models.components import encoders_of
 from litefocus_jax.models.tokenization import PromptTokens
 from litefocus_jax.models.unet.config import UNetConfig
-from litefocus_jax.models.unet.heads import Heads, with_heads
+from litefocus_jax.models.unet.heads import Heads
 from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.models.unet.self_attention import self_attention_by_place
 
@@ -58,9 +58,7 @@ def load_models(size: str | None, model: str | None, dtype: str, heads: Heads | 
     """
     if model is not None:
         return open_checkpoint(model).with_heads(heads).load(dtype).modules
-    configs: dict[str, Any] = dict(sub_model_configs(size or "audioldm2"))
-    if heads is not None:
-        configs["unet"] = with_heads(configs["unet"], heads)
+    configs = sub_model_configs(size or "audioldm2", heads)
     return {
         name: random_model(network.model_class, configs[name], dtype=network.weights_dtype(np.dtype(dtype)))
         for name, network in TYPE_OF_SIZE[size or "audioldm2"].networks.items()
@@ -129,9 +127,9 @@ def _median_seconds(call: Callable[[], Any], rounds: int) -> float:
 def _encode(models: dict[str, Any]) -> Any:
     tokens = np.full((BATCH_SIZE, PROMPT_TOKENS), 5, np.int32)
     mask = np.ones((BATCH_SIZE, PROMPT_TOKENS), bool)
-    if "text_encoder_2" not in models:
-        return encode(ClapEncoder(models["text_encoder"]), ClapTokens(tokens, mask))
-    encoders = TextEncoders(*(models[name] for name in TextEncoders._fields))
+    encoders = encoders_of(models)
+    if isinstance(encoders, ClapEncoder):
+        return encode(encoders, ClapTokens(tokens, mask))
     return encode(encoders, PromptTokens(tokens, mask, tokens, mask, np.int32(PROMPT_TOKENS)))
 
 

@@ -8,13 +8,12 @@ from typing import Any, Literal
 from litefocus_jax.generation.attention import attention_layout
 from litefocus_jax.generation.options import LiteFocusChoice
 from litefocus_jax.models.components import LatentGeometry
-from litefocus_jax.models.unet.config import ClassConditionedUNetConfig, UNetConfig
+from litefocus_jax.models.unet.config import UNetConfig, read_unet_config
 from litefocus_jax.models.unet.heads import Heads, with_heads
 from litefocus_jax.models.vae import VAEConfig
 from litefocus_jax.models.vocoder import VocoderConfig
 from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
-from litefocus_jax.system.json_config import read_json
 
 BATCH_SIZE = 2  # one sound, with and without its prompt
 PROMPT_TOKENS = 32  # tokens of the T5 encoder; a long sentence
@@ -84,19 +83,16 @@ class Workload:
         Raises:
             ValueError: when the UNet cannot have the heads.
         """
-        configs = self._stored_configs()
+        if self.model is None:
+            from litefocus_jax.checkpoint.random_model import sub_model_configs
+
+            return sub_model_configs(self.size or "audioldm2", self.heads)
+        from litefocus_jax.checkpoint.store import local_folder
+
+        folder = local_folder(self.model)
+        readers = {"unet": read_unet_config, "vae": VAEConfig.from_file, "vocoder": VocoderConfig.from_file}
+        configs: dict[str, Any] = {name: read(folder / name / "config.json") for name, read in readers.items()}
         return configs if self.heads is None else {**configs, "unet": with_heads(configs["unet"], self.heads)}
-
-    def _stored_configs(self) -> dict[str, Any]:
-        if self.model is not None:
-            from litefocus_jax.checkpoint.store import local_folder
-
-            folder = local_folder(self.model)
-            classes = {"unet": _unet_config, "vae": VAEConfig.from_file, "vocoder": VocoderConfig.from_file}
-            return {name: read(folder / name / "config.json") for name, read in classes.items()}
-        from litefocus_jax.checkpoint.random_model import sub_model_configs
-
-        return sub_model_configs(self.size or "audioldm2")
 
     def geometry(self) -> LatentGeometry:
         """How seconds become latent frames."""
@@ -106,12 +102,6 @@ class Workload:
         """``(batch, time, frequency, channels)`` of the UNet's input."""
         geometry = self.geometry()
         return BATCH_SIZE, geometry.latent_frames(self.duration_in_s), geometry.frequencies, geometry.channels
-
-
-def _unet_config(path: Path) -> UNetConfig:
-    """The UNet's configuration, of either class."""
-    is_labelled = read_json(path).get("_class_name") == ClassConditionedUNetConfig.CLASS_NAME
-    return (ClassConditionedUNetConfig if is_labelled else UNetConfig).from_file(path)
 
 
 def prompt_widths(config: UNetConfig) -> tuple[int, int]:

@@ -24,6 +24,7 @@ from litefocus_jax.checkpoint.tensors import LazyArray, Tensors
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
 from litefocus_jax.models.components import NETWORKS, LatentGeometry, differences_in_width
 from litefocus_jax.models.keys import KeyTable
+from litefocus_jax.models.model_type import AUDIOLDM2
 from litefocus_jax.models.vocoder import VocoderConfig
 from litefocus_jax.system.json_config import ConfigError, JsonConfig
 
@@ -128,7 +129,7 @@ def open_original(
         "float32",
         networks,
         scheduler,
-        dict(zip(("tokenizer", "tokenizer_2"), tokenizers, strict=True)),
+        dict(zip(AUDIOLDM2.tokenizers, tokenizers, strict=True)),
         source=source,
     )
     return OriginalCheckpoint(checkpoint, kind, notices_of_copies(tensors))

@@ -18,9 +18,10 @@ from litefocus_jax.checkpoint.weights import abstract, fill, leaves
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
 from litefocus_jax.models.components import components_of
 from litefocus_jax.models.model_type import AUDIOLDM, AUDIOLDM2, MUSICLDM, ModelType
+from litefocus_jax.models.unet.heads import Heads, with_heads
 from litefocus_jax.system.files import check_destination
 from litefocus_jax.system.interruption import raise_if_interrupted
-from litefocus_jax.system.json_config import JsonConfig, read_json
+from litefocus_jax.system.json_config import read_json
 
 Model = TypeVar("Model", bound=nnx.Module)
 
@@ -101,18 +102,26 @@ def save_character_tokenizers(folder: Path) -> tuple[Path, Path]:
     return folder / "tokenizer", folder / "tokenizer_2"
 
 
-def sub_model_configs(size: str) -> dict[str, JsonConfig]:
+def sub_model_configs(size: str, heads: Heads | None = None) -> dict[str, Any]:
     """The configuration of every sub-model of a size, by folder name.
 
+    Args:
+        size: one of `SIZES`.
+        heads: of the UNet's attention; None for those that the configuration says.
+
     Raises:
-        ValueError: when the size is not one of `SIZES`.
+        ValueError: when the size is not one of `SIZES`, or the UNet cannot have the heads.
     """
     if size not in SIZES:
         raise ValueError(f"size = {size!r}; expected one of {', '.join(SIZES)}")
     networks = TYPE_OF_SIZE[size].networks
-    if size.startswith("tiny"):
-        return {name: network.config_class.tiny() for name, network in networks.items()}
-    return {name: network.config_class.from_dict(published_config(size, name)) for name, network in networks.items()}
+    configs: dict[str, Any] = {
+        name: network.config_class.tiny()
+        if size.startswith("tiny")
+        else network.config_class.from_dict(published_config(size, name))
+        for name, network in networks.items()
+    }
+    return configs if heads is None else {**configs, "unet": with_heads(configs["unet"], heads)}
 
 
 def save_random_model(folder: str | Path, *, size: str = "tiny", seed: int = 0, overwrite: bool = False) -> None:

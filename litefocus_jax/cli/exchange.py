@@ -1,6 +1,6 @@
 """``litefocus-jax exchange``: what a mesh of devices sends in a step, before there is one."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -10,10 +10,6 @@ from litefocus_jax.cli.models import open_model
 from litefocus_jax.cli.options import sound
 from litefocus_jax.cli.options.checkpoint import Heads, Revision
 from litefocus_jax.cli.processes import shape_of_mesh
-
-if TYPE_CHECKING:
-    from litefocus_jax.models.components import LatentGeometry, ModelFacts
-    from litefocus_jax.models.unet.config import UNetConfig
 
 _MESHES = ("1x1", "1x2", "1x4", "1x8", "1x16", "1x64", "1x256")
 _KINDS = {"all-to-all": "attention", "collective-permute": "convolutions", "all-reduce": "normalisations"}
@@ -55,12 +51,16 @@ def exchange(
     with reporting_errors():
         import jax.numpy as jnp
 
+        from litefocus_jax.checkpoint.random_model import sub_model_configs
         from litefocus_jax.generation.length import sound_length
+        from litefocus_jax.models.components import LatentGeometry
         from litefocus_jax.models.unet.exchange import exchange_along_time
+        from litefocus_jax.models.unet.self_attention import frames_at_last_level
 
-        network, geometry = _published(size) if model is None else _stored(open_model(model, revision, heads).facts)
+        configs = sub_model_configs(size, heads) if model is None else open_model(model, revision, heads).configs
+        network, geometry = configs["unet"], LatentGeometry.from_configs(**configs)
         frames = sound_length(duration, None, geometry, None, loop=False).frames
-        last_frames = -(-frames // 2 ** (len(network.block_out_channels) - 1))
+        last_frames = frames_at_last_level(network, frames)
         rows: list[list[str]] = []
         most_pairs = widest = 0
         for text in meshes or _MESHES:
@@ -94,17 +94,3 @@ def exchange(
                 "along time take no part in it",
                 markup=False,
             )
-
-
-def _published(size: str) -> "tuple[UNetConfig, LatentGeometry]":
-    from litefocus_jax.checkpoint.random_model import published_config
-    from litefocus_jax.models.components import NETWORKS, LatentGeometry
-
-    configs: dict[str, Any] = {
-        name: NETWORKS[name].config_class.from_dict(published_config(size, name)) for name in ("unet", "vae", "vocoder")
-    }
-    return configs["unet"], LatentGeometry.from_configs(**configs)
-
-
-def _stored(facts: "ModelFacts") -> "tuple[UNetConfig, LatentGeometry]":
-    return facts.unet, facts.geometry

@@ -24,8 +24,8 @@ from litefocus_jax.diffusion.schedulers import Schedule, SchedulerState, initial
 from litefocus_jax.diffusion.windows import merge_windows
 from litefocus_jax.generation.plan import DenoisingPlan
 from litefocus_jax.generation.spreading import Arguments, RandomKeys, specs, spread_arguments, spread_state
-from litefocus_jax.models.class_conditioning import ClapEncoder, ClapTokens, ClassConditioning
-from litefocus_jax.models.conditioning import TextConditioning, TextEncoders, zero_generated
+from litefocus_jax.models.class_conditioning import ClapEncoder, ClapTokens, Conditioning
+from litefocus_jax.models.conditioning import TextEncoders, zero_generated
 from litefocus_jax.models.tokenization import PromptTokens
 from litefocus_jax.models.unet.network import Context, UNet
 from litefocus_jax.parallel.mesh import EVERYWHERE, GUIDANCE_AXIS, TIME_AXIS, along_data
@@ -58,10 +58,6 @@ def initial_latents(
 ) -> Float[Array, "sounds time frequency channels"]:
     """Standard normal latents, each from its own key; ``shape`` is ``(time, frequency, channels)``."""
     return jax.vmap(lambda key: jax.random.normal(key, shape, jnp.float32))(keys)
-
-
-Conditioning = TextConditioning | ClassConditioning
-"""What a UNet gets to know of prompts."""
 
 
 @jax.jit

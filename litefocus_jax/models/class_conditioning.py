@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from litefocus_jax.models.clap.text import ClapTextModel
+from litefocus_jax.models.conditioning import TextConditioning
 from litefocus_jax.models.tokenization import Tokenizer, tokenize
 from litefocus_jax.models.unet.network import Context, UNet
 
@@ -41,6 +42,10 @@ class ClassConditioning(NamedTuple):
     def joined(cls, parts: Sequence[Self]) -> "ClassConditioning":
         """One batch of several."""
         return ClassConditioning(jnp.concatenate([part.class_labels for part in parts]))
+
+
+Conditioning = TextConditioning | ClassConditioning
+"""What the UNet of any of the family gets to know of prompts."""
 
 
 class ClapEncoder(NamedTuple):

@@ -71,7 +71,7 @@ class Components:
     @property
     def encoders(self) -> ClapEncoder | TextEncoders:
         """The networks that read prompts."""
-        return ClapEncoder(self.text_encoder)
+        return encoders_of(self.modules)
 
     @property
     def tokenizers(self) -> dict[str, Path]:
@@ -113,10 +113,15 @@ class AudioLDM2Components(Components):
     projection_model: ProjectionModel
     tokenizer_2: Path
 
-    @property
-    def encoders(self) -> TextEncoders:
-        """The networks that read prompts."""
-        return TextEncoders(self.text_encoder, self.text_encoder_2, self.projection_model, self.language_model)
+
+def encoders_of(networks: Mapping[str, Any]) -> ClapEncoder | TextEncoders:
+    """Those of some networks that read prompts.
+
+    Args:
+        networks: of a model of any type, by folder name.
+    """
+    kind = TextEncoders if "text_encoder_2" in networks else ClapEncoder
+    return kind(*(networks[name] for name in kind._fields))
 
 
 def components_of(model_type: ModelType, **parts: Any) -> Components:

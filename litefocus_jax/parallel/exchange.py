@@ -4,7 +4,8 @@ import dataclasses
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple, Self
 
 from jax.stages import Compiled
 
@@ -24,6 +25,20 @@ _COUNTED_GROUP = re.compile(r"replica_groups=\[\d+,(\d+)\]")
 _MESH_GROUP = re.compile(r"replica_groups=mesh\[([^\]]*)\] \{([^}]*)\}")
 
 
+class Collective(NamedTuple):
+    """Something that devices do together.
+
+    Attributes:
+        kind: under XLA's name.
+        times: how often.
+        size: bytes that it brings to a device each time.
+    """
+
+    kind: str
+    times: int
+    size: int
+
+
 @dataclasses.dataclass(frozen=True)
 class Exchange:
     """What a device takes part in.
@@ -35,6 +50,16 @@ class Exchange:
 
     operations: Mapping[str, int]
     received: Mapping[str, int]
+
+    @classmethod
+    def of(cls, collectives: Iterable[Collective]) -> Self:
+        """The sum of all of them, by kind."""
+        operations: dict[str, int] = defaultdict(int)
+        received: dict[str, int] = defaultdict(int)
+        for collective in collectives:
+            operations[collective.kind] += collective.times
+            received[collective.kind] += collective.times * collective.size
+        return cls(dict(operations), dict(received))
 
     @property
     def total(self) -> int:
@@ -55,13 +80,11 @@ def exchange_of_step(compiled: Compiled | str) -> Exchange:
     computations, entry = _computations(text)
     if entry is None:
         raise ValueError("the program's text has no ENTRY; expected what `Compiled.as_text` gives")
-    rounds = [_exchange(computations, body) for body in _outermost_loops(computations, entry)]
+    bodies = _outermost_loops(computations, entry)
+    rounds = [Exchange.of(_collectives(computations, body, 1)) for body in bodies]
+    step = max(rounds, key=lambda exchange: exchange.total, default=None)
     # A loop of one step is none to XLA; what loops are left then, such as those of random draws, exchange nothing.
-    return max([each for each in rounds if each.total], key=_total, default=_exchange(computations, entry))
-
-
-def _total(exchange: Exchange) -> int:
-    return exchange.total
+    return step if step is not None and step.total else Exchange.of(_collectives(computations, entry, 1))
 
 
 def _outermost_loops(computations: Mapping[str, list[str]], name: str) -> Iterator[str]:
@@ -95,20 +118,11 @@ def _computations(text: str) -> tuple[dict[str, list[str]], str | None]:
     return computations, entry
 
 
-def _exchange(computations: Mapping[str, list[str]], name: str) -> Exchange:
-    operations: dict[str, int] = defaultdict(int)
-    received: dict[str, int] = defaultdict(int)
-    for kind, size, times in _collectives(computations, name, 1):
-        operations[kind] += times
-        received[kind] += size * times
-    return Exchange(dict(operations), dict(received))
-
-
-def _collectives(computations: Mapping[str, list[str]], name: str, times: int) -> Iterator[tuple[str, int, int]]:
-    """Each collective of a computation and of those that it calls: its kind, its bytes, and how often it runs."""
+def _collectives(computations: Mapping[str, list[str]], name: str, times: int) -> Iterator[Collective]:
+    """The collectives of a computation that runs so often, and of those that it calls."""
     for line in computations.get(name, []):
         if found := _COLLECTIVE.search(line):
-            yield found["kind"], _received(line, found), times
+            yield Collective(found["kind"], times, _received(line, found))
         trips = _TRIPS.search(line)
         for called in _called(line):
             yield from _collectives(computations, called, times * (int(trips[1]) if trips else 1))

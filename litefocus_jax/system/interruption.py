@@ -31,6 +31,20 @@ def _raise(number: int, frame: object) -> None:
 
 
 @contextlib.contextmanager
+def _handled_by(handle: Callable[[int, Any], object]) -> Iterator[None]:
+    """Within the block, have a function called for the signals that end a process, but for those that are ignored."""
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
 def listening() -> Iterator[None]:
     """Have the signals that end a process raise `KeyboardInterrupt` within the block, so that a command cleans up.
 
@@ -42,18 +56,13 @@ def listening() -> Iterator[None]:
         yield
         return
     _received = None
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    for number, handler in before.items():
-        if handler != signal.SIG_IGN:
-            signal.signal(number, _raise)
     hook = sys.unraisablehook
     sys.unraisablehook = functools.partial(_leave_out_interruptions, hook)
     try:
-        yield
+        with _handled_by(_raise):
+            yield
     finally:
         sys.unraisablehook = hook
-        for number, handler in before.items():
-            signal.signal(number, handler)
         _received = None
 
 
@@ -122,15 +131,10 @@ def interruption_at_the_end() -> Iterator[None]:
         yield
         return
     came: list[int] = []
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    for number, handler in before.items():
-        if handler != signal.SIG_IGN:
-            signal.signal(number, lambda number, frame: came.append(number))
     try:
-        yield
+        with _handled_by(lambda number, frame: came.append(number)):
+            yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         for number in came[:1]:
             signal.raise_signal(number)
 
@@ -156,12 +160,5 @@ def deferred_interruption() -> Iterator[Callable[[], bool]]:
         _last = number
         logger.warning("Stopping after this update; press Ctrl-C again to stop at once, without saving")
 
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    for number, handler in before.items():
-        if handler != signal.SIG_IGN:
-            signal.signal(number, notice)
-    try:
+    with _handled_by(notice):
         yield lambda: pressed
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -14,8 +14,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from litefocus_jax.diffusion.noise import add_noise, velocity
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
-from litefocus_jax.models.class_conditioning import ClapEncoder, ClapTokens, ClassConditioning
-from litefocus_jax.models.conditioning import TextConditioning, TextEncoders
+from litefocus_jax.models.class_conditioning import ClapTokens, Conditioning
+from litefocus_jax.models.components import encoders_of
 from litefocus_jax.models.tokenization import PromptTokens
 from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.models.vae import LatentDistribution
@@ -51,14 +51,13 @@ class Batch(NamedTuple):
             return jnp.zeros((), jnp.int32)
         return jnp.max(jnp.sum(jnp.asarray(self.t5_mask).astype(jnp.int32), axis=1))
 
-    def conditioning(
-        self, models: Mapping[str, Any], t5_length: Int[Array, ""]
-    ) -> "TextConditioning | ClassConditioning":
+    def conditioning(self, models: Mapping[str, Any], t5_length: Int[Array, ""]) -> Conditioning:
         """The captions as the UNet reads them; the arguments are those of `diffusion_loss`."""
         if self.t5_ids is None or self.t5_mask is None:
-            return ClapEncoder(models["text_encoder"]).encode(ClapTokens(self.clap_ids, self.clap_mask))
-        encoders = TextEncoders(*(models[name] for name in TextEncoders._fields))
-        return encoders.encode(PromptTokens(self.clap_ids, self.clap_mask, self.t5_ids, self.t5_mask, t5_length))
+            tokens: Any = ClapTokens(self.clap_ids, self.clap_mask)
+        else:
+            tokens = PromptTokens(self.clap_ids, self.clap_mask, self.t5_ids, self.t5_mask, t5_length)
+        return encoders_of(models).encode(tokens)
 
 
 class Draws(NamedTuple):
@@ -119,7 +118,7 @@ def shifted_timesteps(timesteps: Int[Array, "*shape"], num_timesteps: int, shift
 
 def denoising_loss(
     unet: UNet,
-    conditioning: TextConditioning | ClassConditioning,
+    conditioning: Conditioning,
     scheduler: SchedulerConfig,
     latents: Float[Array, "clips time frequency channels"],
     noise: Float[Array, "clips time frequency channels"],

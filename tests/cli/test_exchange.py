@@ -18,3 +18,9 @@ def test_meshes_that_a_sound_is_too_short_for_are_named():
     result = run("exchange", "-m", tiny_checkpoint(), "-d", 0.64, "--mesh", "1x64")
     assert result.exit_code == 2
     assert "make it longer with --duration" in " ".join(result.output.split())
+
+
+def test_heads_as_trained_are_more_pairs_to_share_attention_by():
+    common = ["exchange", "-d", 80, "--mesh", "1x64"]
+    received = [run(*common, "--heads", heads).stdout.splitlines()[2].split("|")[2] for heads in ("stored", "trained")]
+    assert float(received[1]) < float(received[0])

@@ -14,7 +14,7 @@ from litefocus_jax.models.gpt2 import GPT2Config
 from litefocus_jax.models.parameters import TooManyWeightsError
 from litefocus_jax.models.projection import ProjectionConfig
 from litefocus_jax.models.t5 import T5Config, T5Encoder
-from litefocus_jax.models.unet.config import ClassConditionedUNetConfig, UNetConfig
+from litefocus_jax.models.unet.config import UNetConfig, read_unet_config
 from litefocus_jax.models.vae import VAEConfig
 from litefocus_jax.models.vocoder import VocoderConfig
 from litefocus_jax.system.json_config import ConfigError, read_json
@@ -37,9 +37,7 @@ PUBLISHED_FILES = [
 
 
 def class_of(file):
-    """AudioLDM's and MusicLDM's UNet is another one."""
-    labelled = read_json(PUBLISHED / file).get("_class_name") == ClassConditionedUNetConfig.CLASS_NAME
-    return ClassConditionedUNetConfig if labelled else CLASSES[file.parent.name]
+    return type(read_unet_config(PUBLISHED / file)) if file.parent.name == "unet" else CLASSES[file.parent.name]
 
 
 @pytest.mark.parametrize("file", PUBLISHED_FILES, ids=str)

@@ -20,8 +20,9 @@ from litefocus_jax.models.clap.text import TEXT_ALONE
 from litefocus_jax.models.model_type import AUDIOLDM, MODEL_TYPES, MUSICLDM
 from litefocus_jax.models.unet.config import ClassConditionedUNetConfig
 from litefocus_jax.models.unet.network import CLASS_CONDITIONED, UNet
+from tests.support.models import LABELLED_UNET
 from tests.support.parity import assert_parity, nhwc, port, randomise, to_jax
-from tests.support.reference import LABELLED_UNET, build_labelled_folder, build_labelled_models
+from tests.support.reference import build_labelled_folder, build_labelled_models
 from tests.support.tolerance import deviation
 
 PROMPTS = ["rain on a tin roof", "a dog barks twice, far away"]

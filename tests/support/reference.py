@@ -32,7 +32,7 @@ from transformers import (
 from litefocus_jax.checkpoint.random_model import published_config, save_character_tokenizers
 from litefocus_jax.models.components import NETWORKS
 from litefocus_jax.models.model_type import MUSICLDM, ModelType
-from litefocus_jax.models.unet.config import ClassConditionedUNetConfig
+from tests.support.models import LABELLED_UNET
 from tests.support.parity import randomise
 
 TINY_CLAP_AUDIO = {
@@ -92,16 +92,6 @@ def build_diffusers_folder(folder: Path, seed: int = 0, safe_serialization: bool
     pipeline = build_pipeline(folder.with_name(folder.name + "-tokenizers"), seed)
     pipeline.save_pretrained(folder, safe_serialization=safe_serialization)
     return pipeline
-
-
-LABELLED_UNET = dataclasses.replace(
-    ClassConditionedUNetConfig.tiny(),
-    down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-    up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-    block_out_channels=(8, 16),
-    cross_attention_dim=(8, 16),
-)
-"""Two levels: a third of the time to compile."""
 
 
 def build_labelled_models(model_type: ModelType, seed: int = 0) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Configurations of the UNets: AudioLDM2's, and that of AudioLDM and MusicLDM."""
 
 import dataclasses
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from litefocus_jax.system.json_config import ConfigError, Count, Epsilon, JsonConfig, Layers, per_level
+from litefocus_jax.system.json_config import ConfigError, Count, Epsilon, JsonConfig, Layers, per_level, read_json
 from litefocus_jax.system.typed_json import Range
 
 DOWN_BLOCKS = ("DownBlock2D", "CrossAttnDownBlock2D")
@@ -219,3 +220,13 @@ class ClassConditionedUNetConfig(UNetConfig):
         shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
         widths = config.block_out_channels
         return cls(**{**shared, "cross_attention_dim": widths, "projection_class_embeddings_input_dim": 8})
+
+
+def read_unet_config(path: Path) -> UNetConfig:
+    """Read the configuration of either class, as its ``_class_name`` says.
+
+    Raises:
+        ConfigError: as of `JsonConfig.from_file`.
+    """
+    is_labelled = read_json(path).get("_class_name") == ClassConditionedUNetConfig.CLASS_NAME
+    return (ClassConditionedUNetConfig if is_labelled else UNetConfig).from_file(path)

@@ -5,28 +5,14 @@ its neighbours' frames at either edge; a normalisation adds up two sums. What XL
 `litefocus_jax.parallel.exchange`, and tests compare the two.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from litefocus_jax.models.unet.config import UNetConfig
-from litefocus_jax.parallel.exchange import Exchange
+from litefocus_jax.models.unet.self_attention import frames_at_level
+from litefocus_jax.parallel.exchange import Collective, Exchange
 
 _FLOAT32 = 4  # bytes of a sum, whatever the weights are
-
-
-class _Piece(NamedTuple):
-    """Something in the network that needs other devices.
-
-    Attributes:
-        kind: of the collective.
-        times: operations.
-        size: bytes that one of them brings to a device.
-    """
-
-    kind: str
-    times: int
-    size: int
 
 
 def exchange_along_time(
@@ -46,14 +32,8 @@ def exchange_along_time(
         Bytes that come to a device which has a neighbour on either side. Where frames do not divide evenly, XLA may
         exchange more.
     """
-    operations: dict[str, int] = defaultdict(int)
-    received: dict[str, int] = defaultdict(int)
-    if devices > 1:
-        network = _Network(config, frames, frequencies, devices, batch, bytes_per_number)
-        for piece in network.pieces():
-            operations[piece.kind] += piece.times
-            received[piece.kind] += piece.times * piece.size
-    return Exchange(dict(operations), dict(received))
+    network = _Network(config, frames, frequencies, devices, batch, bytes_per_number)
+    return Exchange.of(network.collectives() if devices > 1 else ())
 
 
 class _Network(NamedTuple):
@@ -64,7 +44,7 @@ class _Network(NamedTuple):
     batch: int
     bytes_per_number: int
 
-    def pieces(self) -> Iterator[_Piece]:
+    def collectives(self) -> Iterator[Collective]:
         """Of the whole network, in its order."""
         channels = self.config.block_out_channels
         last = len(channels) - 1
@@ -94,15 +74,16 @@ class _Network(NamedTuple):
 
     def grid(self, level: int) -> tuple[int, int]:
         """Frames and frequencies at a level."""
-        return -(-self.frames // 2**level), -(-self.frequencies // 2**level)
+        frames, frequencies = (frames_at_level(self.config, size, level) for size in (self.frames, self.frequencies))
+        return frames, frequencies
 
-    def resnets(self, level: int, in_channels: list[int], channels: int) -> Iterator[_Piece]:
+    def resnets(self, level: int, in_channels: list[int], channels: int) -> Iterator[Collective]:
         for width in in_channels:
             for each in (width, channels):
                 yield from self.norms(each, 1)
                 yield self.edges(level, each)
 
-    def transformers(self, level: int, layers: int) -> Iterator[_Piece]:
+    def transformers(self, level: int, layers: int) -> Iterator[Collective]:
         """All that stand after some resnets of a level."""
         config, (frames, frequencies) = self.config, self.grid(level)
         channels, heads = config.block_out_channels[level], config.num_heads_per_level[level]
@@ -112,13 +93,13 @@ class _Network(NamedTuple):
         pairs = -(-self.batch * heads // self.devices) * self.devices
         tokens = -(-frames // self.devices) * frequencies
         size = pairs * tokens * (channels // heads) * self.bytes_per_number
-        yield _Piece("all-to-all", 4 * attentions, size * (self.devices - 1) // self.devices)
+        yield Collective("all-to-all", 4 * attentions, size * (self.devices - 1) // self.devices)
 
-    def norms(self, channels: int, count: int) -> Iterator[_Piece]:
+    def norms(self, channels: int, count: int) -> Iterator[Collective]:
         size = self.batch * channels * _FLOAT32
-        yield _Piece("all-reduce", 2 * count, 2 * size * (self.devices - 1) // self.devices)
+        yield Collective("all-reduce", 2 * count, 2 * size * (self.devices - 1) // self.devices)
 
-    def edges(self, level: int, channels: int, *, frames: int = 2) -> _Piece:
+    def edges(self, level: int, channels: int, *, frames: int = 2) -> Collective:
         """What a convolution of three frames needs of its neighbours."""
         size = self.batch * self.grid(level)[1] * channels * self.bytes_per_number
-        return _Piece("collective-permute", frames, size)
+        return Collective("collective-permute", frames, size)

@@ -4,6 +4,7 @@ where a prompt is one vector (``UNet2DConditionModel``).
 Letters in shape comments: B batch, T time, F frequency, C channels, S denoising steps, D time_embed_dim.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -195,15 +196,6 @@ def _block_runner(block: Any, rematerialise: bool, **static: Any) -> Callable[..
     return functools.partial(jax.checkpoint(run) if rematerialise else run, block)
 
 
-CLASS_CONDITIONED = Network(
-    config_class=ClassConditionedUNetConfig,
-    model_class=UNet,
-    keys=CLASS_CONDITIONED_KEYS,
-    library="diffusers",
-    class_names=("UNet2DConditionModel",),
-    weights="diffusion_pytorch_model",
-    original=original_rules,
-)
 NETWORK = Network(
     config_class=UNetConfig,
     model_class=UNet,
@@ -213,3 +205,12 @@ NETWORK = Network(
     weights="diffusion_pytorch_model",
     original=original_rules,
 )
+
+CLASS_CONDITIONED = dataclasses.replace(
+    NETWORK,
+    config_class=ClassConditionedUNetConfig,
+    keys=CLASS_CONDITIONED_KEYS,
+    library="diffusers",
+    class_names=("UNet2DConditionModel",),
+)
+"""The UNet of AudioLDM and MusicLDM."""
