@@ -34,6 +34,8 @@ from litefocus_jax.system.progress import progress_bar
 FILLED = (0.78, 1.78)
 """The second in the middle that is made anew."""
 
+_GAP = slice(*(round(border * SAMPLING_RATE) for border in FILLED))
+
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 STEREO_STRENGTHS = (0.0, 0.25, 0.5, 1.0)
 _RIGHT_IN_DB = -6.0  # of the right side beside the left one, of a sound to the left of a listener
@@ -112,14 +114,13 @@ def made(pipeline: AudioLDM2Pipeline, sounds: Sequence[Given], **options: Any) -
 def measures_of_two_sides(pipeline: AudioLDM2Pipeline, sounds: Sequence[Given]) -> dict[str, Measure]:
     """What is done to both sides, each with what measures how like each other the sides of the results are."""
     given = [dataclasses.replace(sound, waveform=sides_of(sound.waveform)) for sound in sounds]
-    start, end = (round(border * SAMPLING_RATE) for border in FILLED)
 
     def figures(waveforms: Iterable[np.ndarray]) -> Figures:
         correlation, level = np.median([likeness(*waveform.T) for waveform in waveforms], axis=0)
         return {"correlation": float(correlation), "right in dB": float(level)}
 
     def filled() -> Figures:
-        return figures(waveform[start:end] for waveform in made(pipeline, given, stereo=True, fill=[FILLED]))
+        return figures(waveform[_GAP] for waveform in made(pipeline, given, stereo=True, fill=[FILLED]))
 
     def varied(strength: float) -> Figures:
         return figures(made(pipeline, given, stereo=True, strength=strength))
@@ -135,19 +136,19 @@ def measures_of_one(pipeline: AudioLDM2Pipeline, judges: Judges, sounds: Sequenc
     """What is done to a sound, each with what measures how often its kind is heard, and how much it changed."""
     kinds = [[sound.kind] for sound in sounds]
     given = np.stack([sound.waveform for sound in sounds])
-    start, end = (round(border * SAMPLING_RATE) for border in FILLED)
+    mels = log_mels(given)
 
     def heard(waveforms: np.ndarray) -> float:
         return share_named(hear(judges.classifier, log_mels(waveforms)).logits, kinds)
 
     def heard_within(waveforms: np.ndarray) -> float:
         alone = np.zeros_like(waveforms)
-        alone[:, start:end] = waveforms[:, start:end]
+        alone[:, _GAP] = waveforms[:, _GAP]
         return heard(alone)
 
     def as_given() -> Figures:
         silenced = given.copy()
-        silenced[:, start:end] = 0.0
+        silenced[:, _GAP] = 0.0
         return {
             "recognised": heard(given),
             "recognised by the second alone": heard_within(given),
@@ -157,7 +158,7 @@ def measures_of_one(pipeline: AudioLDM2Pipeline, judges: Judges, sounds: Sequenc
     def filled() -> Figures:
         filled = np.stack([*made(pipeline, sounds, fill=[FILLED])])
         places = [place for pair in zip(given, filled, strict=True) for place in border_places(*pair)]
-        kept = [np.array_equal(filled[:, part], given[:, part]) for part in (slice(start), slice(end, None))]
+        kept = [np.array_equal(filled[:, part], given[:, part]) for part in (slice(_GAP.start), slice(_GAP.stop, None))]
         return {
             "recognised": heard(filled),
             "recognised by the second alone": heard_within(filled),
@@ -168,7 +169,7 @@ def measures_of_one(pipeline: AudioLDM2Pipeline, judges: Judges, sounds: Sequenc
 
     def varied(strength: float) -> Figures:
         varied = np.stack([*made(pipeline, sounds, strength=strength)])
-        distances = [log_mel_distance(*pair) for pair in zip(log_mels(varied), log_mels(given), strict=True)]
+        distances = [log_mel_distance(*pair) for pair in zip(log_mels(varied), mels, strict=True)]
         return {
             "recognised": heard(varied),
             "recognised by the second alone": heard_within(varied),
