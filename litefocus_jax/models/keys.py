@@ -59,6 +59,9 @@ TRANSFORMS: Mapping[str, Transform] = {
     ),
     # [out, in, 1, 1] -> [out, in], for what one library calls a convolution and another a linear layer.
     "from_1x1": Transform(lambda array: array.squeeze((2, 3)), lambda array: array[:, :, None, None]),
+    # [out, in, 1] -> [out, in], likewise along one axis; and on to [in, out].
+    "from_width_1": Transform(lambda array: array.squeeze(2), lambda array: array[:, :, None]),
+    "linear_of_width_1": Transform(lambda array: array.squeeze(2).T, lambda array: array.T[:, :, None]),
     # [in, out, width] -> [width, in, out], reversed along the width: PyTorch scatters the kernel, whereas
     # nnx.ConvTranspose (transpose_kernel=False) correlates with it over the dilated input.
     "conv_transpose1d": Transform(

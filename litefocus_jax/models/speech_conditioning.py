@@ -1,0 +1,96 @@
+"""What an AudioLDM2 for speech gets to know: CLAP's vector of a description and VITS' of phonemes, continued by GPT-2."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Int
+
+from litefocus_jax.models.clap.text import ClapTextModel
+from litefocus_jax.models.conditioning import TextConditioning
+from litefocus_jax.models.gpt2 import GPT2
+from litefocus_jax.models.phonemes import PhonemeTokenizer
+from litefocus_jax.models.projection import ProjectionModel
+from litefocus_jax.models.tokenization import Tokenizer, tokenize
+from litefocus_jax.models.vits import VitsTextEncoder
+
+
+class SpeechTokens(NamedTuple):
+    """A batch of descriptions and of what is said in each.
+
+    Attributes:
+        clap_ids: CLAP's token ids of the descriptions; padding to any length changes nothing.
+        clap_mask: true (or 1) on tokens, false (or 0) on padding.
+        phoneme_ids: numbers of phonemes, always padded to the most that the model takes: GPT-2 counts padding too.
+        phoneme_mask: true (or 1) on phonemes; a row without any is guided away from, and counts as silence.
+    """
+
+    clap_ids: Int[Array | np.ndarray, "batch clap_tokens"]
+    clap_mask: Bool[Array | np.ndarray, "batch clap_tokens"]
+    phoneme_ids: Int[Array | np.ndarray, "batch symbols"]
+    phoneme_mask: Bool[Array | np.ndarray, "batch symbols"]
+
+
+class SpeechEncoders(NamedTuple):
+    """The networks that read what an AudioLDM2 for speech is asked for.
+
+    Attributes:
+        text_encoder: CLAP's text tower, which reads the description.
+        text_encoder_2: VITS' encoder, which reads the phonemes.
+        projection_model: joins both.
+        language_model: goes on from there.
+    """
+
+    text_encoder: ClapTextModel
+    text_encoder_2: VitsTextEncoder
+    projection_model: ProjectionModel
+    language_model: GPT2
+
+    def encode(self, tokens: SpeechTokens) -> TextConditioning:
+        """What the UNet gets to know, as diffusers' ``AudioLDM2Pipeline.encode_prompt`` computes it with a VITS.
+
+        The vectors of phonemes go along as ``prompt_embeds``, as in diffusers; the UNets as published read GPT-2's alone.
+
+        Raises:
+            ValueError: when what is said is longer than the language model, or learned positions, hold.
+        """
+        clap_ids, clap_mask, phoneme_ids, phoneme_mask = map(jnp.asarray, tokens)
+        phoneme_mask = phoneme_mask.astype(bool)
+        clap_states = self.text_encoder(clap_ids, clap_mask)[:, None, :]  # [batch, 1, projection_dim]
+        spoken = self.text_encoder_2(phoneme_ids, phoneme_mask)
+        ones = jnp.ones(clap_states.shape[:2], bool)
+        sequence, mask = self.projection_model(clap_states, ones, spoken, phoneme_mask)
+        length = sequence.shape[1]
+        generated = self.language_model.generate(
+            sequence, mask, jnp.arange(length), length, self.language_model.config.max_new_tokens
+        )
+        return TextConditioning(generated, spoken, phoneme_mask)
+
+
+def tokenize_speech(
+    tokenizer: Tokenizer,
+    tokenizer_2: PhonemeTokenizer,
+    prompts: Sequence[str],
+    phonemes: Sequence[str],
+    negative_prompts: Sequence[str] = (),
+) -> SpeechTokens:
+    """Tokenize the negative prompts, which say nothing, followed by the prompts with what is said in each.
+
+    Args:
+        tokenizer: CLAP's tokenizer.
+        tokenizer_2: of phonemes.
+        prompts: descriptions.
+        phonemes: as many texts.
+        negative_prompts: as many descriptions, or none without guidance; any number where there are no prompts.
+
+    Raises:
+        UnknownPhonemesError: naming the symbols that the model does not know.
+    """
+    clap = tokenize(tokenizer, [*negative_prompts, *prompts])
+    silent = len(negative_prompts)
+    ids = np.full((silent + len(phonemes), tokenizer_2.model_max_length), tokenizer_2.pad_token_id, np.int32)
+    lengths = np.zeros(len(ids), np.int32)
+    for row, numbers in enumerate(tokenizer_2.fitting(phonemes), silent):
+        ids[row, : len(numbers)], lengths[row] = numbers, len(numbers)
+    return SpeechTokens(clap.input_ids, clap.attention_mask, ids, np.arange(ids.shape[1]) < lengths[:, None])
