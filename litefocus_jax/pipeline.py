@@ -43,6 +43,7 @@ from litefocus_jax.models.clap.joint import Clap
 from litefocus_jax.models.components import Components
 from litefocus_jax.models.description import describe
 from litefocus_jax.models.model_type import AUDIOLDM, MUSICLDM, ModelType
+from litefocus_jax.models.speech_conditioning import check_lengths
 from litefocus_jax.models.stored_tokenizers import load_tokenizer
 from litefocus_jax.models.unet.heads import Heads
 from litefocus_jax.parallel.processes import together
@@ -88,6 +89,9 @@ class AudioLDM2Pipeline:
         self.geometry = self.facts.geometry
         sizes = components.vocabulary_sizes
         self._tokenizers = {name: load_tokenizer(place, sizes[name]) for name, place in components.tokenizers.items()}
+        if components.model_type.speaks:
+            own = components.modules
+            check_lengths(self._tokenizers["tokenizer_2"], own["projection_model"].config, own["language_model"].config)  # pyright: ignore[reportArgumentType]
         self._checkpoint: Checkpoint | None = None
         self._folder: Path | None = None
         self._heads: Heads | None = None
@@ -285,6 +289,9 @@ class AudioLDM2Pipeline:
             TypeError: for an argument of a wrong type, or an unknown one.
             ValueError: for an argument that cannot be honoured.
         """
+        own = getattr(self.components.modules.get("language_model"), "config", None)
+        if own is not None and options.get("max_new_tokens") == own.max_new_tokens:  # as diffusers wants it for speech
+            options = {name: value for name, value in options.items() if name != "max_new_tokens"}
         adopted: Any = habits.adopt_call_habits(options)
         request = make_request(self.facts, prompt, **adopted)
         for notice in request.notices(adopted.get("audio_length_in_s")):

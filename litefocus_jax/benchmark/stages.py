@@ -18,6 +18,8 @@ from litefocus_jax.decoding.whole import decode_latents, vocode
 from litefocus_jax.generation.sampling import encode
 from litefocus_jax.models.class_conditioning import ClapEncoder, ClapTokens
 from litefocus_jax.models.components import encoders_of
+from litefocus_jax.models.projection import ProjectionConfig
+from litefocus_jax.models.speech_conditioning import SpeechEncoders, SpeechTokens
 from litefocus_jax.models.tokenization import PromptTokens
 from litefocus_jax.models.unet.config import UNetConfig
 from litefocus_jax.models.unet.heads import Heads
@@ -130,7 +132,15 @@ def _encode(models: dict[str, Any]) -> Any:
     encoders = encoders_of(models)
     if isinstance(encoders, ClapEncoder):
         return encode(encoders, ClapTokens(tokens, mask))
+    if isinstance(encoders, SpeechEncoders):
+        return encode(encoders, SpeechTokens(tokens, mask, *_phonemes(models["projection_model"].config)))
     return encode(encoders, PromptTokens(tokens, mask, tokens, mask, np.int32(PROMPT_TOKENS)))
+
+
+def _phonemes(projection: ProjectionConfig) -> tuple[np.ndarray, np.ndarray]:
+    """As many as a model for speech takes, whatever it says."""
+    shape = (BATCH_SIZE, projection.max_seq_length or PROMPT_TOKENS)
+    return np.full(shape, 5, np.int32), np.ones(shape, bool)
 
 
 def _self_attention_seconds(unet: UNet, workload: Workload, shape: tuple[int, ...], rounds: int) -> dict[int, float]:

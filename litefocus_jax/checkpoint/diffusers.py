@@ -19,8 +19,11 @@ from litefocus_jax.checkpoint.tensors import Tensors
 from litefocus_jax.diffusion.scheduler_config import CLASSES, SchedulerConfig
 from litefocus_jax.models.components import Components
 from litefocus_jax.models.generation_defaults import GenerationDefaults
+from litefocus_jax.models.gpt2 import GPT2Config
 from litefocus_jax.models.keys import Network
 from litefocus_jax.models.model_type import AUDIOLDM2, MODEL_TYPES, ModelType, of_pipeline
+from litefocus_jax.models.phonemes import TOKENIZER_CLASS
+from litefocus_jax.models.speech_conditioning import SPOKEN_VECTORS
 from litefocus_jax.system.json_config import JsonConfig, read_json
 from litefocus_jax.system.messages import shown
 
@@ -32,7 +35,7 @@ DEFAULTS = "_litefocus_jax"
 _WITHOUT_WEIGHTS = frozenset({"scheduler", "feature_extractor"})
 # diffusers tells the two tokenizers apart by these classes, or by those of the same names without "Fast". The fast
 # ones read a tokenizer.json under transformers 4 as well.
-_TOKENIZERS = {"tokenizer": "RobertaTokenizerFast", "tokenizer_2": "T5TokenizerFast"}
+_TOKENIZERS = {"text_encoder": "RobertaTokenizerFast", "text_encoder_2": "T5TokenizerFast"}
 _FEATURE_EXTRACTOR = Path(__file__).parents[1] / "assets" / "configs" / "audioldm2" / "feature_extractor"
 
 ReadWeights = Callable[[Path, str], Tensors]
@@ -51,6 +54,8 @@ def open_diffusers(folder: Path, read_weights: ReadWeights = safetensors_files.r
     """
     index, model_type = _checked_index(folder / INDEX)
     open_network = functools.partial(open_diffusers_network, read_weights=read_weights)
+    if model_type.speaks:
+        open_network = functools.partial(_open_speaking, open_network=open_network)
     return open_checkpoint_folder(
         folder,
         model_type=model_type,
@@ -80,13 +85,34 @@ def open_diffusers_network(
     return StoredNetwork(folder, network, config, tensors, network.keys)
 
 
+def _open_speaking(
+    folder: Path, network: Network, *, open_network: Callable[[Path, Network], StoredNetwork]
+) -> StoredNetwork:
+    """A network of a model for speech, whose GPT-2 makes the vectors of a whole clip.
+
+    Its JSON has the number of the models that do not speak, or none; who uses diffusers says ``max_new_tokens=512``.
+    """
+    stored = open_network(folder, network)
+    if isinstance(stored.config, GPT2Config) and stored.config.max_new_tokens == GPT2Config.max_new_tokens:
+        config = dataclasses.replace(stored.config, max_new_tokens=SPOKEN_VECTORS)
+        return dataclasses.replace(stored, config=config)
+    return stored
+
+
+def _tokenizer_classes(model_type: ModelType) -> dict[str, str]:
+    """transformers' class of each tokenizer, by its folder."""
+    classes = _TOKENIZERS | ({"text_encoder_2": TOKENIZER_CLASS} if model_type.speaks else {})
+    return {name: classes[reader] for name, reader in model_type.tokenizers.items()}
+
+
 def _checked_index(path: Path) -> tuple[dict[str, Any], ModelType]:
     """Read the index, and tell which of the family it is of; refuse pipelines and networks that we do not run."""
     index = read_json(path)
     problems = []
-    model_type = of_pipeline(index.get("_class_name"))
+    second = index.get("text_encoder_2")
+    model_type = of_pipeline(index.get("_class_name"), second[-1] if isinstance(second, list) and second else None)
     if model_type is None:
-        expected = " or ".join(repr(each.pipeline_class) for each in MODEL_TYPES.values())
+        expected = " or ".join(dict.fromkeys(repr(each.pipeline_class) for each in MODEL_TYPES.values()))
         problems.append(f"_class_name = {shown(index.get('_class_name'))}; expected {expected}")
         model_type = AUDIOLDM2
     known = {name: network.class_names for name, network in model_type.networks.items()}
@@ -142,10 +168,10 @@ def _check_tokenizers(components: Components) -> None:
     """Refuse tokenizers that diffusers would open as another class than their own, and so misread."""
     problems = []
     for name, place in components.tokenizers.items():
-        fast = _TOKENIZERS[name]
+        fast = _tokenizer_classes(components.model_type)[name]
         path = place / "tokenizer_config.json"
         found = read_json(path).get("tokenizer_class", fast)
-        known = (fast.removesuffix("Fast"), fast)
+        known = tuple(dict.fromkeys((fast.removesuffix("Fast"), fast)))
         if found not in known:
             problems.append(f"{path}: tokenizer_class = {shown(found)}; expected {' or '.join(known)}")
     if problems:
@@ -160,7 +186,7 @@ def _index(components: Components | Checkpoint, dtype: np.dtype) -> dict[str, An
     model_type = components.model_type
     parts = {
         **{name: (network.library, network.class_names[0]) for name, network in model_type.networks.items()},
-        **{name: ("transformers", _TOKENIZERS[name]) for name in model_type.tokenizers},
+        **{name: ("transformers", found) for name, found in _tokenizer_classes(model_type).items()},
         **({"feature_extractor": ("transformers", "ClapFeatureExtractor")} if model_type.has_feature_extractor else {}),
         "scheduler": ("diffusers", components.scheduler.class_name),
     }

@@ -1,5 +1,6 @@
 """Models with random weights in any published shape: for trying the tools out, for benchmarks and for tests."""
 
+import dataclasses
 import hashlib
 import string
 import tempfile
@@ -13,11 +14,15 @@ from flax import nnx
 from tokenizers import pre_tokenizers
 
 from litefocus_jax.checkpoint.native import MANIFEST, save_native
-from litefocus_jax.checkpoint.tokenizer_files import save_byte_pair_tokenizer, save_piece_tokenizer
+from litefocus_jax.checkpoint.tokenizer_files import (
+    save_byte_pair_tokenizer,
+    save_phoneme_tokenizer,
+    save_piece_tokenizer,
+)
 from litefocus_jax.checkpoint.weights import abstract, fill, leaves
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
 from litefocus_jax.models.components import components_of
-from litefocus_jax.models.model_type import AUDIOLDM, AUDIOLDM2, MUSICLDM, ModelType
+from litefocus_jax.models.model_type import AUDIOLDM, AUDIOLDM2, AUDIOLDM2_SPEECH, MUSICLDM, ModelType
 from litefocus_jax.models.unet.heads import Heads, with_heads
 from litefocus_jax.system.files import check_destination
 from litefocus_jax.system.interruption import raise_if_interrupted
@@ -30,6 +35,8 @@ TYPE_OF_SIZE: Mapping[str, ModelType] = {
     "tiny": AUDIOLDM2,
     "audioldm2": AUDIOLDM2,
     "audioldm2-large": AUDIOLDM2,
+    "tiny-speech": AUDIOLDM2_SPEECH,
+    "audioldm2-gigaspeech": AUDIOLDM2_SPEECH,
     "tiny-audioldm": AUDIOLDM,
     "audioldm": AUDIOLDM,
     "audioldm-m-full": AUDIOLDM,
@@ -40,7 +47,8 @@ TYPE_OF_SIZE: Mapping[str, ModelType] = {
 """Which of the family each size is of."""
 
 SIZES = tuple(TYPE_OF_SIZE)
-_SHARED = {AUDIOLDM2: "audioldm2", AUDIOLDM: "audioldm", MUSICLDM: "audioldm"}
+_TINY_SPEECH = 40  # phonemes that a tiny model for speech takes
+_SHARED = {AUDIOLDM2: "audioldm2", AUDIOLDM2_SPEECH: "audioldm2", AUDIOLDM: "audioldm", MUSICLDM: "audioldm"}
 """The folder of published configurations that the sizes of a type share where they have none of their own."""
 
 
@@ -121,6 +129,14 @@ def sub_model_configs(size: str, heads: Heads | None = None) -> dict[str, Any]:
         else network.config_class.from_dict(published_config(size, name))
         for name, network in networks.items()
     }
+    if size == "tiny-speech":
+        unet, joint = configs["unet"], configs["projection_model"]
+        configs["unet"] = dataclasses.replace(
+            unet, cross_attention_dim=tuple(dims[:2] for dims in unet.cross_attention_dim_per_level)
+        )
+        configs["projection_model"] = dataclasses.replace(
+            joint, use_learned_position_embedding=True, max_seq_length=_TINY_SPEECH
+        )
     return configs if heads is None else {**configs, "unet": with_heads(configs["unet"], heads)}
 
 
@@ -142,6 +158,11 @@ def save_random_model(folder: str | Path, *, size: str = "tiny", seed: int = 0, 
     with tempfile.TemporaryDirectory() as scratch:
         model_type = TYPE_OF_SIZE[size]
         tokenizers = {place.name: place for place in save_character_tokenizers(Path(scratch))}
+        if model_type.speaks:
+            tokenizers["tokenizer_2"] = Path(scratch) / "phonemes" / "tokenizer_2"
+            save_phoneme_tokenizer(
+                tokenizers["tokenizer_2"], model_max_length=configs["projection_model"].max_seq_length
+            )
         models: dict[str, Any] = {}
         for name, network in model_type.networks.items():
             raise_if_interrupted()

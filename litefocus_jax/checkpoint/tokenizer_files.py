@@ -8,6 +8,8 @@ from typing import Any
 import tokenizers
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, processors
 
+from litefocus_jax.models.phonemes import LONGEST, SYMBOLS, TOKENIZER_CLASS, VOCABULARY_FILE, symbol_numbers
+
 _SPACE = "▁"  # how T5's tokens write it
 _PUNCTUATION = r"[^\p{L}\p{N}\p{M}']+|'(?!\p{L})|(?<!\p{L})'"  # apostrophes within words stay
 
@@ -77,6 +79,29 @@ def save_piece_tokenizer(
     )
     special = {"eos": "</s>", "pad": "<pad>", "unk": "<unk>"}
     _save(model, folder, "T5Tokenizer", special, model_max_length, {"extra_ids": 0, "extra_special_tokens": []})
+
+
+def save_phoneme_tokenizer(folder: Path, *, model_max_length: int = LONGEST) -> None:
+    """Write the tokenizer of models for speech: a number for each symbol of `SYMBOLS`, as transformers' VITS reads it.
+
+    Args:
+        folder: is made, and gets ``vocab.json`` and ``tokenizer_config.json``.
+        model_max_length: symbols of the longest text, the one that ends it included.
+    """
+    settings = {
+        "add_blank": False,
+        "is_uroman": False,
+        "language": "en-us",
+        "model_max_length": model_max_length,
+        "normalize": True,
+        "pad_token": SYMBOLS[0],
+        "phonemize": True,
+        "tokenizer_class": TOKENIZER_CLASS,
+        "unk_token": SYMBOLS[0],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, values in ((VOCABULARY_FILE, symbol_numbers()), ("tokenizer_config.json", settings)):
+        (folder / name).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _words_only() -> normalizers.Normalizer:

@@ -51,7 +51,7 @@ class Denoiser:
     Args:
         components: the model.
         networks: of the model.
-        tokenizers: of the model: CLAP's, and T5's if it has one.
+        tokenizers: of the model: CLAP's, and T5's or that of phonemes if it has one.
     """
 
     def __init__(self, components: Components, networks: Networks, tokenizers: Sequence[Tokenizer]) -> None:

@@ -10,6 +10,8 @@ from jaxtyping import Array, Bool, Float
 
 from litefocus_jax.models.class_conditioning import ClapTokens, ClassConditioning, tokenize_for_clap
 from litefocus_jax.models.conditioning import TextConditioning
+from litefocus_jax.models.phonemes import PhonemeTokenizer
+from litefocus_jax.models.speech_conditioning import SpeechTokens, tokenize_speech
 from litefocus_jax.models.tokenization import LENGTH_BUCKET, PromptTokens, Tokenizer, tokenize
 from litefocus_jax.models.unet.config import UNetConfig
 from litefocus_jax.system.same_run import digest
@@ -23,7 +25,7 @@ class PromptEmbeddings(NamedTuple):
     ``pipe(**embeddings._asdict())`` makes sound of them.
 
     Attributes:
-        prompt_embeds: Flan-T5's vector of each token.
+        prompt_embeds: Flan-T5's vector of each token, or VITS' of each phoneme.
         attention_mask: true on the tokens that are not padding.
         generated_prompt_embeds: GPT-2's vectors.
     """
@@ -43,14 +45,18 @@ class PromptEmbeddings(NamedTuple):
             jnp.pad(self.attention_mask, ((0, 0), (0, padding))),
         )
 
-    def tokens_beside(self, tokenizers: Sequence[Tokenizer], negative_prompts: tuple[str, ...]) -> PromptTokens:
+    def tokens_beside(
+        self, tokenizers: Sequence[Tokenizer], negative_prompts: tuple[str, ...]
+    ) -> PromptTokens | SpeechTokens:
         """Tokens of negative prompts beside these, as in diffusers cut or padded to their length.
 
         Args:
-            tokenizers: CLAP's and T5's.
+            tokenizers: CLAP's, and T5's or that of phonemes.
             negative_prompts: as many texts as there are prompts.
         """
         tokenizer, tokenizer_2 = tokenizers
+        if isinstance(tokenizer_2, PhonemeTokenizer):
+            return tokenize_speech(tokenizer, tokenizer_2, (), (), negative_prompts)
         length = self.prompt_embeds.shape[1]
         t5 = tokenize(tokenizer_2, negative_prompts, max_length=length, reason="as many as prompt_embeds has vectors")
         padding = ((0, 0), (0, max(0, _bucket(length) - t5.input_ids.shape[1])))

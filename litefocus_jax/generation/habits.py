@@ -15,7 +15,6 @@ from litefocus_jax.models.components import NETWORKS
 
 # Arguments of a call: the values that ask for nothing, and what to use for the others.
 _CALL: Mapping[str, tuple[tuple[Any, ...], str]] = {
-    "transcription": ((None,), "these models make sound from descriptions and do not speak; say it in prompt"),
     "max_new_tokens": ((None,), "the number is the model's own; it stands in language_model/config.json"),
     "cross_attention_kwargs": ((None, {}), "attention is chosen by litefocus, scale_scores and windowed"),
     "guidance_rescale": ((None, 0, 0.0), "guidance is set by guidance_scale alone"),

@@ -17,6 +17,7 @@ from litefocus_jax.generation.request import Request
 from litefocus_jax.models.class_conditioning import tokenize_for_clap
 from litefocus_jax.models.components import Components
 from litefocus_jax.models.conditioning import TextConditioning
+from litefocus_jax.models.speech_conditioning import SpeechTokens, tokenize_speech
 from litefocus_jax.models.tokenization import Tokenizer, tokenize_prompts
 from litefocus_jax.system.waiting import require_finite
 
@@ -42,7 +43,7 @@ def make_inputs(components: Components, tokenizers: Sequence[Tokenizer], request
 
     Args:
         components: the model.
-        tokenizers: of the model: CLAP's, and T5's if it has one.
+        tokenizers: of the model: CLAP's, and T5's or that of phonemes if it has one.
         request: what is asked for.
     """
     sides = request.sides
@@ -96,6 +97,8 @@ def encode_arguments(components: Components, tokenizers: Sequence[Tokenizer], re
     if given.positive is None:
         if len(tokenizers) == 1:
             tokens = tokenize_for_clap(tokenizers[0], prompts, negative_prompts)
+        elif request.speech is not None:
+            tokens = tokenize_speech(*tokenizers, prompts, request.speech.phonemes, negative_prompts)  # pyright: ignore[reportArgumentType]
         else:
             clap, t5 = tokenizers
             tokens = tokenize_prompts(clap, t5, prompts, negative_prompts, padding=request.prompt_padding)
@@ -123,6 +126,7 @@ def encode_prompts(components: Components, tokenizers: Sequence[Tokenizer], requ
     waveforms = request.num_waveforms_per_prompt
     if not isinstance(encoded, TextConditioning):
         return LabelEmbeddings(jnp.repeat(encoded.class_labels, waveforms, axis=0))
-    length = int(np.max(arguments[1].t5_length))
+    tokens = arguments[1]
+    length = tokens.phoneme_ids.shape[1] if isinstance(tokens, SpeechTokens) else int(np.max(tokens.t5_length))
     parts = (encoded.prompt_embeds[:, :length], encoded.attention_mask[:, :length], encoded.generated_prompt_embeds)
     return PromptEmbeddings(*(jnp.repeat(part, waveforms, axis=0) for part in parts))

@@ -22,6 +22,10 @@ class RequestOptions(TypedDict, total=False):
 
     Attributes:
         negative_prompt: what to steer away from: one for all prompts, or one for each.
+        transcription: what a model for speech is to say, in English: one text for all prompts, or one for each. The
+            prompt says who speaks and how. It takes the extra ``speech``, which turns it into phonemes.
+        phonemes: the same in the phonetic alphabet, as espeak writes it (``"həlˈoʊ"``); what is said where both are
+            given.
         audio_length_in_s: seconds of sound; the length the model was trained on unless given.
         quality: ``"fast"``, ``"good"`` or ``"reference"``: scheduler, steps and spacing that the model recommends for
             it, or else this library. What is given beside it holds instead.
@@ -92,6 +96,8 @@ class RequestOptions(TypedDict, total=False):
     """
 
     negative_prompt: str | Sequence[str] | None
+    transcription: str | Sequence[str] | None
+    phonemes: str | Sequence[str] | None
     audio_length_in_s: float | None
     quality: Quality | None
     sampling: SamplingChoice | None
@@ -132,6 +138,8 @@ class RequestOptions(TypedDict, total=False):
 
 DEFAULTS: RequestOptions = {
     "negative_prompt": None,
+    "transcription": None,
+    "phonemes": None,
     "audio_length_in_s": None,
     "quality": None,
     "sampling": None,

@@ -33,6 +33,7 @@ FORMAT_VERSION = 1
 
 _LATER = frozenset(
     {"audio", "timeline", "heads", "token_merging", "force_zeros_for_empty_prompt", "latent_frames_per_second"}
+    | {"transcription", "phonemes"}
 )
 _LATER_OF_LITEFOCUS = frozenset({"transformers", "transformer_blocks"})
 
@@ -93,6 +94,8 @@ class Recipe:
         token_merging: tokens that attended as one, or None.
         force_zeros_for_empty_prompt: as of `RequestOptions`, and so the next one.
         latent_frames_per_second: None where the seconds are true ones.
+        transcription: what is said, as it is written; None where phonemes alone were given, or nothing is said.
+        phonemes: what is said, or None.
     """
 
     prompt: str
@@ -128,6 +131,8 @@ class Recipe:
     token_merging: TokenMerging | None = None
     force_zeros_for_empty_prompt: bool = False
     latent_frames_per_second: float | None = None
+    transcription: str | None = None
+    phonemes: str | None = None
 
     @property
     def row(self) -> int:
@@ -143,6 +148,7 @@ class Recipe:
         if self.given:
             raise RecipeError(f"the sound cannot be made again from its recipe: {', '.join(self.given)} were arrays")
         batch = self.neighbours or Neighbours((self.prompt,), (self.negative_prompt,), (self.waveform,), 1, 0)
+        spoken = self.phonemes if batch.phonemes is None else batch.phonemes
         return batch.prompts, {
             "negative_prompt": batch.negative_prompts,
             "audio_length_in_s": self.audio_length_in_s,
@@ -163,6 +169,8 @@ class Recipe:
             "loop": self.loop,
             "prompt_padding": self.prompt_padding,
             "timeline": self.timeline,
+            "transcription": self.transcription,
+            "phonemes": spoken,
             **(_NO_SOUND if self.audio is None else self.audio.request_options()),
         }
 
@@ -175,6 +183,8 @@ class Recipe:
             for name in _LATER_OF_LITEFOCUS:
                 if plain["litefocus"][name] is None:
                     del plain["litefocus"][name]
+        if plain["neighbours"] is not None and plain["neighbours"]["phonemes"] is None:
+            del plain["neighbours"]["phonemes"]
         return {"format": FORMAT, "format_version": FORMAT_VERSION, **plain}
 
     def to_json(self) -> str:
@@ -301,15 +311,27 @@ def recipes_of(
         force_zeros_for_empty_prompt=request.force_zeros_for_empty_prompt,
         latent_frames_per_second=per_second,
     )
+    speech = request.speech
     return tuple(
         dataclasses.replace(
             shared,
             prompt=request.prompts[row // waveforms],
             negative_prompt=request.negative_prompts[row // waveforms],
             waveform=request.waveforms[row],
-            neighbours=Neighbours(request.prompts, request.negative_prompts, request.first_waveforms, waveforms, row)
+            neighbours=Neighbours(
+                request.prompts,
+                request.negative_prompts,
+                request.first_waveforms,
+                waveforms,
+                row,
+                speech and speech.phonemes,
+            )
             if request.batch_size > 1
             else None,
+            transcription=None
+            if speech is None or speech.transcriptions is None
+            else speech.transcriptions[row // waveforms],
+            phonemes=speech and speech.phonemes[row // waveforms],
         )
         for row in range(request.batch_size)
     )

@@ -16,6 +16,7 @@ class Neighbours:
         first_waveforms: for each prompt, the number of its first waveform.
         num_waveforms_per_prompt: sounds made for each prompt.
         row: number of the sound among all of the batch.
+        phonemes: what is said, for each prompt, or None where nothing is.
 
     Raises:
         ValueError: when there is no such row, or not a negative prompt and a first waveform for each prompt.
@@ -26,9 +27,10 @@ class Neighbours:
     first_waveforms: tuple[int, ...]
     num_waveforms_per_prompt: int
     row: int
+    phonemes: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("negative_prompts", "first_waveforms"):
+        for name in ("negative_prompts", "first_waveforms", *(() if self.phonemes is None else ("phonemes",))):
             if (count := len(getattr(self, name))) != len(self.prompts):
                 raise ValueError(f"{name} has {count} values for {len(self.prompts)} prompts; expected as many")
         if not 0 <= self.row < len(self.prompts) * self.num_waveforms_per_prompt:

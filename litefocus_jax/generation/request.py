@@ -24,6 +24,7 @@ from litefocus_jax.generation.length import sound_length
 from litefocus_jax.generation.model_options import check_options_of_model
 from litefocus_jax.generation.options import DEFAULTS, RequestOptions
 from litefocus_jax.generation.plan import DenoisingPlan, checked_mesh, steps_per_call
+from litefocus_jax.generation.speech import Speech, make_speech
 from litefocus_jax.generation.timeline import Timeline, make_timeline
 from litefocus_jax.generation.waveforms import first_waveforms
 from litefocus_jax.generation.words import warn_of_unknown_words
@@ -65,6 +66,7 @@ class Request:
         skipped_steps: of the whole schedule, where it is begun with a sound.
         edit: what is made of a sound that is given, or None.
         timeline: several prompts along the sound, which the one of ``prompts`` stands for, or None.
+        speech: what is said, or None where nothing is.
     """
 
     prompts: tuple[str, ...]
@@ -90,6 +92,7 @@ class Request:
     skipped_steps: int = 0
     edit: Edit | None = None
     timeline: Timeline | None = None
+    speech: Speech | None = None
 
     @property
     def batch_size(self) -> int:
@@ -153,10 +156,12 @@ class Request:
         given = {} if self.given is None else {"digest of the given prompts": self.given.digest}
         edit = {} if self.edit is None else {"audio": self.edit.facts()}
         timeline = {} if self.timeline is None else {"timeline": self.timeline.pairs}
+        speech = {} if self.speech is None else {"phonemes": self.speech.phonemes}
         return {
             **given,
             **edit,
             **timeline,
+            **speech,
             "prompt": self.prompts,
             "negative_prompt": self.negative_prompts,
             "audio_length_in_s": self.audio_length_in_s,
@@ -215,7 +220,11 @@ def make_request(
     warn_of_unknown_words(model.vocabulary, (*(timeline.prompts if timeline else prompts), *negative_prompts))
     # Prompts that are vectors are not compared: each counts as another one.
     is_text = given is None or given.positive is None
-    texts = list(zip(prompts if is_text else range(len(prompts)), negative_prompts, strict=True))
+    speech = make_speech(model.model_type, asked["transcription"], asked["phonemes"], len(prompts), is_text=is_text)
+    if speech is not None and timeline is not None:
+        raise ValueError("timeline is for models that do not speak; expected a prompt and a transcription")
+    told = prompts if speech is None else list(zip(prompts, speech.phonemes, strict=True))
+    texts = list(zip(told if is_text else range(len(prompts)), negative_prompts, strict=True))
     loop = truth("loop", asked["loop"])
     edit = make_edit(asked, geometry)
     seconds, frames, frames_per_second = sound_length(
@@ -231,7 +240,7 @@ def make_request(
     zeros = asked["force_zeros_for_empty_prompt"]
     zeros = zeros is not None and truth("force_zeros_for_empty_prompt", zeros)
     prompt_padding = one_word("prompt_padding", asked["prompt_padding"], get_args(PromptPadding))
-    if model.model_type.takes_class_labels:
+    if model.model_type.takes_class_labels or model.model_type.speaks:
         prompt_padding = "alone"  # whatever a file's defaults say: neighbours change nothing
     seed = asked["seed"]
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
@@ -286,6 +295,7 @@ def make_request(
         skipped_steps=skipped,
         edit=edit,
         timeline=timeline if timeline is not None and len(timeline.prompts) > 1 else None,
+        speech=speech,
     )
 
 

@@ -26,6 +26,7 @@ from litefocus_jax.generation.plan import DenoisingPlan
 from litefocus_jax.generation.spreading import Arguments, RandomKeys, specs, spread_arguments, spread_state
 from litefocus_jax.models.class_conditioning import ClapEncoder, ClapTokens, Conditioning
 from litefocus_jax.models.conditioning import TextEncoders, zero_generated
+from litefocus_jax.models.speech_conditioning import SpeechEncoders, SpeechTokens
 from litefocus_jax.models.tokenization import PromptTokens
 from litefocus_jax.models.unet.network import Context, UNet
 from litefocus_jax.parallel.mesh import EVERYWHERE, GUIDANCE_AXIS, TIME_AXIS, along_data
@@ -62,8 +63,8 @@ def initial_latents(
 
 @jax.jit
 def encode(
-    encoders: TextEncoders | ClapEncoder,
-    tokens: PromptTokens | ClapTokens | None,
+    encoders: TextEncoders | SpeechEncoders | ClapEncoder,
+    tokens: PromptTokens | SpeechTokens | ClapTokens | None,
     negative: Conditioning | None = None,
     positive: Conditioning | None = None,
     zeros: Bool[Array, " prompts"] | None = None,

@@ -18,7 +18,7 @@ def first_waveforms(
 
     Args:
         first_waveform: a number for all prompts, from which a text that is repeated goes on counting, or one for each.
-        texts: each prompt with its negative prompt.
+        texts: each prompt, with what is said if anything is, and its negative prompt.
         num_waveforms_per_prompt: waveforms of each.
 
     Raises:

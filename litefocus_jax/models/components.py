@@ -14,10 +14,12 @@ from litefocus_jax.models.generation_defaults import PUBLISHED, GenerationDefaul
 from litefocus_jax.models.gpt2 import GPT2
 from litefocus_jax.models.model_type import AUDIOLDM2, ModelType
 from litefocus_jax.models.projection import ProjectionModel
+from litefocus_jax.models.speech_conditioning import SpeechEncoders
 from litefocus_jax.models.t5 import T5Encoder
 from litefocus_jax.models.unet.config import UNetConfig
 from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.models.vae import VAE, VAEConfig
+from litefocus_jax.models.vits import VitsConfig, VitsTextEncoder
 from litefocus_jax.models.vocabulary import Vocabulary
 from litefocus_jax.models.vocoder import Vocoder, VocoderConfig
 from litefocus_jax.system.json_config import JsonConfig
@@ -69,7 +71,7 @@ class Components:
         return {name: getattr(self, name) for name in self.model_type.networks}
 
     @property
-    def encoders(self) -> ClapEncoder | TextEncoders:
+    def encoders(self) -> ClapEncoder | TextEncoders | SpeechEncoders:
         """The networks that read prompts."""
         return encoders_of(self.modules)
 
@@ -101,26 +103,27 @@ class AudioLDM2Components(Components):
     """The parts of an AudioLDM2: those of `Components`, and what reads a prompt word by word.
 
     Attributes:
-        text_encoder_2: Flan-T5's encoder.
+        text_encoder_2: Flan-T5's encoder; in a model for speech VITS' encoder of phonemes.
         language_model: GPT-2.
         projection_model: joins the text encoders' outputs for GPT-2.
-        tokenizer_2: folder of T5's tokenizer.
+        tokenizer_2: folder of T5's tokenizer, or of that of phonemes.
     """
 
     model_type: ModelType = AUDIOLDM2
-    text_encoder_2: T5Encoder
+    text_encoder_2: T5Encoder | VitsTextEncoder
     language_model: GPT2
     projection_model: ProjectionModel
     tokenizer_2: Path
 
 
-def encoders_of(networks: Mapping[str, Any]) -> ClapEncoder | TextEncoders:
+def encoders_of(networks: Mapping[str, Any]) -> ClapEncoder | TextEncoders | SpeechEncoders:
     """Those of some networks that read prompts.
 
     Args:
         networks: of a model of any type, by folder name.
     """
-    kind = TextEncoders if "text_encoder_2" in networks else ClapEncoder
+    second = networks.get("text_encoder_2")
+    kind = ClapEncoder if second is None else SpeechEncoders if isinstance(second, VitsTextEncoder) else TextEncoders
     return kind(*(networks[name] for name in kind._fields))
 
 
@@ -131,7 +134,7 @@ def components_of(model_type: ModelType, **parts: Any) -> Components:
         model_type: which of the family it is.
         parts: as for `Components` or `AudioLDM2Components`.
     """
-    kind = AudioLDM2Components if model_type is AUDIOLDM2 else Components
+    kind = Components if model_type.takes_class_labels else AudioLDM2Components
     return kind(model_type=model_type, **parts)
 
 
@@ -164,10 +167,10 @@ def _differences_in_labels(configs: Mapping[str, Any]) -> list[str]:
 
 def _differences_in_text(configs: Mapping[str, Any]) -> list[str]:
     """Of an AudioLDM2."""
-    joint = configs["projection_model"]
-    clap_width, t5_width = configs["text_encoder"].projection_dim, configs["text_encoder_2"].d_model
-    gpt2_width = configs["language_model"].n_embd
-    clap, t5 = ("text_encoder: projection_dim", clap_width), ("text_encoder_2: d_model", t5_width)
+    joint, second = configs["projection_model"], configs["text_encoder_2"]
+    clap_width, gpt2_width = configs["text_encoder"].projection_dim, configs["language_model"].n_embd
+    field = "hidden_size" if isinstance(second, VitsConfig) else "d_model"
+    clap, t5 = ("text_encoder: projection_dim", clap_width), (f"text_encoder_2: {field}", getattr(second, field))
     language_model = ("language_model: n_embd", gpt2_width)
     pairs = [
         (clap, ("projection_model: text_encoder_dim", joint.text_encoder_dim)),

@@ -1,9 +1,12 @@
-"""The family: AudioLDM, MusicLDM and AudioLDM2 are the same networks, which get to know a prompt in different ways."""
+"""The family: AudioLDM, MusicLDM and AudioLDM2 are the same networks, which get to know a prompt in different ways.
+
+So does an AudioLDM2 for speech, which also gets to know what is said.
+"""
 
 import dataclasses
 from collections.abc import Mapping
 
-from litefocus_jax.models import gpt2, projection, t5, vae, vocoder
+from litefocus_jax.models import gpt2, projection, t5, vae, vits, vocoder
 from litefocus_jax.models.clap import text as clap_text
 from litefocus_jax.models.generation_defaults import PUBLISHED, GenerationDefaults
 from litefocus_jax.models.keys import Network
@@ -40,6 +43,11 @@ class ModelType:
         """Whether a prompt is CLAP's vector and nothing else."""
         return "text_encoder_2" not in self.networks
 
+    @property
+    def speaks(self) -> bool:
+        """Whether it is told what to say, beside a prompt."""
+        return self.networks.get("text_encoder_2") is vits.NETWORK
+
 
 AUDIOLDM2 = ModelType(
     "AudioLDM2",
@@ -56,6 +64,14 @@ AUDIOLDM2 = ModelType(
     {"tokenizer": "text_encoder", "tokenizer_2": "text_encoder_2"},
     has_feature_extractor=True,
     defaults=PUBLISHED,
+)
+AUDIOLDM2_SPEECH = ModelType(
+    "AudioLDM2-Speech",
+    "AudioLDM2Pipeline",
+    {**AUDIOLDM2.networks, "text_encoder_2": vits.NETWORK},
+    AUDIOLDM2.tokenizers,
+    has_feature_extractor=True,
+    defaults=dataclasses.replace(PUBLISHED, prompt_padding="alone"),
 )
 AUDIOLDM = ModelType(
     "AudioLDM",
@@ -78,12 +94,21 @@ MUSICLDM = ModelType(
     has_feature_extractor=True,
     defaults=GenerationDefaults(guidance_scale=2.0, prompt_padding="alone"),
 )
-MODEL_TYPES: Mapping[str, ModelType] = {each.name: each for each in (AUDIOLDM2, AUDIOLDM, MUSICLDM)}
+MODEL_TYPES: Mapping[str, ModelType] = {each.name: each for each in (AUDIOLDM2, AUDIOLDM2_SPEECH, AUDIOLDM, MUSICLDM)}
 """Every one of the family, by name."""
 
-_BY_PIPELINE = {each.pipeline_class: each for each in MODEL_TYPES.values()}
 
+def of_pipeline(class_name: object, second_encoder: object = None) -> ModelType | None:
+    """The one that a pipeline of diffusers runs, or None where it is none of the family.
 
-def of_pipeline(class_name: object) -> ModelType | None:
-    """The one that a pipeline of diffusers runs, or None where it is none of the family."""
-    return _BY_PIPELINE.get(class_name) if isinstance(class_name, str) else None
+    Args:
+        class_name: of the pipeline.
+        second_encoder: name of the class of its ``text_encoder_2``, by which the one that speaks is told.
+    """
+    found = [each for each in MODEL_TYPES.values() if each.pipeline_class == class_name]
+    known = [
+        each
+        for each in found
+        if "text_encoder_2" in each.networks and second_encoder in each.networks["text_encoder_2"].class_names
+    ]
+    return next(iter([*known, *found]), None)

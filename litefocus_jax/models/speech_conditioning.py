@@ -9,11 +9,17 @@ from jaxtyping import Array, Bool, Int
 
 from litefocus_jax.models.clap.text import ClapTextModel
 from litefocus_jax.models.conditioning import TextConditioning
-from litefocus_jax.models.gpt2 import GPT2
+from litefocus_jax.models.gpt2 import GPT2, GPT2Config
 from litefocus_jax.models.phonemes import PhonemeTokenizer
-from litefocus_jax.models.projection import ProjectionModel
+from litefocus_jax.models.projection import ProjectionConfig, ProjectionModel
 from litefocus_jax.models.tokenization import Tokenizer, tokenize
 from litefocus_jax.models.vits import VitsTextEncoder
+from litefocus_jax.system.json_config import ConfigError
+
+SPOKEN_VECTORS = 512
+"""Vectors that GPT-2 makes for a clip of speech, in the published models."""
+
+_EDGES = 5  # vectors beside those of phonemes: start, CLAP, end, start_1, end_1
 
 
 class SpeechTokens(NamedTuple):
@@ -66,6 +72,26 @@ class SpeechEncoders(NamedTuple):
             sequence, mask, jnp.arange(length), length, self.language_model.config.max_new_tokens
         )
         return TextConditioning(generated, spoken, phoneme_mask)
+
+
+def check_lengths(tokenizer_2: PhonemeTokenizer, projection: ProjectionConfig, language_model: GPT2Config) -> None:
+    """Find out whether as many phonemes as the tokenizer pads to can be read.
+
+    Raises:
+        ConfigError: when there are fewer positions for them, or for them and what GPT-2 makes of them.
+    """
+    longest, positions = tokenizer_2.model_max_length, projection.max_seq_length
+    if projection.has_learned_positions and longest != positions:
+        raise ConfigError(
+            f"tokenizer_2: model_max_length = {longest}, but projection_model: max_seq_length = {positions}; expected "
+            "the same number of phonemes"
+        )
+    needed = longest + _EDGES + language_model.max_new_tokens - 1
+    if needed > language_model.n_positions:
+        raise ConfigError(
+            f"language_model: n_positions = {language_model.n_positions}; expected at least {needed}, for {longest} "
+            f"phonemes and {language_model.max_new_tokens} vectors made of them"
+        )
 
 
 def tokenize_speech(

@@ -10,6 +10,7 @@ from typing import Any
 
 import tokenizers
 
+from litefocus_jax.models.phonemes import is_phoneme_tokenizer, load_phoneme_tokenizer
 from litefocus_jax.models.tokenization import Tokenizer
 from litefocus_jax.system.extras import import_extra
 from litefocus_jax.system.json_config import ConfigError, read_json
@@ -76,8 +77,12 @@ def load_tokenizer(folder: str | Path, vocabulary: int) -> Tokenizer:
     folder = Path(folder)
     if not any((folder / file).exists() for file in _VOCABULARIES):
         raise ConfigError(f"{folder} holds a tokenizer without its vocabulary; expected {' or '.join(_VOCABULARIES)}")
-    is_complete = (folder / "tokenizer.json").exists()
-    tokenizer = _load_complete(folder) if is_complete else _load_by_transformers(folder)
+    if is_phoneme_tokenizer(folder):
+        limit = _checked_limit(folder, read_json(folder / _CONFIG).get("model_max_length", _NO_LIMIT))
+        tokenizer = load_phoneme_tokenizer(folder, vocabulary, limit)
+    else:
+        is_complete = (folder / "tokenizer.json").exists()
+        tokenizer = _load_complete(folder) if is_complete else _load_by_transformers(folder)
     if tokenizer.size > vocabulary:
         raise ConfigError(
             f"{folder} holds a tokenizer of {tokenizer.size} tokens, but the text encoder knows {vocabulary}; "

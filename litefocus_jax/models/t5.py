@@ -48,12 +48,12 @@ class T5Config(JsonConfig):
         """Read a ``T5EncoderModel``'s JSON.
 
         Raises:
-            ConfigError: when the JSON belongs to another model (a VITS text encoder, say).
+            ConfigError: when the JSON belongs to another model.
         """
         if values.get("model_type") not in ("t5", None):
             raise ConfigError(
                 f"{source}: model_type = {shown(values['model_type'])} is not supported as the second text encoder; "
-                "expected 't5' (text-to-speech checkpoints with a VITS encoder cannot be run)"
+                "expected 't5'"
             )
         return super().from_dict(values, source)
 

@@ -1,0 +1,94 @@
+"""English text to phonemes, as the authors of AudioLDM2 make them: cleaned, then pronounced by espeak.
+
+The library comes with the extra ``speech``, and is imported where it is used.
+"""
+
+import functools
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+
+from litefocus_jax.system.extras import MissingExtraError, import_extra
+
+_PURPOSE = "transcription, to be turned into phonemes,"
+
+# What espeak would not read out, without the full stop that ends it here.
+_ABBREVIATIONS: Mapping[str, str] = {
+    "mrs": "misess",
+    "mr": "mister",
+    "dr": "doctor",
+    "st": "saint",
+    "co": "company",
+    "jr": "junior",
+    "maj": "major",
+    "gen": "general",
+    "drs": "doctors",
+    "rev": "reverend",
+    "lt": "lieutenant",
+    "hon": "honorable",
+    "sgt": "sergeant",
+    "capt": "captain",
+    "esq": "esquire",
+    "ltd": "limited",
+    "col": "colonel",
+    "ft": "fort",
+}
+_ABBREVIATION = re.compile(rf"\b({'|'.join(_ABBREVIATIONS)})\.")
+_TYPOGRAPHY = str.maketrans(
+    {"‘": "'", "’": "'", "‚": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "--", "…": "...", "ß": "ss", "æ": "ae",
+     "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th"}
+)  # fmt: skip
+_WHITESPACE = re.compile(r"\s+")
+
+
+def cleaned(text: str) -> str:
+    """A text as espeak gets it: small letters without accents, abbreviations written out, plain punctuation.
+
+    >>> cleaned("Dr. Müller’s café")
+    "doctor muller's cafe"
+    """
+    plain = unicodedata.normalize("NFKD", text.translate(_TYPOGRAPHY).lower().translate(_TYPOGRAPHY))
+    plain = "".join(each for each in plain if not unicodedata.combining(each))
+    return _ABBREVIATION.sub(lambda found: _ABBREVIATIONS[found[1]], plain)
+
+
+def tidied(phonemes: str) -> str:
+    """Phonemes with single spaces, and none around them."""
+    return _WHITESPACE.sub(" ", phonemes).strip()
+
+
+def phonemes_of(text: str) -> str:
+    """The phonemes of an English text, with stress and punctuation, in the phonetic alphabet.
+
+    Args:
+        text: as it is written.
+
+    Raises:
+        MissingExtraError: when the library is not installed; the message says how to install it, and what to give in
+            its place.
+    """
+    text = cleaned(text)
+    return tidied(_pronounce()(text)) if text.strip() else ""
+
+
+@functools.cache
+def _pronounce() -> Callable[[str], str]:
+    """American English by espeak, as the models for speech were trained with.
+
+    Raises:
+        MissingExtraError: when a package is missing.
+    """
+    try:
+        phonemizer = import_extra("phonemizer", extra="speech", purpose=_PURPOSE)
+        loader = import_extra("espeakng_loader", extra="speech", purpose=_PURPOSE)
+    except MissingExtraError as error:
+        raise MissingExtraError(
+            f"{error}. Or give the phonemes themselves (phonemes, --phonemes), which needs neither"
+        ) from None
+    wrapper = import_extra("phonemizer.backend.espeak.wrapper", extra="speech", purpose=_PURPOSE).EspeakWrapper
+    wrapper.set_library(loader.get_library_path())
+    wrapper.set_data_path(loader.get_data_path())
+    backend = phonemizer.backend.EspeakBackend(
+        "en-us", preserve_punctuation=True, with_stress=True, language_switch="remove-flags"
+    )
+    return lambda text: backend.phonemize([text], strip=True)[0]
