@@ -289,10 +289,11 @@ class AudioLDM2Pipeline:
             TypeError: for an argument of a wrong type, or an unknown one.
             ValueError: for an argument that cannot be honoured.
         """
-        own = getattr(self.components.modules.get("language_model"), "config", None)
-        if own is not None and options.get("max_new_tokens") == own.max_new_tokens:  # as diffusers wants it for speech
-            options = {name: value for name, value in options.items() if name != "max_new_tokens"}
-        adopted: Any = habits.adopt_call_habits(options)
+        asked: Any = dict(options)
+        language_model: Any = self.components.modules.get("language_model")
+        if language_model is not None and asked.get("max_new_tokens") == language_model.config.max_new_tokens:
+            del asked["max_new_tokens"]  # as diffusers wants it for speech
+        adopted: Any = habits.adopt_call_habits(asked)
         request = make_request(self.facts, prompt, **adopted)
         for notice in request.notices(adopted.get("audio_length_in_s")):
             logger.warning(notice)

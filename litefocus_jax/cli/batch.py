@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _ARGUMENTS = {
     "negative_prompt": "--negative",
+    "transcription": "--transcription",
     "audio_length_in_s": "--duration",
     "num_inference_steps": "--steps",
     "guidance_scale": "--guidance",
@@ -42,6 +43,7 @@ def batch(
     lora: Lora = None,
     duration: sound.Duration = None,
     negative: sound.Negative = None,
+    transcription: sound.Transcription = None,
     waveforms: sound.Waveforms = None,
     seed: sound.Seed = None,
     seeds: sound.Seeds = None,
@@ -114,7 +116,9 @@ def batch(
             }
 
         def request_of(sounds: "Batch") -> "Request":
-            texts, own = sounds.options(negative_prompt=negative, audio_length_in_s=duration)
+            texts, own = sounds.options(
+                negative_prompt=negative, audio_length_in_s=duration, transcription=transcription
+            )
             with naming_options(_ARGUMENTS | sounds.own_arguments):
                 return make_request(checkpoint.facts, texts, **{**shared, **own, "mesh": _mesh(len(sounds.sounds))})
 
@@ -132,6 +136,7 @@ def batch(
             "token_merging": token_merging,
             "duration": duration,
             "negative": negative,
+            "transcription": transcription,
             "batch_size": batch_size,
         })  # fmt: skip
 

@@ -38,20 +38,36 @@ class Batch:
         return {} if row.audio_length_in_s is None else {"audio_length_in_s": f"{row.place}, column duration"}
 
     def options(
-        self, *, negative_prompt: str | None, audio_length_in_s: float | None
+        self,
+        *,
+        negative_prompt: str | None,
+        audio_length_in_s: float | None,
+        transcription: str | None = None,
+        phonemes: str | None = None,
     ) -> "tuple[list[str], RequestOptions]":
         """The prompts to ask the library for, and the options in which batches differ.
 
         Args:
             negative_prompt: of prompts without one.
             audio_length_in_s: of prompts without one.
+            transcription: of prompts without one.
+            phonemes: what is said in all of them, in the place of a transcription.
+
+        Raises:
+            ValueError: when some of the prompts have a transcription, and others have not.
         """
         runs = self._runs()
         rows = [run[0].row for run in runs]
         negative = [negative_prompt if row.negative_prompt is None else row.negative_prompt for row in rows]
+        said = [transcription if row.transcription is None else row.transcription for row in rows]
+        if any(text is not None for text in said) and None in said:
+            place = rows[said.index(None)].place
+            raise ValueError(f"{place}, column transcription: empty; expected what is said, as of the other prompts")
         own_length = self.first.row.audio_length_in_s
         return [row.prompt for row in rows], {
             "negative_prompt": [text or "" for text in negative] if any(negative) else None,
+            "transcription": [text for text in said if text is not None] or None,
+            "phonemes": phonemes,
             "audio_length_in_s": audio_length_in_s if own_length is None else own_length,
             "num_waveforms_per_prompt": len(runs[0]),
             "first_waveform": [run[0].waveform for run in runs],

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _ARGUMENTS = {
     "prompt": "PROMPT",
     "negative_prompt": "--negative",
+    "transcription": "--transcription",
+    "phonemes": "--phonemes",
     "first_waveform": "--waveform",
     "audio_length_in_s": "--duration",
     "num_inference_steps": "--steps",
@@ -73,6 +75,8 @@ def generate(
     prompts_file: sound.PromptsFile = None,
     source: recipe.From = None,
     negative: sound.Negative = None,
+    transcription: sound.Transcription = None,
+    phonemes: sound.Phonemes = None,
     waveforms: sound.Waveforms = None,
     waveform: sound.Waveform = None,
     seed: sound.Seed = None,
@@ -253,6 +257,8 @@ def generate(
                 texts, own = batch.options(
                     negative_prompt=origin.choose("negative", negative, "negative_prompt"),
                     audio_length_in_s=origin.choose("duration", duration, "audio_length_in_s"),
+                    transcription=transcription,
+                    phonemes=phonemes,
                 )
                 own = edit.with_length(options | own, facts.geometry.training_length_in_s)
                 texts, all_options = origin.request(texts, own)

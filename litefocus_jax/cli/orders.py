@@ -36,7 +36,7 @@ def sound_orders(
 ) -> list[list[SoundOrder]]:
     """The sounds of each prompt.
 
-    A prompt that is given again, with the same seed, negative prompt and length, gets the waveforms that follow.
+    A prompt that is given again, with the same seed, negative prompt, transcription and length, gets the waveforms that follow.
 
     Args:
         rows: the prompts.
@@ -50,7 +50,7 @@ def sound_orders(
     for row in rows:
         sounds = []
         for seed in [draw_seed() if seed is None else seed for seed in row.seeds] or drawn:
-            text = (row.prompt, row.negative_prompt, row.audio_length_in_s, seed)
+            text = (row.prompt, row.negative_prompt, row.transcription, row.audio_length_in_s, seed)
             first = (first_waveform or 0) + made[text] * num_waveforms
             made[text] += 1
             is_shown = num_waveforms > 1 or first_waveform is not None

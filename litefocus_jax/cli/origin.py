@@ -41,6 +41,8 @@ _PARAMETERS = {
     "lead_in_for_s": ("lead_in", "audio", "continued"),
     "stereo": ("stereo", "audio", "continued"),
     "timeline": ("timeline", "prompt", "prompts_file"),
+    "transcription": ("transcription", "phonemes", "prompts_file"),
+    "phonemes": ("transcription", "phonemes", "prompts_file"),
 }
 _FINISH = {
     "trim": ("trim",),
@@ -157,6 +159,8 @@ class Origin:
                 own = options.get("negative_prompt") or [""]
                 texts[self.recipe.row // followed.get("num_waveforms_per_prompt", 1)] = own[0]
                 followed["negative_prompt"] = texts
+        else:  # what is said in the sound itself, and not in its neighbours too
+            followed["phonemes"] = self.recipe.phonemes
         kept = {name: value for name, value in followed.items() if name in names}
         return prompts, typing.cast("RequestOptions", {**options, **kept})
 

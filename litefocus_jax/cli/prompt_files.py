@@ -16,6 +16,7 @@ from litefocus_jax.cli.suggestions import did_you_mean
 COLUMNS = {
     "prompt": ("text", "caption", "description"),
     "negative_prompt": ("negative",),
+    "transcription": ("transcript",),
     "seed": (),
     "duration": ("audio_length_in_s", "seconds", "length"),
     "name": ("file_name", "filename"),
@@ -38,6 +39,7 @@ class PromptRow:
         seeds: at most one.
         audio_length_in_s: seconds.
         name: of the file, with or without a suffix.
+        transcription: what is said.
         place: where it stands, for messages.
     """
 
@@ -47,6 +49,7 @@ class PromptRow:
     audio_length_in_s: float | None = None
     name: str | None = None
     place: str = "PROMPT"
+    transcription: str | None = None
 
 
 def read_prompts(path: Path) -> list[PromptRow]:
@@ -157,12 +160,13 @@ def _row(place: str, cells: dict[str, Any]) -> PromptRow:
         for column, value in cells.items()
         if value is not None and not (isinstance(value, str) and not value.strip())
     }
-    negative, name = (
-        _text(place, column, cells[column]) if column in cells else None for column in ("negative_prompt", "name")
+    negative, name, said = (
+        _text(place, column, cells[column]) if column in cells else None
+        for column in ("negative_prompt", "name", "transcription")
     )
     seeds = (_seed(place, cells["seed"]),) if "seed" in cells else ()
     seconds = _seconds(place, cells["duration"]) if "duration" in cells else None
-    return PromptRow(prompt, negative, seeds, seconds, name, place)
+    return PromptRow(prompt, negative, seeds, seconds, name, place, said)
 
 
 def _text(place: str, column: str, value: Any) -> str:

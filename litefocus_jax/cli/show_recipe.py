@@ -40,6 +40,10 @@ def _rows(recipe: "Recipe") -> list[tuple[str, str]]:
     rows = [("Prompt", recipe.prompt)]
     if recipe.negative_prompt:
         rows.append(("Negative", recipe.negative_prompt))
+    if recipe.transcription is not None:
+        rows.append(("Says", recipe.transcription))
+    if recipe.phonemes is not None:
+        rows.append(("Phonemes", recipe.phonemes))
     rows.append(("Seed", f"{recipe.seed}" + (f", waveform {recipe.waveform}" if recipe.waveform else "")))
     per_second = recipe.latent_frames_per_second
     counted = "" if per_second is None else f" of {per_second:g} latent frames each"

@@ -17,6 +17,7 @@ from litefocus_jax.generation.request import Request
 from litefocus_jax.models.class_conditioning import tokenize_for_clap
 from litefocus_jax.models.components import Components
 from litefocus_jax.models.conditioning import TextConditioning
+from litefocus_jax.models.phonemes import PhonemeTokenizer
 from litefocus_jax.models.speech_conditioning import SpeechTokens, tokenize_speech
 from litefocus_jax.models.tokenization import Tokenizer, tokenize_prompts
 from litefocus_jax.system.waiting import require_finite
@@ -97,8 +98,9 @@ def encode_arguments(components: Components, tokenizers: Sequence[Tokenizer], re
     if given.positive is None:
         if len(tokenizers) == 1:
             tokens = tokenize_for_clap(tokenizers[0], prompts, negative_prompts)
-        elif request.speech is not None:
-            tokens = tokenize_speech(*tokenizers, prompts, request.speech.phonemes, negative_prompts)  # pyright: ignore[reportArgumentType]
+        elif request.speech is not None and isinstance(tokenizers[1], PhonemeTokenizer):
+            spoken = request.speech.phonemes
+            tokens = tokenize_speech(tokenizers[0], tokenizers[1], prompts, spoken, negative_prompts)
         else:
             clap, t5 = tokenizers
             tokens = tokenize_prompts(clap, t5, prompts, negative_prompts, padding=request.prompt_padding)

@@ -328,9 +328,7 @@ def recipes_of(
             )
             if request.batch_size > 1
             else None,
-            transcription=None
-            if speech is None or speech.transcriptions is None
-            else speech.transcriptions[row // waveforms],
+            transcription=speech and speech.transcriptions and speech.transcriptions[row // waveforms],
             phonemes=speech and speech.phonemes[row // waveforms],
         )
         for row in range(request.batch_size)

@@ -58,9 +58,9 @@ def make_speech(
         return None
     if not given:
         raise ValueError(
-            f"transcription is missing: the model is {model_type.described}, which has to be told what to say; expected "
-            'a text, as in transcription="Have a good day." (--transcription), beside the prompt that says who speaks '
-            "and how"
+            f"transcription is missing: the model is {model_type.described}, which has to be told what to say; "
+            'expected a text, as in transcription="Have a good day." (--transcription), beside the prompt that says '
+            "who speaks and how"
         )
     written = None if transcription is None else _one_each("transcription", transcription, prompts)
     if phonemes is not None:
@@ -83,8 +83,8 @@ def refuse_speech(model_type: ModelType, what: str) -> None:
     """
     if model_type.speaks:
         raise ValueError(
-            f"{what} of {AUDIOLDM2_SPEECH.described} is not supported, since there is no column for what is said in each "
-            "sound; expected another of the family"
+            f"{what} of {AUDIOLDM2_SPEECH.described} is not supported, since there is no column for what is said in "
+            "each sound; expected another of the family"
         )
 
 
@@ -94,7 +94,7 @@ def _one_each(name: str, value: Any, prompts: int) -> tuple[str, ...]:
         texts *= prompts
     if len(texts) != prompts:
         raise ValueError(
-            f"{name} has {len(texts)} texts for {prompts} prompts, {shown(texts[0])} the first of them; expected one for "
-            "all, or one for each"
+            f"{name} has {len(texts)} texts for {prompts} prompts, {shown(texts[0])} the first of them; expected one "
+            "for all, or one for each"
         )
     return texts

@@ -22,7 +22,7 @@ LONGEST = 310
 _PADDING = "_"
 _PUNCTUATION = ';:,.!?¡¿—…"«»“” '
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-# The International Phonetic Alphabet as far as espeak writes it; the apostrophe stands twice, and the second one counts.
+# The International Phonetic Alphabet as espeak writes it; the apostrophe stands twice, and the second one counts.
 _PHONETIC = (
     "ɑɐɒæɓʙβɔɕçɗɖðʤəɘɚɛɜɝɞɟʄɡɠɢʛɦɧħɥʜɨɪʝɭɬɫɮʟɱɯɰŋɳɲɴøɵɸθœɶʘɹɺɾɻʀʁɽʂʃʈʧʉʊʋⱱʌɣɤʍχʎʏʑʐʒʔʡʕʢǀǁǂǃˈˌːˑʼʴʰʱʲʷˠˤ˞↓↑→↗↘'̩'ᵻ"
 )
@@ -75,6 +75,7 @@ class PhonemeTokenizer(Tokenizer):
         )
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
+        """The phonemes that numbers stand for."""
         symbols = {number: symbol for symbol, number in self.numbers.items()}
         dropped = self.special_ids if skip_special_tokens else frozenset()
         return "".join(symbols.get(number, "") for number in ids if number not in dropped)

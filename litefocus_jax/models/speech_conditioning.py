@@ -1,4 +1,4 @@
-"""What an AudioLDM2 for speech gets to know: CLAP's vector of a description and VITS' of phonemes, continued by GPT-2."""
+"""What an AudioLDM2 for speech gets to know: CLAP's vector of a prompt and VITS' of phonemes, continued by GPT-2."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -56,7 +56,7 @@ class SpeechEncoders(NamedTuple):
     def encode(self, tokens: SpeechTokens) -> TextConditioning:
         """What the UNet gets to know, as diffusers' ``AudioLDM2Pipeline.encode_prompt`` computes it with a VITS.
 
-        The vectors of phonemes go along as ``prompt_embeds``, as in diffusers; the UNets as published read GPT-2's alone.
+        The vectors of phonemes go along as ``prompt_embeds``, as in diffusers; UNets as published read GPT-2's alone.
 
         Raises:
             ValueError: when what is said is longer than the language model, or learned positions, hold.

@@ -28,8 +28,12 @@ SAID = ["həlˈoʊ, wˈɜːld!", "ɡˈʊd mˈɔːnɪŋ" * 4]  # the second one i
 
 def vits_reference(config: VitsConfig = TINY) -> transformers.VitsModel:
     """A VITS whose decoder and flow, which nothing runs, are small."""
-    small = {"upsample_initial_channel": 64, "prior_encoder_num_flows": 2, "posterior_encoder_num_wavenet_layers": 1}
-    return randomise(transformers.VitsModel(transformers.VitsConfig(**config.to_dict(), **small)))
+    small: dict[str, Any] = {
+        "upsample_initial_channel": 64,
+        "prior_encoder_num_flows": 2,
+        "posterior_encoder_num_wavenet_layers": 1,
+    }
+    return randomise(transformers.VitsModel(transformers.VitsConfig(**(config.to_dict() | small))))
 
 
 @pytest.mark.parametrize("lengths", [(7, 3, 11), (2,), (1, 4)], ids=["longer than the window", "two", "one and four"])
@@ -58,8 +62,9 @@ def test_padding_changes_nothing():
 def build_speech_folder(folder: Path) -> Any:
     """Save a small model for speech as diffusers does, and return diffusers' pipeline, which gets phonemes."""
     configs = sub_model_configs("tiny-speech")
+    unet: Any = diffusers.AudioLDM2UNet2DConditionModel.from_config(configs["unet"].to_dict())
     models = build_models() | {
-        "unet": randomise(diffusers.AudioLDM2UNet2DConditionModel.from_config(configs["unet"].to_dict())),
+        "unet": randomise(unet),
         "text_encoder_2": vits_reference(),
         "projection_model": projection_reference(configs["projection_model"]),
     }

@@ -44,11 +44,31 @@ PromptsFile = Annotated[
         dir_okay=False,
         readable=True,
         help="More prompts: one per line; or a table, .csv, .tsv or .jsonl, with the column prompt, and any of "
-        "negative_prompt, seed, duration and name.",
+        "negative_prompt, transcription, seed, duration and name.",
     ),
 ]
 Negative = Annotated[
     str | None, typer.Option("--negative", help="What not to hear.", rich_help_panel=PANEL, show_default=False)
+]
+Transcription = Annotated[
+    str | None,
+    typer.Option(
+        "--transcription",
+        metavar="TEXT",
+        help="What a model for speech is to say, in English; the prompt says who speaks, and how.",
+        rich_help_panel=PANEL,
+        show_default=False,
+    ),
+]
+Phonemes = Annotated[
+    str | None,
+    typer.Option(
+        "--phonemes",
+        metavar="TEXT",
+        help="The same in the phonetic alphabet, as espeak writes it; needs no library.",
+        rich_help_panel=PANEL,
+        show_default=False,
+    ),
 ]
 Each = Annotated[
     bool,
