@@ -12,12 +12,18 @@ from litefocus_jax.diffusion.inpainting import Known, weight_of_frames
 from litefocus_jax.diffusion.noise import add_noise, noise_levels
 from litefocus_jax.generation import sampling
 from litefocus_jax.generation.edit import Edit
-from litefocus_jax.generation.embeddings import Embeddings, GivenPrompts, LabelEmbeddings, PromptEmbeddings
+from litefocus_jax.generation.embeddings import (
+    Embeddings,
+    GivenPrompts,
+    LabelEmbeddings,
+    PromptEmbeddings,
+    WordEmbeddings,
+)
 from litefocus_jax.generation.request import Request
-from litefocus_jax.models.class_conditioning import tokenize_for_clap
+from litefocus_jax.models.class_conditioning import ClassConditioning
 from litefocus_jax.models.components import Components
 from litefocus_jax.models.conditioning import TextConditioning
-from litefocus_jax.models.tokenization import Tokenizer, tokenize_prompts
+from litefocus_jax.models.tokenization import Tokenizer
 from litefocus_jax.system.waiting import require_finite
 
 
@@ -94,11 +100,7 @@ def encode_arguments(components: Components, tokenizers: Sequence[Tokenizer], re
     negative = given.negative if guided else None
     negative_prompts = negative_prompts if guided and negative is None else ()
     if given.positive is None:
-        if len(tokenizers) == 1:
-            tokens = tokenize_for_clap(tokenizers[0], prompts, negative_prompts)
-        else:
-            clap, t5 = tokenizers
-            tokens = tokenize_prompts(clap, t5, prompts, negative_prompts, padding=request.prompt_padding)
+        tokens = components.encoders.tokenize(tokenizers, prompts, negative_prompts, request.prompt_padding)
     elif negative_prompts:
         tokens = given.positive.tokens_beside(tokenizers, negative_prompts)
     else:
@@ -121,8 +123,12 @@ def encode_prompts(components: Components, tokenizers: Sequence[Tokenizer], requ
     arguments = encode_arguments(components, tokenizers, request)
     encoded = sampling.encode(*arguments)
     waveforms = request.num_waveforms_per_prompt
-    if not isinstance(encoded, TextConditioning):
+    if isinstance(encoded, ClassConditioning):
         return LabelEmbeddings(jnp.repeat(encoded.class_labels, waveforms, axis=0))
-    length = int(np.max(arguments[1].t5_length))
-    parts = (encoded.prompt_embeds[:, :length], encoded.attention_mask[:, :length], encoded.generated_prompt_embeds)
-    return PromptEmbeddings(*(jnp.repeat(part, waveforms, axis=0) for part in parts))
+    mask = encoded.attention_mask
+    length = int(np.max(arguments[1].t5_length if isinstance(encoded, TextConditioning) else jnp.sum(mask, axis=1)))
+    parts = [encoded.prompt_embeds[:, :length], mask[:, :length]]
+    if isinstance(encoded, TextConditioning):
+        parts.append(encoded.generated_prompt_embeds)
+    kind = PromptEmbeddings if isinstance(encoded, TextConditioning) else WordEmbeddings
+    return kind(*(jnp.repeat(part, waveforms, axis=0) for part in parts))

@@ -16,7 +16,7 @@ class ModelType:
 
     Attributes:
         name: as its authors call it.
-        pipeline_class: diffusers' pipeline, by which its folders are known.
+        pipeline_class: diffusers' pipeline, by which its folders are known; None where diffusers runs no such model.
         networks: every network that has weights, by its folder in a checkpoint.
         tokenizers: the tokenizers, by their folders, with the network that reads the tokens of each.
         has_feature_extractor: whether diffusers' pipeline listens to its sounds, and so has a feature extractor.
@@ -24,7 +24,7 @@ class ModelType:
     """
 
     name: str
-    pipeline_class: str
+    pipeline_class: str | None
     networks: Mapping[str, Network]
     tokenizers: Mapping[str, str]
     has_feature_extractor: bool
@@ -38,7 +38,7 @@ class ModelType:
     @property
     def takes_class_labels(self) -> bool:
         """Whether a prompt is CLAP's vector and nothing else."""
-        return "text_encoder_2" not in self.networks
+        return self.networks["unet"] is unet.CLASS_CONDITIONED
 
 
 AUDIOLDM2 = ModelType(
@@ -78,10 +78,20 @@ MUSICLDM = ModelType(
     has_feature_extractor=True,
     defaults=GenerationDefaults(guidance_scale=2.0, prompt_padding="alone"),
 )
-MODEL_TYPES: Mapping[str, ModelType] = {each.name: each for each in (AUDIOLDM2, AUDIOLDM, MUSICLDM)}
+AUDIOLDM_T5 = ModelType(
+    "AudioLDM-T5",
+    None,
+    {**AUDIOLDM.networks, "unet": unet.NETWORK, "text_encoder": t5.NETWORK},
+    {"tokenizer": "text_encoder"},
+    has_feature_extractor=False,
+    defaults=GenerationDefaults(prompt_padding="alone"),
+)
+"""``audioldm_16k_crossattn_t5`` of AudioLDM2's authors: T5 alone, which the UNet reads word by word."""
+
+MODEL_TYPES: Mapping[str, ModelType] = {each.name: each for each in (AUDIOLDM2, AUDIOLDM, MUSICLDM, AUDIOLDM_T5)}
 """Every one of the family, by name."""
 
-_BY_PIPELINE = {each.pipeline_class: each for each in MODEL_TYPES.values()}
+_BY_PIPELINE = {each.pipeline_class: each for each in MODEL_TYPES.values() if each.pipeline_class is not None}
 
 
 def of_pipeline(class_name: object) -> ModelType | None:
