@@ -215,5 +215,6 @@ CLASS_CONDITIONED = dataclasses.replace(
     keys=CLASS_CONDITIONED_KEYS,
     library="diffusers",
     class_names=("UNet2DConditionModel", "AudioLDM2UNet2DConditionModel"),
+    libraries=(("AudioLDM2UNet2DConditionModel", NETWORK.library),),
 )
 """The UNet of AudioLDM and MusicLDM: with one transformer after each resnet, or with several, as AudioLDM2 has them."""
