@@ -43,7 +43,8 @@ def main(
         list[str] | None,
         typer.Option(
             help="For the authors' file, which has none: a folder or hub id with tokenizer/ and tokenizer_2/, such as "
-            "cvssp/audioldm2; or CLAP's and T5's own, such as roberta-base,google/flan-t5-large.",
+            "cvssp/audioldm2; or CLAP's and T5's own, such as roberta-base,google/flan-t5-large. Speech wants CLAP's "
+            "alone.",
         ),
     ] = None,
     variant: Annotated[

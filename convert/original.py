@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from convert import pickles
+from convert.speech_tokenizers import folders_for_speech, is_for_speech
 from litefocus_jax.checkpoint import native, safetensors_files, store
 from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.checkpoint.original import STATE, OriginalCheckpoint, Weights, open_original
@@ -71,10 +72,11 @@ def convert_original(
     check_destination(destination, overwrite=overwrite, marker=native.MANIFEST)
     if not tokenizers:
         raise ValueError(f"tokenizers are missing, and {source} holds none; expected {TOKENIZERS} (--tokenizers)")
-    with _folders(tokenizers) as folders:
-        report(f"Checking all of {source}")
-        is_pickle = source.suffix != ".safetensors"
-        tensors = pickles.read_file(source, inside=STATE) if is_pickle else safetensors_files.read_file(source)
+    report(f"Checking all of {source}")
+    is_pickle = source.suffix != ".safetensors"
+    tensors = pickles.read_file(source, inside=STATE) if is_pickle else safetensors_files.read_file(source)
+    found = folders_for_speech(tokenizers, tensors) if is_for_speech(tensors) else _folders(tokenizers)
+    with found as folders:
         report(f"Checking names and shapes in {source}, and comparing copies")
         original = open_original(tensors, source, folders, variant=variant, weights=weights)
         configs = original.checkpoint.configs

@@ -533,7 +533,8 @@ def _check_type(pipeline: type[AudioLDM2Pipeline], found: ModelType, source: str
     """Refuse a model of another type than a pipeline is for."""
     wanted = pipeline._model_type
     if wanted not in (None, found):
+        own = "" if found.pipeline_class is None else f"litefocus_jax.{found.pipeline_class}, or "
         raise ValueError(
             f"{source} is {found.described}, and {pipeline.__name__} is for {wanted.described}; expected "
-            f"litefocus_jax.{found.pipeline_class}, or AudioLDM2Pipeline, which takes any of the family"
+            f"{own}AudioLDM2Pipeline, which takes any of the family"
         )

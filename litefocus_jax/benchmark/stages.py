@@ -17,9 +17,10 @@ from litefocus_jax.checkpoint.store import open_checkpoint
 from litefocus_jax.decoding.whole import decode_latents, vocode
 from litefocus_jax.generation.sampling import encode
 from litefocus_jax.models.class_conditioning import ClapEncoder, ClapTokens
-from litefocus_jax.models.components import encoders_of
+from litefocus_jax.models.encoders import encoders_of
 from litefocus_jax.models.projection import ProjectionConfig
 from litefocus_jax.models.speech_conditioning import SpeechEncoders, SpeechTokens
+from litefocus_jax.models.t5_conditioning import T5TextEncoder, T5Tokens
 from litefocus_jax.models.tokenization import PromptTokens
 from litefocus_jax.models.unet.config import UNetConfig
 from litefocus_jax.models.unet.heads import Heads
@@ -134,6 +135,8 @@ def _encode(models: dict[str, Any]) -> Any:
         return encode(encoders, ClapTokens(tokens, mask))
     if isinstance(encoders, SpeechEncoders):
         return encode(encoders, SpeechTokens(tokens, mask, *_phonemes(models["projection_model"].config)))
+    if isinstance(encoders, T5TextEncoder):
+        return encode(encoders, T5Tokens(tokens, mask))
     return encode(encoders, PromptTokens(tokens, mask, tokens, mask, np.int32(PROMPT_TOKENS)))
 
 

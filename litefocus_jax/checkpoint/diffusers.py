@@ -112,7 +112,8 @@ def _checked_index(path: Path) -> tuple[dict[str, Any], ModelType]:
     second = index.get("text_encoder_2")
     model_type = of_pipeline(index.get("_class_name"), second[-1] if isinstance(second, list) and second else None)
     if model_type is None:
-        expected = " or ".join(dict.fromkeys(repr(each.pipeline_class) for each in MODEL_TYPES.values()))
+        classes = [each.pipeline_class for each in MODEL_TYPES.values() if each.pipeline_class]
+        expected = " or ".join(map(repr, dict.fromkeys(classes)))
         problems.append(f"_class_name = {shown(index.get('_class_name'))}; expected {expected}")
         model_type = AUDIOLDM2
     known = {name: network.class_names for name, network in model_type.networks.items()}
@@ -142,13 +143,18 @@ def save_diffusers(components: Components, folder: str | Path, *, overwrite: boo
     Takes the arguments of `save_folder`.
 
     Raises:
-        CheckpointError: when weights overflow the asked-for type, or a tokenizer is of a class that diffusers'
-            pipeline does not know.
+        CheckpointError: when diffusers has no pipeline for such a model, weights overflow the asked-for type, or a
+            tokenizer is of a class that diffusers' pipeline does not know.
         ConfigError: when a tokenizer has no ``tokenizer_config.json``, or a malformed one.
         FileExistsError: as in `save_folder`.
         ValueError: as in `save_folder`.
         OSError: as in `save_folder`.
     """
+    if components.model_type.pipeline_class is None:
+        raise CheckpointError(
+            f"diffusers has no pipeline that runs {components.model_type.described}; expected --format original, which "
+            "writes the authors' keys"
+        )
     _check_tokenizers(components)
     scheduler = _own_scheduler(components.scheduler, components.defaults)
     components = dataclasses.replace(components, scheduler=scheduler)
@@ -185,7 +191,10 @@ def _index(components: Components | Checkpoint, dtype: np.dtype) -> dict[str, An
     del dtype
     model_type = components.model_type
     parts = {
-        **{name: (network.library, network.class_names[0]) for name, network in model_type.networks.items()},
+        **{
+            name: network.written_class(components.modules[name].config)
+            for name, network in model_type.networks.items()
+        },
         **{name: ("transformers", found) for name, found in _tokenizer_classes(model_type).items()},
         **({"feature_extractor": ("transformers", "ClapFeatureExtractor")} if model_type.has_feature_extractor else {}),
         "scheduler": ("diffusers", components.scheduler.class_name),

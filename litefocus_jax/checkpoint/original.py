@@ -1,14 +1,16 @@
 """Checkpoints as AudioLDM2's authors publish them: one file with all networks, no configurations and no tokenizers.
 
-Keys are those of the ``LatentDiffusion`` of haoheliu/AudioLDM2. The rules of each network rename them to diffusers'
-(`Network.original`), and its key table goes on from there. Every key is used once or stands on `IGNORED`.
+Keys are those of the ``LatentDiffusion`` of haoheliu/AudioLDM2, haoheliu/AudioLDM and RetroCirce/MusicLDM. The rules of
+each network rename them to diffusers' (`Network.original`), and its key table goes on from there. Every key is used
+once or stands on `IGNORED`. Rules and list are written for the files of AudioLDM2; `Kind.moved` says where the encoders
+lie in others.
 """
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 
@@ -16,40 +18,42 @@ from litefocus_jax.checkpoint.errors import CheckpointError, listed, tensor_name
 from litefocus_jax.checkpoint.matching import rename
 from litefocus_jax.checkpoint.opened import Checkpoint, StoredNetwork
 from litefocus_jax.checkpoint.original_copies import notices_of_copies
-from litefocus_jax.checkpoint.original_kinds import check_kind
-from litefocus_jax.checkpoint.original_shapes import CLAP, EDGES, JOINT, UNET, configs_of
+from litefocus_jax.checkpoint.original_kinds import OF_CLAP_ALONE, Found, Kind, Weights, find_kind
+from litefocus_jax.checkpoint.original_shapes import CLAP, EDGES, JOINT, PHONEMES, UNET, configs_of
 from litefocus_jax.checkpoint.random_model import published_config
 from litefocus_jax.checkpoint.spellings import undo_spellings
 from litefocus_jax.checkpoint.tensors import LazyArray, Tensors
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
-from litefocus_jax.models.components import NETWORKS, LatentGeometry, differences_in_width
+from litefocus_jax.models.components import LatentGeometry, differences_in_width
+from litefocus_jax.models.generation_defaults import GenerationDefaults
 from litefocus_jax.models.keys import KeyTable
-from litefocus_jax.models.model_type import AUDIOLDM2
+from litefocus_jax.models.model_type import ModelType
+from litefocus_jax.models.t5 import T5Config
 from litefocus_jax.models.vocoder import VocoderConfig
 from litefocus_jax.system.json_config import ConfigError, JsonConfig
 
 STATE = "state_dict"
 """The entry of a file that holds the tensors; beside it may be what training goes on with."""
 
-Weights = Literal["model", "ema"]
-"""The UNet's weights as they were trained last, with which the authors sample, or their moving average."""
-
 _EMA = "model_ema."
-_ENCODERS = 2  # whose start and end have a row in these tables: CLAP, T5
+_ENCODERS = 2  # whose start and end have a row in these tables: CLAP, and T5 or that of phonemes
 
 IGNORED = (
     # The moving average; with weights="ema" it stands in the place of the UNet's weights.
     _EMA + "{rest}",
     # A second CLAP, with which the authors rank waveforms.
     "clap.{rest}",
-    # The T5 that GPT-2 reads: the same network as the one that the UNet reads.
-    JOINT + "cond_stage_models.1.{rest}",
+    # The T5 that GPT-2 reads: the same network as the one that the UNet reads. In a model for speech phonemes have
+    # their encoder there.
+    PHONEMES + "{rest}",
     # Of the CLAP that conditions: its tower for sound, and what serves its training.
     CLAP + "{part:audio_branch|audio_projection|audio_transform|text_transform}.{rest}",
     CLAP + "logit_scale_{tower:[at]}",
     JOINT + "cond_stage_models.0.mel_transform.{rest}",
     # AudioMAE, whose vectors GPT-2 learnt to make.
     JOINT + "cond_stage_models.2.audiomae.{rest}",
+    # A discriminator, and what else served the training of the VAE.
+    "first_stage_model.loss.{rest}",
     # Rows of encoders that there are not.
     JOINT + r"{edge:start|end}_of_sequence_tokens.weight[2:]",
     # The noise schedule, read as a configuration, and what follows from it; likewise the scale of latents.
@@ -78,38 +82,49 @@ class OriginalCheckpoint:
 def open_original(
     tensors: Tensors,
     path: Path,
-    tokenizers: tuple[Path, Path],
+    tokenizers: Sequence[Path],
     *,
     variant: str | None = None,
-    weights: Weights = "model",
+    weights: Weights | None = None,
 ) -> OriginalCheckpoint:
     """Find out what a file holds, and check names and shapes of all of it; of the weights only copies are compared.
 
     Args:
         tensors: by the authors' keys.
         path: of the file.
-        tokenizers: folders of CLAP's tokenizer and of T5's.
+        tokenizers: folders of CLAP's tokenizer and of T5's; for a model that has one of them, that one, or both.
         variant: which of the published checkpoints it is; whichever it is unless given.
-        weights: of the UNet.
+        weights: of the UNet; those with which its authors sample unless given.
 
     Raises:
         CheckpointError: for another model, another variant, or anything missing, unknown or misshapen.
         ConfigError: when the sizes are such that no network has.
-        ValueError: when ``weights`` or ``variant`` is unknown.
+        ValueError: when ``weights`` or ``variant`` is unknown, or there are too few tokenizers.
     """
-    if weights not in get_args(Weights):
+    if weights is not None and weights not in get_args(Weights):
         raise ValueError(f"weights = {weights!r}; expected {' or '.join(map(repr, get_args(Weights)))}")
     source = str(path)
+    found = find_kind(tensors, source, variant)
+    kind, model_type = found.kind, found.model_type
+    notices = notices_of_copies(tensors, kind)
+    if weights is None:
+        weights = kind.weights if any(key.startswith(_EMA) for key in tensors) else "model"
+        if weights != "model":
+            notices += (
+                "the UNet's moving average is taken, with which its authors sample (--weights model takes the "
+                "weights as they were trained last)",
+            )
     if weights == "ema":
         tensors = _averaged(tensors, source)
-    kind = check_kind(tensors, source, variant)
-    configs = configs_of(tensors, source)
+    configs = configs_of(tensors, source, model_type, kind.place, found.head_channels)
     scheduler = _scheduler(tensors, source)
-    found = rename(_edges_apart(tensors, source), _table(configs), source)
+    if model_type.has_language_model:
+        tensors = _edges_apart(tensors, source)
+    renamed = rename(tensors, _table(found, configs), source)
     networks: dict[str, StoredNetwork] = {}
     problems = []
-    for name, network in NETWORKS.items():
-        own = {key.removeprefix(f"{name}/"): tensor for key, tensor in found.items() if key.startswith(f"{name}/")}
+    for name, network in model_type.networks.items():
+        own = {key.removeprefix(f"{name}/"): tensor for key, tensor in renamed.items() if key.startswith(f"{name}/")}
         try:
             own = undo_spellings({**own, **_constants(configs[name])}, network.keys.spellings)
             networks[name] = StoredNetwork(path / name, network, configs[name], own, network.keys)
@@ -129,20 +144,56 @@ def open_original(
         "float32",
         networks,
         scheduler,
-        dict(zip(AUDIOLDM2.tokenizers, tokenizers, strict=True)),
+        _own_tokenizers(model_type, configs, tokenizers),
+        defaults=_defaults(kind, model_type),
         source=source,
+        model_type=model_type,
     )
-    return OriginalCheckpoint(checkpoint, kind, notices_of_copies(tensors))
+    return OriginalCheckpoint(checkpoint, found.words, notices)
 
 
-def _table(configs: Mapping[str, JsonConfig]) -> KeyTable:
+def _table(found: Found, configs: Mapping[str, JsonConfig]) -> KeyTable:
     """From the authors' keys to diffusers', each after its network's name and a slash."""
     rules = (
-        dataclasses.replace(rule, target=f"{name}/{rule.target}")
-        for name, network in NETWORKS.items()
+        dataclasses.replace(found.kind.rule(rule), target=f"{name}/{rule.target}")
+        for name, network in found.model_type.networks.items()
         for rule in network.original(configs[name])
     )
-    return KeyTable(tuple(rules), IGNORED)
+    return KeyTable(tuple(rules), ignored_of(found.kind))
+
+
+def ignored_of(kind: Kind) -> tuple[str, ...]:
+    """`IGNORED` for a kind of file."""
+    return tuple(dict.fromkeys(kind.place(pattern) for pattern in IGNORED if pattern not in kind.used))
+
+
+def _own_tokenizers(model_type: ModelType, configs: Mapping[str, JsonConfig], given: Sequence[Path]) -> dict[str, Path]:
+    """The tokenizers that a model has, out of CLAP's and T5's or its own ones alone.
+
+    Raises:
+        ValueError: when there are too few.
+    """
+    names = model_type.tokenizers
+    if len(given) < len(names):
+        raise ValueError(
+            f"tokenizers = {', '.join(map(str, given))}; expected CLAP's and T5's, since {model_type.described} reads "
+            "prompts with both"
+        )
+    if len(given) == len(names):
+        return dict(zip(names, given, strict=True))
+    return {name: given[isinstance(configs[reader], T5Config)] for name, reader in names.items()}
+
+
+def _defaults(kind: Kind, model_type: ModelType) -> GenerationDefaults:
+    """How a model is sampled where a request does not say."""
+    if kind is OF_CLAP_ALONE:  # its authors sample it as they sample AudioLDM2
+        return GenerationDefaults(prompt_padding=model_type.defaults.prompt_padding)
+    return model_type.defaults
+
+
+def averaged_name(key: str) -> str:
+    """Where the moving average of a weight of the UNet lies: its name has no dots."""
+    return _EMA + key.removeprefix("model.").replace(".", "")
 
 
 def _averaged(tensors: Tensors, source: str) -> dict[str, np.ndarray | LazyArray]:
@@ -151,7 +202,7 @@ def _averaged(tensors: Tensors, source: str) -> dict[str, np.ndarray | LazyArray
     Raises:
         CheckpointError: when there is none, or it lacks weights.
     """
-    averages = {key: _EMA + key.removeprefix("model.").replace(".", "") for key in tensors if key.startswith(UNET)}
+    averages = {key: averaged_name(key) for key in tensors if key.startswith(UNET)}
     missing = [name for name in averages.values() if name not in tensors]
     if missing:
         what = "holds no moving average" if len(missing) == len(averages) else "lacks a part of the moving average"
@@ -164,7 +215,7 @@ def _averaged(tensors: Tensors, source: str) -> dict[str, np.ndarray | LazyArray
 
 
 def _edges_apart(tensors: Tensors, source: str) -> dict[str, np.ndarray | LazyArray]:
-    """The tables of start and end vectors taken apart: ``NAME[0]`` for CLAP's, ``NAME[1]`` for T5's, and the rest."""
+    """The tables of start and end vectors taken apart: ``NAME[0]`` CLAP's, ``NAME[1]`` the other's, and the rest."""
     apart = dict(tensors)
     for name in EDGES:
         if name not in apart:

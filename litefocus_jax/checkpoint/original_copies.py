@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from litefocus_jax.checkpoint.original_kinds import Kind
 from litefocus_jax.checkpoint.original_shapes import CLAP, JOINT, T5
 from litefocus_jax.checkpoint.tensors import LazyArray, Tensors
 
@@ -23,16 +24,18 @@ COPIES = (
 """A network's name, what the keys of the copy that is taken begin with, those of the other one, and why."""
 
 
-def notices_of_copies(tensors: Tensors) -> tuple[str, ...]:
+def notices_of_copies(tensors: Tensors, kind: Kind) -> tuple[str, ...]:
     """Compare the copies of CLAP and of T5, a tensor at a time; a line for each network whose copies differ.
 
     Where a file holds one of them alone, nothing is said.
 
     Args:
         tensors: by the authors' keys.
+        kind: of the file.
     """
     notices = []
-    for network, taken, other, why in COPIES:
+    for network, usually_taken, other, why in COPIES:
+        taken = kind.place(usually_taken)
         names = [key.removeprefix(taken) for key in tensors if key.startswith(taken)]
         shared = [name for name in names if other + name in tensors]
         if not shared:

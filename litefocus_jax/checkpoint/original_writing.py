@@ -10,13 +10,23 @@ import numpy as np
 from litefocus_jax.checkpoint import safetensors_files, weights
 from litefocus_jax.checkpoint.errors import CheckpointError, listed
 from litefocus_jax.checkpoint.matching import invert
+from litefocus_jax.checkpoint.original import averaged_name
 from litefocus_jax.checkpoint.original_copies import COPIES
-from litefocus_jax.checkpoint.original_shapes import EDGES, T5, configs_of
+from litefocus_jax.checkpoint.original_kinds import (
+    OF_AUDIOLDM,
+    OF_AUDIOLDM2,
+    OF_CLAP_ALONE,
+    OF_SPEECH,
+    OF_T5_ALONE,
+    Kind,
+)
+from litefocus_jax.checkpoint.original_shapes import EDGES, T5, UNET, configs_of
 from litefocus_jax.diffusion.noise import betas
-from litefocus_jax.models.components import NETWORKS, Components
+from litefocus_jax.models.components import Components
 from litefocus_jax.models.keys import KeyTable
-from litefocus_jax.models.model_type import AUDIOLDM2
-from litefocus_jax.models.unet.config import UNetConfig
+from litefocus_jax.models.model_type import AUDIOLDM_T5
+from litefocus_jax.models.unet.config import ClassConditionedAudioLDM2UNetConfig, UNetConfig
+from litefocus_jax.models.unet.heads import head_channels_of
 from litefocus_jax.system.files import written_beside
 from litefocus_jax.system.json_config import ConfigError
 
@@ -53,18 +63,12 @@ def save_original(components: Components, path: Path, *, overwrite: bool = False
         overwrite: replace a file that is there.
 
     Raises:
-        CheckpointError: for a model of another type, and when their code would compute another network of these
-            weights.
+        CheckpointError: when their code would compute another network of these weights.
         FileExistsError: when the file exists and may not be replaced.
         ValueError: when it has another suffix.
         OSError: when it cannot be written.
     """
     check_destination_file(path, overwrite=overwrite)
-    if components.model_type is not AUDIOLDM2:
-        raise CheckpointError(
-            f"the model is {components.model_type.described}; expected an AudioLDM2, whose authors' keys alone are "
-            "written: --format diffusers writes this one"
-        )
     tensors = original_tensors(components)
     _check_same_networks(components, tensors)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,23 +78,40 @@ def save_original(components: Components, path: Path, *, overwrite: bool = False
 
 def original_tensors(components: Components) -> dict[str, np.ndarray]:
     """The weights of a model under the authors' keys, with the copies that their code holds, scale and schedule."""
+    kind = kind_of(components)
     tensors: dict[str, np.ndarray] = {}
-    for name, network in NETWORKS.items():
+    for name, network in components.model_type.networks.items():
         module = components.modules[name]
         stored = invert(weights.to_numpy(module), network.keys, name)
         if name == "vocoder":
             stored = {key: tensor for key, tensor in stored.items() if key not in ("mean", "scale")}
-        tensors |= invert(stored, KeyTable(network.original(module.config)), name)
-    for edge in EDGES:
-        rows = [tensors.pop(f"{edge}[{row}]") for row in range(2)]
-        tensors[edge] = np.concatenate([np.stack(rows), np.zeros((_ROWS - 2, len(rows[0])), rows[0].dtype)])
-    tensors[T5 + "encoder.embed_tokens.weight"] = tensors[T5 + "shared.weight"]
-    for _, taken, other, _ in COPIES:
-        copies = {other + key.removeprefix(taken): tensors[key] for key in tensors if key.startswith(taken)}
-        tensors |= copies
+        rules = tuple(kind.rule(rule) for rule in network.original(module.config))
+        tensors |= invert(stored, KeyTable(rules), name)
+    if components.model_type.has_language_model:
+        for edge in EDGES:
+            rows = [tensors.pop(f"{edge}[{row}]") for row in range(2)]
+            tensors[edge] = np.concatenate([np.stack(rows), np.zeros((_ROWS - 2, len(rows[0])), rows[0].dtype)])
+    if (shared := kind.place(T5) + "shared.weight") in tensors:
+        tensors[kind.place(T5) + "encoder.embed_tokens.weight"] = tensors[shared]
+    if kind is not OF_AUDIOLDM:
+        for _, usually_taken, other, _ in COPIES:
+            taken = kind.place(usually_taken)
+            tensors |= {other + key.removeprefix(taken): tensors[key] for key in tensors if key.startswith(taken)}
+    if kind.weights == "ema":  # with which their code samples
+        tensors |= {averaged_name(key): tensors[key] for key in tensors if key.startswith(UNET)}
     tensors["betas"] = betas(components.scheduler)
     tensors["scale_factor"] = np.array(components.vae.config.scaling_factor, np.float32)
     return tensors
+
+
+def kind_of(components: Components) -> Kind:
+    """How the authors lay out the file of a model."""
+    if components.model_type.has_language_model:
+        return OF_SPEECH if components.model_type.speaks else OF_AUDIOLDM2
+    if components.model_type is AUDIOLDM_T5:
+        return OF_T5_ALONE
+    has_several = isinstance(components.unet.config, ClassConditionedAudioLDM2UNetConfig)
+    return OF_CLAP_ALONE if has_several else OF_AUDIOLDM
 
 
 def _check_same_networks(components: Components, tensors: Mapping[str, np.ndarray]) -> None:
@@ -99,8 +120,9 @@ def _check_same_networks(components: Components, tensors: Mapping[str, np.ndarra
     Raises:
         CheckpointError: naming each field that would be another.
     """
+    model_type, head_channels = components.model_type, head_channels_of(components.unet.config)
     try:
-        configs = configs_of(tensors, "the model")
+        configs = configs_of(tensors, "the model", model_type, kind_of(components).place, head_channels)
     except ConfigError as error:
         raise CheckpointError(f"the authors' code has no network of these sizes: {error}") from None
     problems = [

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import string
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,8 +22,13 @@ from litefocus_jax.checkpoint.tokenizer_files import (
 from litefocus_jax.checkpoint.weights import abstract, fill, leaves
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
 from litefocus_jax.models.components import components_of
-from litefocus_jax.models.model_type import AUDIOLDM, AUDIOLDM2, AUDIOLDM2_SPEECH, MUSICLDM, ModelType
+from litefocus_jax.models.model_type import AUDIOLDM, AUDIOLDM2, AUDIOLDM2_SPEECH, AUDIOLDM_T5, MUSICLDM, ModelType
+from litefocus_jax.models.projection import ProjectionConfig
+from litefocus_jax.models.t5 import T5Config
+from litefocus_jax.models.unet.config import ClassConditionedAudioLDM2UNetConfig, UNetConfig
 from litefocus_jax.models.unet.heads import Heads, with_heads
+from litefocus_jax.models.vae import VAEConfig
+from litefocus_jax.models.vocoder import VocoderConfig
 from litefocus_jax.system.files import check_destination
 from litefocus_jax.system.interruption import raise_if_interrupted
 from litefocus_jax.system.json_config import read_json
@@ -43,12 +48,21 @@ TYPE_OF_SIZE: Mapping[str, ModelType] = {
     "audioldm-l-full": AUDIOLDM,
     "tiny-musicldm": MUSICLDM,
     "musicldm": MUSICLDM,
+    "tiny-audioldm_48k": AUDIOLDM,
+    "audioldm_48k": AUDIOLDM,
+    "tiny-audioldm_16k_crossattn_t5": AUDIOLDM_T5,
+    "audioldm_16k_crossattn_t5": AUDIOLDM_T5,
 }
 """Which of the family each size is of."""
 
 SIZES = tuple(TYPE_OF_SIZE)
-_TINY_SPEECH = 40  # phonemes that a tiny model for speech takes
-_SHARED = {AUDIOLDM2: "audioldm2", AUDIOLDM2_SPEECH: "audioldm2", AUDIOLDM: "audioldm", MUSICLDM: "audioldm"}
+_SHARED = {
+    AUDIOLDM2: "audioldm2",
+    AUDIOLDM2_SPEECH: "audioldm2",
+    AUDIOLDM: "audioldm",
+    MUSICLDM: "audioldm",
+    AUDIOLDM_T5: "audioldm2",
+}
 """The folder of published configurations that the sizes of a type share where they have none of their own."""
 
 
@@ -89,9 +103,12 @@ def published_config(name: str, sub_model: str) -> dict[str, Any]:
     """
     file = "scheduler_config.json" if sub_model == "scheduler" else "config.json"
     shared = _SHARED.get(TYPE_OF_SIZE.get(name, AUDIOLDM2), "audioldm2")
-    for folder in (PUBLISHED_CONFIGS / each for each in (name, shared, "audioldm2")):
-        if (PUBLISHED_CONFIGS / name).is_dir() and (folder / sub_model / file).exists():
-            return read_json(folder / sub_model / file)
+    parts = [(each, sub_model) for each in (name, shared, "audioldm2")]
+    if (name, sub_model) == ("audioldm_16k_crossattn_t5", "text_encoder"):
+        parts = [("audioldm2", "text_encoder_2")]
+    for folder in (PUBLISHED_CONFIGS / each / part for each, part in parts):
+        if (PUBLISHED_CONFIGS / name).is_dir() and (folder / file).exists():
+            return read_json(folder / file)
     known = ", ".join(sorted(path.name for path in PUBLISHED_CONFIGS.iterdir()))
     raise ValueError(f"no published configuration {name!r} with a {sub_model!r}; the published ones are {known}")
 
@@ -123,21 +140,63 @@ def sub_model_configs(size: str, heads: Heads | None = None) -> dict[str, Any]:
     if size not in SIZES:
         raise ValueError(f"size = {size!r}; expected one of {', '.join(SIZES)}")
     networks = TYPE_OF_SIZE[size].networks
+    is_tiny = size.startswith("tiny")
+    own = _TINY.get(size, dict)()
     configs: dict[str, Any] = {
-        name: network.config_class.tiny()
-        if size.startswith("tiny")
-        else network.config_class.from_dict(published_config(size, name))
+        name: own.get(name)
+        or (network.config_class.tiny() if is_tiny else network.config_class.from_dict(published_config(size, name)))
         for name, network in networks.items()
     }
-    if size == "tiny-speech":
-        unet, joint = configs["unet"], configs["projection_model"]
-        configs["unet"] = dataclasses.replace(
-            unet, cross_attention_dim=tuple(dims[:2] for dims in unet.cross_attention_dim_per_level)
-        )
-        configs["projection_model"] = dataclasses.replace(
-            joint, use_learned_position_embedding=True, max_seq_length=_TINY_SPEECH
-        )
     return configs if heads is None else {**configs, "unet": with_heads(configs["unet"], heads)}
+
+
+def _tiny_speech() -> dict[str, Any]:
+    """As `audioldm2-gigaspeech` is, a few channels wide: GPT-2's vectors alone are read, and phonemes have places."""
+    unet = UNetConfig.tiny()
+    joint = dataclasses.replace(ProjectionConfig.tiny(), use_learned_position_embedding=True, max_seq_length=40)
+    dims = tuple(each[:2] for each in unet.cross_attention_dim_per_level)
+    return {"unet": dataclasses.replace(unet, cross_attention_dim=dims), "projection_model": joint}
+
+
+def _tiny_48k() -> dict[str, Any]:
+    """As `audioldm_48k` is, a few channels wide: 48 kHz, hop 480, four levels of the VAE, and 12.5 latent frames/s."""
+    unet, vae, vocoder = ClassConditionedAudioLDM2UNetConfig.tiny(), VAEConfig.tiny(), VocoderConfig.tiny()
+    latents = {"in_channels": 16, "out_channels": 16}
+    return {
+        "unet": dataclasses.replace(unet, **latents),
+        "vae": dataclasses.replace(
+            vae,
+            latent_channels=16,
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            block_out_channels=(8, 8, 16, 16),
+        ),
+        "vocoder": dataclasses.replace(
+            vocoder,
+            model_in_dim=64,
+            sampling_rate=48000,
+            upsample_rates=(6, 5, 4, 2, 2),
+            upsample_kernel_sizes=(12, 10, 8, 4, 4),
+            n_fft=2048,
+            fmin=20.0,
+            fmax=24000.0,
+        ),
+    }
+
+
+def _tiny_t5() -> dict[str, Any]:
+    """As ``audioldm_16k_crossattn_t5`` is: after each resnet a transformer for the sound, and one for T5's states."""
+    unet = UNetConfig.tiny()
+    dims = ((None, T5Config.tiny().d_model),) * len(unet.block_out_channels)
+    return {"unet": dataclasses.replace(unet, cross_attention_dim=dims)}
+
+
+_TINY: Mapping[str, Callable[[], dict[str, Any]]] = {
+    "tiny-speech": _tiny_speech,
+    "tiny-audioldm_48k": _tiny_48k,
+    "tiny-audioldm_16k_crossattn_t5": _tiny_t5,
+}
+"""What tiny models have of their own, beside the tiny networks of their type."""
 
 
 def save_random_model(folder: str | Path, *, size: str = "tiny", seed: int = 0, overwrite: bool = False) -> None:

@@ -36,7 +36,8 @@ def sound_orders(
 ) -> list[list[SoundOrder]]:
     """The sounds of each prompt.
 
-    A prompt that is given again, with the same seed, negative prompt, transcription and length, gets the waveforms that follow.
+    A prompt that is given again, with the same seed, negative prompt, transcription and length, gets the waveforms that
+    follow.
 
     Args:
         rows: the prompts.

@@ -11,7 +11,6 @@ from litefocus_jax.models.vocoder import VocoderConfig
 
 # Clips that the VAE encodes at a time: its first layers are wide, and a large batch need not fit beside the UNet.
 _ENCODED_TOGETHER = 4
-_HIGHEST_MEL_IN_HZ = 8000.0  # what AudioLDM2's spectrograms reach to
 
 # The encoder's middle attention sees a whole sound, and its cost grows with the square of the length. Longer sounds are
 # encoded in pieces that overlap by more than convolutions reach.
@@ -25,8 +24,10 @@ def mel_of(waveform: Float[np.ndarray, " samples"], vocoder: VocoderConfig) -> F
         waveform,
         vocoder.sampling_rate,
         num_mels=vocoder.model_in_dim,
+        n_fft=vocoder.n_fft,
         hop_length=vocoder.hop_length,
-        fmax=min(_HIGHEST_MEL_IN_HZ, vocoder.sampling_rate / 2),
+        fmin=vocoder.fmin,
+        fmax=min(vocoder.fmax, vocoder.sampling_rate / 2),
     )
     return mel[: len(waveform) // vocoder.hop_length]  # the last one is centred on the end
 

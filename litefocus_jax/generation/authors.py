@@ -1,19 +1,29 @@
-"""How AudioLDM2's authors sample, as far as it is other than what is done here and in diffusers.
+"""How the authors sample, as far as it is other than what is done here and in diffusers.
 
-Read off and run from their code (PyPI audioldm2 0.1.0, `text_to_audio` and what it calls). Left out on purpose: in one
-text of ten they take CLAP's vector of "" for that of the prompt, while sounds are made too.
+AudioLDM2: read off and run from their code (PyPI audioldm2 0.1.0, `text_to_audio` and what it calls); likewise
+``audioldm_48k`` and ``audioldm_16k_crossattn_t5``, which are of the same code (``--latent_t_per_second`` is 12.8 for
+the former). AudioLDM: read off PyPI audioldm 0.1.1, `text_to_audio`. MusicLDM: read off RetroCirce/MusicLDM c8100b5,
+``musicldm.yaml`` and `generate_sample`. All of them take timesteps as AudioLDM2's do, with noise in every step
+(``ddim_eta`` 1), and CLAP's or T5's reading of "" for the unconditional; AudioLDM2 alone has zeros for GPT-2's vectors.
+Left out on purpose: in one text of ten they take CLAP's vector of "" for that of the prompt, while sounds are made too.
 """
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from litefocus_jax.models.model_type import AUDIOLDM, MUSICLDM
+from litefocus_jax.models.unet.config import ClassConditionedAudioLDM2UNetConfig
+
 if TYPE_CHECKING:
-    from litefocus_jax.models.components import LatentGeometry
+    from litefocus_jax.models.components import LatentGeometry, ModelFacts
 
 SamplingChoice = Literal["authors"]
 
 WAVEFORMS = 3
-"""Candidates for each prompt, of which they keep the one that CLAP finds to fit best."""
+"""Candidates for each prompt, of which they keep the one that CLAP finds to fit best; MusicLDM's make 5."""
+
+_OF_MUSICLDM = {"guidance_scale": 2.0, "num_waveforms_per_prompt": 5}
+_OF_AUDIOLDM = {"guidance_scale": 2.5}
 
 _LATENT_FRAMES_PER_TRUE_FRAME = 1.024
 """They count 256 latent frames to 10 s, which are 10.24 s of sound."""
@@ -30,12 +40,12 @@ _OPTIONS: Mapping[str, Any] = {
 }
 
 
-def with_sampling(options: Mapping[str, Any], geometry: "LatentGeometry") -> dict[str, Any]:
+def with_sampling(options: Mapping[str, Any], model: "ModelFacts") -> dict[str, Any]:
     """The options of a request, with those that ``sampling="authors"`` stands for where they are not given.
 
     Args:
         options: as they were given; None stands for one that was not.
-        geometry: of the model.
+        model: what is known of it.
 
     Raises:
         ValueError: when ``sampling`` is unknown, or stands beside what cannot be had with it.
@@ -51,16 +61,28 @@ def with_sampling(options: Mapping[str, Any], geometry: "LatentGeometry") -> dic
                 f"sampling = 'authors' beside {name} = {value!r}; expected one of them, since the authors' sampler is "
                 "DDIM with steps of its own"
             )
-    filled = dict(_OPTIONS)
+    filled = {**_OPTIONS, **_own_options(model)}
     if options.get("audio") is None:  # which would say how long it is
-        filled["latent_frames_per_second"] = authors_frames_per_second(geometry)
+        filled["latent_frames_per_second"] = authors_frames_per_second(model.geometry)
     if options.get("litefocus", "auto") == "auto":
         options = {**options, "litefocus": None}  # their attention is dense
     return {**options, **{name: value for name, value in filled.items() if options.get(name) is None}}
 
 
+def _own_options(model: "ModelFacts") -> dict[str, Any]:
+    """What the authors of a model do otherwise than those of AudioLDM2."""
+    if model.model_type.has_language_model:
+        return {}
+    own: dict[str, Any] = {"force_zeros_for_empty_prompt": None}
+    if model.model_type is MUSICLDM:
+        own |= _OF_MUSICLDM
+    elif model.model_type is AUDIOLDM and not isinstance(model.unet, ClassConditionedAudioLDM2UNetConfig):
+        own |= _OF_AUDIOLDM
+    return own
+
+
 def authors_frames_per_second(geometry: "LatentGeometry") -> float:
-    """Latent frames that they count to a second: 25.6 in AudioLDM2.
+    """Latent frames that they count to a second: 25.6, and 12.8 in ``audioldm_48k``.
 
     Args:
         geometry: of the model.

@@ -10,8 +10,10 @@ from jaxtyping import Array, Bool, Float
 
 from litefocus_jax.models.class_conditioning import ClapTokens, ClassConditioning, tokenize_for_clap
 from litefocus_jax.models.conditioning import TextConditioning
+from litefocus_jax.models.model_type import ModelType
 from litefocus_jax.models.phonemes import PhonemeTokenizer
 from litefocus_jax.models.speech_conditioning import SpeechTokens, tokenize_speech
+from litefocus_jax.models.t5_conditioning import T5Conditioning, T5Tokens
 from litefocus_jax.models.tokenization import LENGTH_BUCKET, PromptTokens, Tokenizer, tokenize
 from litefocus_jax.models.unet.config import UNetConfig
 from litefocus_jax.system.same_run import digest
@@ -91,7 +93,36 @@ class LabelEmbeddings(NamedTuple):
         return tokenize_for_clap(tokenizers[0], negative_prompts)
 
 
-Embeddings = PromptEmbeddings | LabelEmbeddings
+class WordEmbeddings(NamedTuple):
+    """Prompts as a network reads them that reads T5's states and nothing else.
+
+    ``pipe(**embeddings._asdict())`` makes sound of them.
+
+    Attributes:
+        prompt_embeds: T5's vector of each token.
+        attention_mask: true on the tokens that are not padding.
+    """
+
+    prompt_embeds: Float[Array, "prompts tokens t5_dim"]
+    attention_mask: Bool[Array, "prompts tokens"]
+
+    @property
+    def conditioning(self) -> T5Conditioning:
+        """Padded with masked vectors to a length that prompts of like length share, so that they share programs."""
+        length = self.prompt_embeds.shape[1]
+        padding = _bucket(length) - length
+        return T5Conditioning(
+            jnp.pad(self.prompt_embeds, ((0, 0), (0, padding), (0, 0))),
+            jnp.pad(self.attention_mask, ((0, 0), (0, padding))),
+        )
+
+    def tokens_beside(self, tokenizers: Sequence[Tokenizer], negative_prompts: tuple[str, ...]) -> T5Tokens:
+        """Tokens of negative prompts beside these; see `PromptEmbeddings.tokens_beside`."""
+        tokens = tokenize(tokenizers[0], negative_prompts)
+        return T5Tokens(tokens.input_ids, tokens.attention_mask)
+
+
+Embeddings = PromptEmbeddings | LabelEmbeddings | WordEmbeddings
 """Prompts as a network reads them."""
 
 
@@ -114,19 +145,22 @@ class GivenPrompts:
         return digest(b"".join(array.tobytes() for array in arrays))
 
 
-def given_prompts(asked: Mapping[str, Any], unet: UNetConfig, num_prompts: int | None) -> GivenPrompts | None:
+def given_prompts(
+    asked: Mapping[str, Any], model_type: ModelType, unet: UNetConfig, num_prompts: int | None
+) -> GivenPrompts | None:
     """Check the prompts of a request that are vectors; None where all are text.
 
     Args:
         asked: the options of a request.
-        unet: of the model; it says how wide vectors are.
+        model_type: of the model; it says which vectors there are.
+        unet: of the model; it says how wide they are.
         num_prompts: that are given as text, or None.
 
     Raises:
         TypeError: for what is no array of numbers.
         ValueError: where text and vectors are both given, or vectors are incomplete or of another shape.
     """
-    positive, negative = _given(asked, "", unet), _given(asked, "negative_", unet)
+    positive, negative = (_given(asked, sign, model_type, unet) for sign in ("", "negative_"))
     if positive is None and negative is None:
         return None
     if positive is not None and num_prompts is not None:
@@ -158,10 +192,12 @@ def _check_as_many(positive: PromptEmbeddings, negative: PromptEmbeddings) -> No
         )
 
 
-def _given(asked: Mapping[str, Any], sign: str, unet: UNetConfig) -> Embeddings | None:
+def _given(asked: Mapping[str, Any], sign: str, model_type: ModelType, unet: UNetConfig) -> Embeddings | None:
     if unet.class_labels_dim is not None:
         name = f"{sign}prompt_embeds"
         return None if asked[name] is None else LabelEmbeddings(_labels(name, asked[name], unet.class_labels_dim))
+    if not model_type.has_language_model:
+        return _given_words(asked, sign, unet)
     names = tuple(sign + name for name in PromptEmbeddings._fields)
     values = [asked[name] for name in names]
     if all(value is None for value in values):
@@ -176,10 +212,26 @@ def _given(asked: Mapping[str, Any], sign: str, unet: UNetConfig) -> Embeddings 
     generated = _vectors(generated_name, generated, {dim for each in dims for dim in each[: _TEXT_TRANSFORMERS.start]})
     if len(generated) != len(embeds):
         raise ValueError(f"{generated_name} has {len(generated)} rows, {embeds_name} {len(embeds)}; expected as many")
-    mask = jnp.ones(embeds.shape[:2], bool) if mask is None else _array(mask_name, mask) != 0
+    return PromptEmbeddings(embeds, _mask(mask_name, mask, embeds_name, embeds), generated)
+
+
+def _given_words(asked: Mapping[str, Any], sign: str, unet: UNetConfig) -> WordEmbeddings | None:
+    embeds_name, mask_name = (sign + name for name in WordEmbeddings._fields)
+    embeds, mask = asked[embeds_name], asked[mask_name]
+    if embeds is None and mask is None:
+        return None
+    if embeds is None:
+        raise ValueError(f"{embeds_name} is missing; {mask_name} says which of its vectors are padding")
+    embeds = _vectors(embeds_name, embeds, {dim for each in unet.cross_attention_dim_per_level for dim in each})
+    return WordEmbeddings(embeds, _mask(mask_name, mask, embeds_name, embeds))
+
+
+def _mask(name: str, value: Any, embeds_name: str, embeds: Array) -> Array:
+    """Which of some vectors are not padding; all where nothing is given."""
+    mask = jnp.ones(embeds.shape[:2], bool) if value is None else _array(name, value) != 0
     if mask.shape != embeds.shape[:2]:
-        raise ValueError(f"{mask_name} has shape {mask.shape}; expected {embeds.shape[:2]}, that of {embeds_name}")
-    return PromptEmbeddings(embeds, mask, generated)
+        raise ValueError(f"{name} has shape {mask.shape}; expected {embeds.shape[:2]}, that of {embeds_name}")
+    return mask
 
 
 def _labels(name: str, value: Any, width: int) -> Array:

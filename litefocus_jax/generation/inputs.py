@@ -12,14 +12,19 @@ from litefocus_jax.diffusion.inpainting import Known, weight_of_frames
 from litefocus_jax.diffusion.noise import add_noise, noise_levels
 from litefocus_jax.generation import sampling
 from litefocus_jax.generation.edit import Edit
-from litefocus_jax.generation.embeddings import Embeddings, GivenPrompts, LabelEmbeddings, PromptEmbeddings
+from litefocus_jax.generation.embeddings import (
+    Embeddings,
+    GivenPrompts,
+    LabelEmbeddings,
+    PromptEmbeddings,
+    WordEmbeddings,
+)
 from litefocus_jax.generation.request import Request
-from litefocus_jax.models.class_conditioning import tokenize_for_clap
+from litefocus_jax.models.class_conditioning import ClassConditioning
 from litefocus_jax.models.components import Components
 from litefocus_jax.models.conditioning import TextConditioning
-from litefocus_jax.models.phonemes import PhonemeTokenizer
-from litefocus_jax.models.speech_conditioning import SpeechTokens, tokenize_speech
-from litefocus_jax.models.tokenization import Tokenizer, tokenize_prompts
+from litefocus_jax.models.speech_conditioning import SpeechEncoders, SpeechTokens
+from litefocus_jax.models.tokenization import Tokenizer
 from litefocus_jax.system.waiting import require_finite
 
 
@@ -96,14 +101,12 @@ def encode_arguments(components: Components, tokenizers: Sequence[Tokenizer], re
     negative = given.negative if guided else None
     negative_prompts = negative_prompts if guided and negative is None else ()
     if given.positive is None:
-        if len(tokenizers) == 1:
-            tokens = tokenize_for_clap(tokenizers[0], prompts, negative_prompts)
-        elif request.speech is not None and isinstance(tokenizers[1], PhonemeTokenizer):
-            spoken = request.speech.phonemes
-            tokens = tokenize_speech(tokenizers[0], tokenizers[1], prompts, spoken, negative_prompts)
+        encoders, speech = components.encoders, request.speech
+        if isinstance(encoders, SpeechEncoders):
+            phonemes = () if speech is None else speech.phonemes
+            tokens = encoders.tokenize(tokenizers, prompts, negative_prompts, phonemes=phonemes)
         else:
-            clap, t5 = tokenizers
-            tokens = tokenize_prompts(clap, t5, prompts, negative_prompts, padding=request.prompt_padding)
+            tokens = encoders.tokenize(tokenizers, prompts, negative_prompts, request.prompt_padding)
     elif negative_prompts:
         tokens = given.positive.tokens_beside(tokenizers, negative_prompts)
     else:
@@ -126,9 +129,15 @@ def encode_prompts(components: Components, tokenizers: Sequence[Tokenizer], requ
     arguments = encode_arguments(components, tokenizers, request)
     encoded = sampling.encode(*arguments)
     waveforms = request.num_waveforms_per_prompt
-    if not isinstance(encoded, TextConditioning):
+    if isinstance(encoded, ClassConditioning):
         return LabelEmbeddings(jnp.repeat(encoded.class_labels, waveforms, axis=0))
-    tokens = arguments[1]
-    length = tokens.phoneme_ids.shape[1] if isinstance(tokens, SpeechTokens) else int(np.max(tokens.t5_length))
-    parts = (encoded.prompt_embeds[:, :length], encoded.attention_mask[:, :length], encoded.generated_prompt_embeds)
-    return PromptEmbeddings(*(jnp.repeat(part, waveforms, axis=0) for part in parts))
+    tokens, mask = arguments[1], encoded.attention_mask
+    if isinstance(tokens, SpeechTokens):
+        length = mask.shape[1]
+    else:
+        length = int(np.max(tokens.t5_length if isinstance(encoded, TextConditioning) else jnp.sum(mask, axis=1)))
+    parts = [encoded.prompt_embeds[:, :length], mask[:, :length]]
+    if isinstance(encoded, TextConditioning):
+        parts.append(encoded.generated_prompt_embeds)
+    kind = PromptEmbeddings if isinstance(encoded, TextConditioning) else WordEmbeddings
+    return kind(*(jnp.repeat(part, waveforms, axis=0) for part in parts))

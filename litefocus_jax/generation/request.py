@@ -30,6 +30,7 @@ from litefocus_jax.generation.waveforms import first_waveforms
 from litefocus_jax.generation.words import warn_of_unknown_words
 from litefocus_jax.models.components import LatentGeometry, ModelFacts
 from litefocus_jax.models.generation_defaults import LARGEST_GUIDANCE, QUALITIES, PromptPadding, Sampling
+from litefocus_jax.models.model_type import AUDIOLDM2
 from litefocus_jax.models.unet.self_attention import check_layout, frames_at_last_level
 from litefocus_jax.parallel.mesh import check_frames
 from litefocus_jax.system.platform import current_platform
@@ -204,7 +205,7 @@ def make_request(
         raise TypeError(unknown_names(unknown, DEFAULTS, "option of a request"))
     geometry, defaults = model.geometry, model.defaults
     check_options_of_model(model.model_type, options)
-    asked = with_sampling(options, geometry)
+    asked = with_sampling(options, model)
     asked: Any = {**DEFAULTS, **asked}
     timeline = make_timeline(asked["timeline"])
     if timeline is not None:
@@ -212,7 +213,9 @@ def make_request(
         if prompt is not None and texts_of("prompt", prompt) != (str(timeline),):
             raise ValueError("prompt and timeline are both given; expected one of them")
         prompt = str(timeline) if len(timeline.prompts) > 1 else timeline.prompts
-    given = given_prompts(asked, model.unet, None if prompt is None else len(texts_of("prompt", prompt)))
+    given = given_prompts(
+        asked, model.model_type, model.unet, None if prompt is None else len(texts_of("prompt", prompt))
+    )
     if timeline is not None and given is not None:
         raise ValueError("timeline is given beside prompts as vectors; expected one of them")
     prompts = ("",) * len(given.positive[0]) if given and given.positive else said("prompt", prompt)
@@ -240,7 +243,7 @@ def make_request(
     zeros = asked["force_zeros_for_empty_prompt"]
     zeros = zeros is not None and truth("force_zeros_for_empty_prompt", zeros)
     prompt_padding = one_word("prompt_padding", asked["prompt_padding"], get_args(PromptPadding))
-    if model.model_type.takes_class_labels or model.model_type.speaks:
+    if model.model_type is not AUDIOLDM2:
         prompt_padding = "alone"  # whatever a file's defaults say: neighbours change nothing
     seed = asked["seed"]
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:

@@ -24,10 +24,8 @@ from litefocus_jax.diffusion.schedulers import Schedule, SchedulerState, initial
 from litefocus_jax.diffusion.windows import merge_windows
 from litefocus_jax.generation.plan import DenoisingPlan
 from litefocus_jax.generation.spreading import Arguments, RandomKeys, specs, spread_arguments, spread_state
-from litefocus_jax.models.class_conditioning import ClapEncoder, ClapTokens, Conditioning
-from litefocus_jax.models.conditioning import TextEncoders, zero_generated
-from litefocus_jax.models.speech_conditioning import SpeechEncoders, SpeechTokens
-from litefocus_jax.models.tokenization import PromptTokens
+from litefocus_jax.models.conditioning import zero_generated
+from litefocus_jax.models.encoders import Conditioning, Encoders, Tokens
 from litefocus_jax.models.unet.network import Context, UNet
 from litefocus_jax.parallel.mesh import EVERYWHERE, GUIDANCE_AXIS, TIME_AXIS, along_data
 from litefocus_jax.parallel.processes import gathered, spans_processes
@@ -63,8 +61,8 @@ def initial_latents(
 
 @jax.jit
 def encode(
-    encoders: TextEncoders | SpeechEncoders | ClapEncoder,
-    tokens: PromptTokens | SpeechTokens | ClapTokens | None,
+    encoders: Encoders,
+    tokens: Tokens | None,
     negative: Conditioning | None = None,
     positive: Conditioning | None = None,
     zeros: Bool[Array, " prompts"] | None = None,

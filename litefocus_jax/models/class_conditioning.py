@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from litefocus_jax.models.clap.text import ClapTextModel
-from litefocus_jax.models.conditioning import TextConditioning
+from litefocus_jax.models.generation_defaults import PromptPadding
 from litefocus_jax.models.tokenization import Tokenizer, tokenize
 from litefocus_jax.models.unet.network import Context, UNet
 
@@ -44,10 +44,6 @@ class ClassConditioning(NamedTuple):
         return ClassConditioning(jnp.concatenate([part.class_labels for part in parts]))
 
 
-Conditioning = TextConditioning | ClassConditioning
-"""What the UNet of any of the family gets to know of prompts."""
-
-
 class ClapEncoder(NamedTuple):
     """The network that reads the prompts of AudioLDM and MusicLDM.
 
@@ -56,6 +52,25 @@ class ClapEncoder(NamedTuple):
     """
 
     text_encoder: ClapTextModel
+
+    def tokenize(
+        self,
+        tokenizers: Sequence[Tokenizer],
+        prompts: Sequence[str],
+        negative_prompts: Sequence[str] = (),
+        padding: PromptPadding = "alone",
+    ) -> ClapTokens:
+        """Tokenize the negative prompts followed by the prompts; see `tokenize_for_clap`.
+
+        Args:
+            tokenizers: CLAP's.
+            prompts: the batch.
+            negative_prompts: as many texts, or none without guidance.
+            padding: changes nothing here.
+        """
+        del padding
+        (tokenizer,) = tokenizers
+        return tokenize_for_clap(tokenizer, prompts, negative_prompts)
 
     def encode(self, tokens: ClapTokens) -> ClassConditioning:
         """What the UNet gets to know, as diffusers' ``AudioLDMPipeline._encode_prompt`` computes it."""

@@ -8,13 +8,11 @@ from typing import Any
 
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
 from litefocus_jax.models.clap.text import ClapTextModel
-from litefocus_jax.models.class_conditioning import ClapEncoder
-from litefocus_jax.models.conditioning import TextEncoders
+from litefocus_jax.models.encoders import Encoders, encoders_of
 from litefocus_jax.models.generation_defaults import PUBLISHED, GenerationDefaults
 from litefocus_jax.models.gpt2 import GPT2
 from litefocus_jax.models.model_type import AUDIOLDM2, ModelType
 from litefocus_jax.models.projection import ProjectionModel
-from litefocus_jax.models.speech_conditioning import SpeechEncoders
 from litefocus_jax.models.t5 import T5Encoder
 from litefocus_jax.models.unet.config import UNetConfig
 from litefocus_jax.models.unet.network import UNet
@@ -71,7 +69,7 @@ class Components:
         return {name: getattr(self, name) for name in self.model_type.networks}
 
     @property
-    def encoders(self) -> ClapEncoder | TextEncoders | SpeechEncoders:
+    def encoders(self) -> Encoders:
         """The networks that read prompts."""
         return encoders_of(self.modules)
 
@@ -116,17 +114,6 @@ class AudioLDM2Components(Components):
     tokenizer_2: Path
 
 
-def encoders_of(networks: Mapping[str, Any]) -> ClapEncoder | TextEncoders | SpeechEncoders:
-    """Those of some networks that read prompts.
-
-    Args:
-        networks: of a model of any type, by folder name.
-    """
-    second = networks.get("text_encoder_2")
-    kind = ClapEncoder if second is None else SpeechEncoders if isinstance(second, VitsTextEncoder) else TextEncoders
-    return kind(*(networks[name] for name in kind._fields))
-
-
 def components_of(model_type: ModelType, **parts: Any) -> Components:
     """The parts of a model of any type.
 
@@ -144,7 +131,12 @@ def differences_in_width(configs: Mapping[str, Any]) -> list[str]:
     Args:
         configs: the configuration of every network, by folder name.
     """
-    problems = _differences_in_text(configs) if "projection_model" in configs else _differences_in_labels(configs)
+    if "projection_model" in configs:
+        problems = _differences_in_text(configs)
+    elif configs["unet"].class_labels_dim is not None:
+        problems = _differences_in_labels(configs)
+    else:
+        problems = _differences_in_words(configs)
     vae_config = configs["vae"]
     if vae_config.in_channels != 1 or vae_config.out_channels != 1:
         problems.append(
@@ -163,6 +155,25 @@ def _differences_in_labels(configs: Mapping[str, Any]) -> list[str]:
         f"text_encoder: projection_dim = {given}, but unet: projection_class_embeddings_input_dim = {taken}; these "
         "sub-models do not belong together"
     ]
+
+
+def _differences_in_words(configs: Mapping[str, Any]) -> list[str]:
+    """Of a model whose UNet reads T5's states of a prompt, and nothing else."""
+    given = configs["text_encoder"].d_model
+    problems = []
+    for dims in configs["unet"].cross_attention_dim_per_level:
+        if len(dims) > 2:
+            problems.append(
+                f"unet: cross_attention_dim has {len(dims)} transformers in a level; expected one or two, since there "
+                "is one text encoder"
+            )
+        problems += [
+            f"text_encoder: d_model = {given}, but unet: cross_attention_dim = {dim}; these sub-models do not belong "
+            "together"
+            for dim in dims
+            if dim not in (None, given)
+        ]
+    return problems
 
 
 def _differences_in_text(configs: Mapping[str, Any]) -> list[str]:

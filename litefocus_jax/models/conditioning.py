@@ -7,10 +7,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from litefocus_jax.models.clap.text import ClapTextModel
+from litefocus_jax.models.generation_defaults import PromptPadding
 from litefocus_jax.models.gpt2 import GPT2
 from litefocus_jax.models.projection import ProjectionModel
 from litefocus_jax.models.t5 import T5Encoder
-from litefocus_jax.models.tokenization import PromptTokens
+from litefocus_jax.models.tokenization import PromptTokens, Tokenizer, tokenize_prompts
 from litefocus_jax.models.unet.network import Context, UNet
 
 _T5_START = 4  # columns before the first T5 token: start, CLAP, end, start_1
@@ -64,6 +65,24 @@ class TextEncoders(NamedTuple):
     text_encoder_2: T5Encoder
     projection_model: ProjectionModel
     language_model: GPT2
+
+    def tokenize(
+        self,
+        tokenizers: Sequence[Tokenizer],
+        prompts: Sequence[str],
+        negative_prompts: Sequence[str] = (),
+        padding: PromptPadding = "batch",
+    ) -> PromptTokens:
+        """Tokenize the negative prompts followed by the prompts; see `tokenize_prompts`.
+
+        Args:
+            tokenizers: CLAP's and T5's.
+            prompts: the batch.
+            negative_prompts: as many texts, or none without guidance.
+            padding: whether a prompt counts as padded to the longest of the batch.
+        """
+        clap, t5 = tokenizers
+        return tokenize_prompts(clap, t5, prompts, negative_prompts, padding=padding)
 
     def encode(self, tokens: PromptTokens) -> TextConditioning:
         """What the UNet gets to know; see `encode_text`."""

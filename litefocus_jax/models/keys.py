@@ -198,13 +198,15 @@ class Network:
         model_class: an `nnx.Module` built as ``model_class(config, rngs=...)``.
         keys: table from PyTorch's names to ours.
         library: the library of its PyTorch class, for diffusers' ``model_index.json``.
-        class_names: the PyTorch classes that can be read; the first one is written.
+        class_names: the PyTorch classes that can be read; the one that the configuration names is written, or else the
+            first.
         model_type: the type by which transformers knows it, or None for networks of diffusers.
         weights: name of its weight files in a diffusers folder, without suffix.
         always_float32: its weights stay float32 whatever type the model is loaded or stored in.
         written_prefix: what its keys begin with in the class that is written.
         extra_config: what its written JSON has beside its configuration.
         extra_tensors: makes, of its configuration, the tensors that its PyTorch class has beside those of the table.
+        libraries: of those classes that are of another one.
         original: makes, of its configuration, the rules from its keys in a file of AudioLDM2's authors to those that
             ``keys`` knows; see `litefocus_jax.checkpoint.original`.
     """
@@ -220,7 +222,14 @@ class Network:
     written_prefix: str = ""
     extra_config: tuple[tuple[str, Any], ...] = ()
     extra_tensors: Callable[[Any], Mapping[str, np.ndarray]] = lambda config: {}
+    libraries: tuple[tuple[str, str], ...] = ()
     original: Callable[[Any], tuple[Rule, ...]] = lambda config: ()
+
+    def written_class(self, config: Any) -> tuple[str, str]:
+        """Library and PyTorch class of a network of some configuration, for diffusers' ``model_index.json``."""
+        named = getattr(config, "CLASS_NAME", "")
+        class_name = named if named in self.class_names else self.class_names[0]
+        return dict(self.libraries).get(class_name, self.library), class_name
 
     def weights_dtype(self, dtype: np.dtype) -> np.dtype:
         """The type of this network's weights in a model of type ``dtype``."""

@@ -19,7 +19,7 @@ class ModelType:
 
     Attributes:
         name: as its authors call it.
-        pipeline_class: diffusers' pipeline, by which its folders are known.
+        pipeline_class: diffusers' pipeline, by which its folders are known; None where diffusers runs no such model.
         networks: every network that has weights, by its folder in a checkpoint.
         tokenizers: the tokenizers, by their folders, with the network that reads the tokens of each.
         has_feature_extractor: whether diffusers' pipeline listens to its sounds, and so has a feature extractor.
@@ -27,7 +27,7 @@ class ModelType:
     """
 
     name: str
-    pipeline_class: str
+    pipeline_class: str | None
     networks: Mapping[str, Network]
     tokenizers: Mapping[str, str]
     has_feature_extractor: bool
@@ -41,7 +41,12 @@ class ModelType:
     @property
     def takes_class_labels(self) -> bool:
         """Whether a prompt is CLAP's vector and nothing else."""
-        return "text_encoder_2" not in self.networks
+        return self.networks["unet"] is unet.CLASS_CONDITIONED
+
+    @property
+    def has_language_model(self) -> bool:
+        """Whether GPT-2 makes vectors of a prompt, which the UNet reads."""
+        return "language_model" in self.networks
 
     @property
     def speaks(self) -> bool:
@@ -94,7 +99,19 @@ MUSICLDM = ModelType(
     has_feature_extractor=True,
     defaults=GenerationDefaults(guidance_scale=2.0, prompt_padding="alone"),
 )
-MODEL_TYPES: Mapping[str, ModelType] = {each.name: each for each in (AUDIOLDM2, AUDIOLDM2_SPEECH, AUDIOLDM, MUSICLDM)}
+AUDIOLDM_T5 = ModelType(
+    "AudioLDM-T5",
+    None,
+    {**AUDIOLDM.networks, "unet": unet.NETWORK, "text_encoder": t5.NETWORK},
+    {"tokenizer": "text_encoder"},
+    has_feature_extractor=False,
+    defaults=GenerationDefaults(prompt_padding="alone"),
+)
+"""``audioldm_16k_crossattn_t5`` of AudioLDM2's authors: T5 alone, which the UNet reads word by word."""
+
+MODEL_TYPES: Mapping[str, ModelType] = {
+    each.name: each for each in (AUDIOLDM2, AUDIOLDM2_SPEECH, AUDIOLDM, MUSICLDM, AUDIOLDM_T5)
+}
 """Every one of the family, by name."""
 
 
@@ -105,7 +122,7 @@ def of_pipeline(class_name: object, second_encoder: object = None) -> ModelType 
         class_name: of the pipeline.
         second_encoder: name of the class of its ``text_encoder_2``, by which the one that speaks is told.
     """
-    found = [each for each in MODEL_TYPES.values() if each.pipeline_class == class_name]
+    found = [each for each in MODEL_TYPES.values() if each.pipeline_class and each.pipeline_class == class_name]
     known = [
         each
         for each in found

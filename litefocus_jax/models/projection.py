@@ -122,6 +122,9 @@ _ORIGINAL = (
     Rule(_JOINT + "end_of_sequence_tokens.weight[0]", "eos_embed"),
     Rule(_JOINT + "end_of_sequence_tokens.weight[1]", "eos_embed_1"),
 )
+_ORIGINAL_POSITIONS = Rule(
+    _JOINT + "cond_stage_models.1.learnable_positional_embedding", "learnable_positional_embedding"
+)
 
 NETWORK = Network(
     config_class=ProjectionConfig,
@@ -130,5 +133,5 @@ NETWORK = Network(
     library="audioldm2",
     class_names=("AudioLDM2ProjectionModel",),
     weights="diffusion_pytorch_model",
-    original=lambda config: _ORIGINAL,
+    original=lambda config: (*_ORIGINAL, *([_ORIGINAL_POSITIONS] if config.has_learned_positions else [])),
 )

@@ -53,6 +53,27 @@ class SpeechEncoders(NamedTuple):
     projection_model: ProjectionModel
     language_model: GPT2
 
+    def tokenize(
+        self,
+        tokenizers: Sequence[Tokenizer],
+        prompts: Sequence[str],
+        negative_prompts: Sequence[str] = (),
+        *,
+        phonemes: Sequence[str],
+    ) -> SpeechTokens:
+        """Tokenize the negative prompts followed by the prompts with what is said in each; see `tokenize_speech`.
+
+        Args:
+            tokenizers: CLAP's and that of phonemes.
+            prompts: the batch.
+            negative_prompts: as many texts, or none without guidance.
+            phonemes: as many texts.
+        """
+        clap, spoken = tokenizers
+        if not isinstance(spoken, PhonemeTokenizer):
+            raise TypeError(f"tokenizer_2 is a {type(spoken).__name__}; expected that of phonemes")
+        return tokenize_speech(clap, spoken, prompts, phonemes, negative_prompts)
+
     def encode(self, tokens: SpeechTokens) -> TextConditioning:
         """What the UNet gets to know, as diffusers' ``AudioLDM2Pipeline.encode_prompt`` computes it with a VITS.
 

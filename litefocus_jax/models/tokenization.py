@@ -89,12 +89,11 @@ def tokenize(
     return tokens
 
 
-def tokenize_for_both(tokenizer: Tokenizer, tokenizer_2: Tokenizer, texts: Sequence[str]) -> tuple[Tokens, Tokens]:
-    """`tokenize` for CLAP and for T5; a text that both cut is warned of once."""
-    clap, clap_cuts = _tokenize(tokenizer, texts)
-    t5, t5_cuts = _tokenize(tokenizer_2, texts)
-    _warn_of([*t5_cuts, *clap_cuts])
-    return clap, t5
+def tokenize_for_each(tokenizers: Sequence[Tokenizer], texts: Sequence[str]) -> tuple[Tokens, ...]:
+    """`tokenize` for CLAP, for T5, or for both; a text that both cut is warned of once."""
+    tokenized = [_tokenize(tokenizer, texts) for tokenizer in tokenizers]
+    _warn_of([cut for _, cuts in reversed(tokenized) for cut in cuts])
+    return tuple(tokens for tokens, _ in tokenized)
 
 
 class _Cut(NamedTuple):

@@ -23,7 +23,15 @@ from litefocus_jax.system.typed_json import Range
 
 @dataclasses.dataclass(frozen=True)
 class VocoderConfig(JsonConfig):
-    """Fields of transformers' ``SpeechT5HifiGan`` JSON."""
+    """Fields of transformers' ``SpeechT5HifiGan`` JSON, and of the spectrograms that it reads.
+
+    transformers does not know the latter, which have HiFi-GAN's names, and leaves them alone.
+
+    Attributes:
+        n_fft: samples of each Fourier transform.
+        fmin: where the first mel filter begins, in hertz.
+        fmax: where the last one ends; half the sampling rate, where that is less.
+    """
 
     STRICT = False
 
@@ -36,6 +44,9 @@ class VocoderConfig(JsonConfig):
     resblock_dilation_sizes: tuple[tuple[Annotated[int, Range(1, 1_000)], ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
     leaky_relu_slope: Annotated[float, Range(0.0, 1.0)] = 0.1
     normalize_before: bool = True
+    n_fft: Annotated[int, Range(16, 65_536)] = 1024
+    fmin: Annotated[float, Range(0.0, 500_000.0)] = 0.0
+    fmax: Annotated[float, Range(1.0, 500_000.0)] = 8000.0
 
     def __post_init__(self) -> None:
         if len(self.upsample_rates) != len(self.upsample_kernel_sizes):
@@ -50,6 +61,11 @@ class VocoderConfig(JsonConfig):
             raise ConfigError("resblock_kernel_sizes and resblock_dilation_sizes have different lengths")
         if any(kernel % 2 == 0 for kernel in self.resblock_kernel_sizes):
             raise ConfigError(f"resblock_kernel_sizes = {self.resblock_kernel_sizes}; expected odd sizes")
+        if self.fmin >= min(self.fmax, self.sampling_rate / 2):
+            raise ConfigError(
+                f"fmin = {self.fmin:g}; expected less than fmax = {self.fmax:g} and than half of sampling_rate = "
+                f"{self.sampling_rate}"
+            )
 
     @property
     def hop_length(self) -> int:

@@ -12,7 +12,8 @@ from jaxtyping import Float
 from litefocus_jax.decoding.encoding import encode_mels, mel_of
 from litefocus_jax.models.components import Components, LatentGeometry
 from litefocus_jax.models.stored_tokenizers import load_tokenizer
-from litefocus_jax.models.tokenization import tokenize, tokenize_for_both
+from litefocus_jax.models.t5 import T5Encoder
+from litefocus_jax.models.tokenization import tokenize_for_each
 from litefocus_jax.training.data import Dataset, Short, Sound, audible_share, read_clip
 from litefocus_jax.training.losses import Batch
 from litefocus_jax.training.updates import NamedBatch
@@ -117,11 +118,9 @@ class AudioBatches:
         self._first_rows = np.cumsum([0, *(len(sound.captions) for sound in dataset.sounds)])
         sizes = components.vocabulary_sizes
         tokenizers = [load_tokenizer(place, sizes[name]) for name, place in components.tokenizers.items()]
-        if len(tokenizers) == 1:
-            self._tokens = (tokenize(tokenizers[0], texts),)
-        else:
-            clap, t5 = tokenizers
-            self._tokens = tokenize_for_both(clap, t5, texts)
+        readers = [components.modules[reader] for reader in components.model_type.tokenizers.values()]
+        names = ["t5" if isinstance(reader, T5Encoder) else "clap" for reader in readers]
+        self._tokens = dict(zip(names, tokenize_for_each(tokenizers, texts), strict=True))
         self._order = functools.lru_cache(maxsize=2)(self._draw_order)
 
     @property
@@ -166,7 +165,8 @@ class AudioBatches:
         rows = [self._first_rows[clip.sound] + clip.caption if clip.has_caption else -1 for clip in drawn]
         batch = Batch(
             encode_mels(self._vae, mels),
-            *(array[rows] for tokens in self._tokens for array in (tokens.input_ids, tokens.attention_mask)),
+            **{f"{name}_ids": tokens.input_ids[rows] for name, tokens in self._tokens.items()},
+            **{f"{name}_mask": tokens.attention_mask[rows] for name, tokens in self._tokens.items()},
         )
         return NamedBatch(batch, tuple(sound.file_name for sound in sounds))
 

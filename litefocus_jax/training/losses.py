@@ -14,8 +14,9 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from litefocus_jax.diffusion.noise import add_noise, velocity
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
-from litefocus_jax.models.class_conditioning import ClapTokens, Conditioning
-from litefocus_jax.models.components import encoders_of
+from litefocus_jax.models.class_conditioning import ClapTokens
+from litefocus_jax.models.encoders import Conditioning, encoders_of
+from litefocus_jax.models.t5_conditioning import T5Tokens
 from litefocus_jax.models.tokenization import PromptTokens
 from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.models.vae import LatentDistribution
@@ -30,19 +31,18 @@ class Batch(NamedTuple):
 
     Attributes:
         latents: what the VAE's encoder gives, not multiplied by its scaling factor.
-        clap_ids: CLAP's token ids, padded to any length.
-        clap_mask: true on tokens, false on padding.
-        t5_ids: Flan-T5's token ids ``int [clips, tokens]``, padded on the right to any length; None for models that
-            have no T5.
+        clap_ids: CLAP's token ids, padded to any length; None for models that have no CLAP.
+        clap_mask: true on tokens, false on padding, likewise.
+        t5_ids: Flan-T5's token ids, padded on the right to any length; None for models that have no T5.
         t5_mask: true on tokens, false on padding, likewise. Its longest row is the length that the batch counts as
             padded to.
     """
 
     latents: LatentDistribution
-    clap_ids: Int[Array | np.ndarray, "clips clap_tokens"]
-    clap_mask: Bool[Array | np.ndarray, "clips clap_tokens"]
-    t5_ids: Any = None
-    t5_mask: Any = None
+    clap_ids: Int[Array | np.ndarray, "clips clap_tokens"] | None = None
+    clap_mask: Bool[Array | np.ndarray, "clips clap_tokens"] | None = None
+    t5_ids: Int[Array | np.ndarray, "clips tokens"] | None = None
+    t5_mask: Bool[Array | np.ndarray, "clips tokens"] | None = None
 
     @property
     def t5_length(self) -> Int[Array, ""]:
@@ -53,11 +53,10 @@ class Batch(NamedTuple):
 
     def conditioning(self, models: Mapping[str, Any], t5_length: Int[Array, ""]) -> Conditioning:
         """The captions as the UNet reads them; the arguments are those of `diffusion_loss`."""
-        if self.t5_ids is None or self.t5_mask is None:
-            tokens: Any = ClapTokens(self.clap_ids, self.clap_mask)
-        else:
-            tokens = PromptTokens(self.clap_ids, self.clap_mask, self.t5_ids, self.t5_mask, t5_length)
-        return encoders_of(models).encode(tokens)
+        clap = None if self.clap_ids is None or self.clap_mask is None else ClapTokens(self.clap_ids, self.clap_mask)
+        t5 = None if self.t5_ids is None or self.t5_mask is None else T5Tokens(self.t5_ids, self.t5_mask)
+        tokens = clap or t5 if clap is None or t5 is None else PromptTokens(*clap, *t5, t5_length)
+        return encoders_of(models).encode(tokens)  # pyright: ignore[reportArgumentType]
 
 
 class Draws(NamedTuple):

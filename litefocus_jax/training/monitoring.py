@@ -66,8 +66,8 @@ def validation_loss(
         architecture: of the models.
         config: of the training.
     """
-    clips = np.arange(sum(len(batch.clap_mask) for batch in batches))
-    parts = np.split(clips, np.cumsum([len(batch.clap_mask) for batch in batches])[:-1])
+    sizes = [len(batch.latents.mean) for batch in batches]
+    parts = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
     losses = [
         _loss(average, frozen, batch, jnp.asarray(part), architecture=architecture, config=_without_steps(config))
         for batch, part in zip(batches, parts, strict=True)

@@ -14,7 +14,7 @@ import pytest
 
 from litefocus_jax.models.stored_tokenizers import load_tokenizer
 from litefocus_jax.models.t5 import T5Config
-from litefocus_jax.models.tokenization import tokenize, tokenize_for_both
+from litefocus_jax.models.tokenization import tokenize, tokenize_for_each
 from litefocus_jax.system.extras import MissingExtraError
 from litefocus_jax.system.json_config import ConfigError
 from tests.support.models import tiny_checkpoint
@@ -124,7 +124,7 @@ def test_prompts_that_both_encoders_cut_are_warned_of_once_and_briefly(
 ) -> None:
     short = dataclasses.replace(load_tokenizer(folder, VOCABULARY), model_max_length=4)
     texts = [f"{'rain ' * 100}{number}" for number in range(5)]
-    tokenize_for_both(short, short, texts)
+    tokenize_for_each((short, short), texts)
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == 4
     assert max(map(len, messages)) < 320

@@ -16,6 +16,7 @@ from litefocus_jax.checkpoint.tensors import LazyArray
 
 LISTS = Path(__file__).with_name("original_keys")
 FULL, LARGE = "audioldm2-full", "audioldm2-full-large-1150k"
+SPEECH = "audioldm2-speech-gigaspeech"
 SCALE_FACTOR = 0.4110932946205139
 BETAS = (np.linspace(0.0015**0.5, 0.0195**0.5, 1000) ** 2).astype(np.float32)
 COPIES = ((CLAP, "clap.model."), (T5, JOINT + "cond_stage_models.1.model."))
@@ -24,7 +25,7 @@ _UNUSED = re.compile(r"audiomae|mel_transform|audio_branch|audio_projection|\w+_
 _DEEP = re.compile(r"(?:text_branch\.encoder\.layer|model\.h|encoder\.block)\.(\d+)\.")
 _LAYERS = 2  # of each text encoder that are kept
 _KEPT = re.compile(r"relative_attention_bias|position_ids")
-_ROWS_KEPT = re.compile(r"_of_sequence_tokens|position_embeddings")
+_ROWS_KEPT = re.compile(r"_of_sequence_tokens|position_embeddings|text_encoder\.emb\.")
 
 
 @functools.cache

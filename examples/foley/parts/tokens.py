@@ -8,7 +8,7 @@ from jaxtyping import Bool, Int
 
 from litefocus_jax.models.components import Components
 from litefocus_jax.models.stored_tokenizers import load_tokenizer
-from litefocus_jax.models.tokenization import Tokens, tokenize_for_both
+from litefocus_jax.models.tokenization import Tokens, tokenize_for_each
 
 
 class CaptionTokens(NamedTuple):
@@ -22,7 +22,7 @@ class CaptionTokens(NamedTuple):
         """Tokenize captions by the tokenizers of a model."""
         clap = load_tokenizer(components.tokenizer, components.text_encoder.config.vocab_size)
         t5 = load_tokenizer(components.tokenizer_2, components.text_encoder_2.config.vocab_size)
-        return cls(*tokenize_for_both(clap, t5, captions))
+        return cls(*tokenize_for_each((clap, t5), captions))
 
     @property
     def lengths(self) -> Int[np.ndarray, " captions"]:

@@ -1,7 +1,9 @@
 """Configurations of the UNets: AudioLDM2's, and that of AudioLDM and MusicLDM."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from types import NoneType
 from typing import Annotated, Any, ClassVar, Self
 
 from litefocus_jax.system.json_config import ConfigError, Count, Epsilon, JsonConfig, Layers, per_level, read_json
@@ -214,6 +216,14 @@ class ClassConditionedUNetConfig(UNetConfig):
         return {**super().to_dict(), "class_embed_type": "simple_projection", "class_embeddings_concat": True}
 
     @classmethod
+    def from_dict(cls, values: Mapping[str, Any], source: str | Path = "configuration") -> Self:
+        """Read either class of network that takes class labels, as ``_class_name`` says; see `JsonConfig.from_dict`."""
+        of_audioldm2 = ClassConditionedAudioLDM2UNetConfig
+        if cls is ClassConditionedUNetConfig and values.get("_class_name") == of_audioldm2.CLASS_NAME:
+            return of_audioldm2.from_dict(values, source)  # pyright: ignore[reportReturnType]
+        return super().from_dict(values, source)
+
+    @classmethod
     def tiny(cls) -> Self:
         """As AudioLDM2's, with one transformer after each resnet, for a vector as wide as tiny CLAP's."""
         config = UNetConfig.tiny()
@@ -222,11 +232,50 @@ class ClassConditionedUNetConfig(UNetConfig):
         return cls(**{**shared, "cross_attention_dim": widths, "projection_class_embeddings_input_dim": 8})
 
 
+@dataclasses.dataclass(frozen=True)
+class ClassConditionedAudioLDM2UNetConfig(ClassConditionedUNetConfig):
+    """Fields of ``AudioLDM2UNet2DConditionModel``'s JSON where a prompt is one vector, as in ``audioldm_48k``.
+
+    There may be several transformers after each resnet, none of which reads the prompt: every entry of
+    ``cross_attention_dim`` is None, as AudioLDM2's network has it.
+    """
+
+    CLASS_NAME = UNetConfig.CLASS_NAME
+    REQUIRED: ClassVar = {
+        name: known
+        for name, known in ClassConditionedUNetConfig.REQUIRED.items()
+        if name not in ("attention_type", "dropout", "resnet_out_scale_factor")
+    }
+    IGNORED = UNetConfig.IGNORED
+
+    cross_attention_dim: tuple[tuple[NoneType, ...], ...] = ((None, None),) * 4  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def __post_init__(self) -> None:
+        UNetConfig.__post_init__(self)
+
+    @property
+    def cross_attention_dim_per_level(self) -> tuple[tuple[NoneType, ...], ...]:
+        """At each level an entry for every transformer after a resnet; none of them reads a prompt."""
+        return per_level(self.cross_attention_dim, len(self.block_out_channels), "cross_attention_dim")
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """As AudioLDM2's, with two transformers after each resnet, for a vector as wide as tiny CLAP's."""
+        config = UNetConfig.tiny()
+        shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+        shared["cross_attention_dim"] = ((None, None),) * len(config.block_out_channels)
+        return cls(**{**shared, "projection_class_embeddings_input_dim": 8})
+
+
 def read_unet_config(path: Path) -> UNetConfig:
-    """Read the configuration of either class, as its ``_class_name`` says.
+    """Read the configuration of any class, as its ``_class_name`` and its ``class_embed_type`` say.
 
     Raises:
         ConfigError: as of `JsonConfig.from_file`.
     """
-    is_labelled = read_json(path).get("_class_name") == ClassConditionedUNetConfig.CLASS_NAME
+    values = read_json(path)
+    is_labelled = (
+        values.get("_class_name") == ClassConditionedUNetConfig.CLASS_NAME
+        or values.get("class_embed_type") == "simple_projection"
+    )
     return (ClassConditionedUNetConfig if is_labelled else UNetConfig).from_file(path)

@@ -84,6 +84,7 @@ class UNet(nnx.Module):
         encoder_hidden_states_1: Float[Array, "batch text features_1"] | None = None,
         encoder_attention_mask_1: Bool[Array, "batch text"] | None = None,
         *,
+        encoder_attention_mask: Bool[Array, "batch generated"] | None = None,
         class_labels: Float[Array, "batch class_labels_dim"] | None = None,
     ) -> Context:
         """Compute the keys and values of every cross-attention, or what stands beside the time embedding.
@@ -91,9 +92,11 @@ class UNet(nnx.Module):
         A network whose configuration has a ``class_labels_dim`` takes class labels alone; any other takes states.
 
         Args:
-            encoder_hidden_states: the language model's vectors, read by the first two transformers of a layer.
+            encoder_hidden_states: what the first two transformers of a layer read: the language model's vectors, or a
+                text encoder's where there is no language model.
             encoder_hidden_states_1: the second text encoder's states, read by the others.
             encoder_attention_mask_1: True where ``encoder_hidden_states_1`` is not padding.
+            encoder_attention_mask: True where ``encoder_hidden_states`` is not padding; none of it is unless given.
             class_labels: one vector for each prompt.
 
         Raises:
@@ -106,9 +109,9 @@ class UNet(nnx.Module):
                 f"a {self.config.CLASS_NAME} takes {'class_labels' if takes_labels else 'encoder_hidden_states'}; "
                 f"found {'encoder_hidden_states' if class_labels is None else 'class_labels'}"
             )
-        states = encoder_hidden_states, encoder_hidden_states_1
-        generated, text = (None if each is None else Prompt(each, None) for each in states)
-        prompts = Prompts(generated, text and text._replace(mask=encoder_attention_mask_1))
+        generated = None if encoder_hidden_states is None else Prompt(encoder_hidden_states, encoder_attention_mask)
+        text = None if encoder_hidden_states_1 is None else Prompt(encoder_hidden_states_1, encoder_attention_mask_1)
+        prompts = Prompts(generated, text)
         return Context(
             down=tuple(block.project_prompts(prompts) for block in self.down_blocks),
             middle=self.mid_block.project_prompts(prompts),
@@ -211,6 +214,7 @@ CLASS_CONDITIONED = dataclasses.replace(
     config_class=ClassConditionedUNetConfig,
     keys=CLASS_CONDITIONED_KEYS,
     library="diffusers",
-    class_names=("UNet2DConditionModel",),
+    class_names=("UNet2DConditionModel", "AudioLDM2UNet2DConditionModel"),
+    libraries=(("AudioLDM2UNet2DConditionModel", NETWORK.library),),
 )
-"""The UNet of AudioLDM and MusicLDM."""
+"""The UNet of AudioLDM and MusicLDM: with one transformer after each resnet, or with several, as AudioLDM2 has them."""

@@ -29,6 +29,8 @@ def original_rules(config: UNetConfig) -> tuple[Rule, ...]:
         _renamed("input_blocks.0.0", "conv_in"),
         _renamed("out.0", "conv_norm_out"),
         _renamed("out.2", "conv_out"),
+        # The authors' FiLM.
+        *([] if config.class_labels_dim is None else [_renamed("film_emb", "class_embedding")]),
         *_way_down(config),
         *_middle(config),
         *_way_up(config),
