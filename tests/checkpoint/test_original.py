@@ -83,7 +83,6 @@ def test_every_key_of_a_file_of_full_size_is_used_once_or_on_the_list(name):
 
 
 @pytest.mark.parametrize(("name", "words"), [
-    ("audioldm2-speech-gigaspeech", "for speech, with an encoder of phonemes"),
     ("audioldm_16k_crossattn_t5", "conditioned on T5 alone"),
     ("audioldm_48k", "conditioned on CLAP alone"),
 ])  # fmt: skip

@@ -25,7 +25,8 @@ _UNUSED = re.compile(r"audiomae|mel_transform|audio_branch|audio_projection|\w+_
 _DEEP = re.compile(r"(?:text_branch\.encoder\.layer|model\.h|encoder\.block)\.(\d+)\.")
 _LAYERS = 2  # of each text encoder that are kept
 _KEPT = re.compile(r"relative_attention_bias|position_ids")
-_ROWS_KEPT = re.compile(r"_of_sequence_tokens|position_embeddings|text_encoder\.emb\.")
+_ROWS_KEPT = re.compile(r"_of_sequence_tokens|position_embeddings")
+_OF_SPEECH = re.compile(r"emb_rel_[kv]|text_encoder\.emb\.|\.wpe\.")  # as many symbols, and places for all of them
 
 
 @functools.cache
@@ -62,11 +63,15 @@ def _small(name: str) -> dict[str, np.ndarray]:
     for key, (shape, dtype) in key_list(name).items():
         if (deep := _DEEP.search(key)) and int(deep[1]) >= _LAYERS:
             continue
-        shape = (1,) * len(shape) if _UNUSED.search(key) else _quarter(key, shape)
+        is_of_speech = name == SPEECH and _OF_SPEECH.search(key)
+        less = (*shape[:-1], shape[-1] // 4) if is_of_speech else _quarter(key, shape)
+        shape = (1,) * len(shape) if _UNUSED.search(key) else less
         if dtype != "float32":
             tensors[key] = np.zeros(shape, dtype)
         elif len(shape) < 2:
-            tensors[key] = (key.endswith("weight") + 0.1 * generator.standard_normal(shape)).astype(np.float32)
+            tensors[key] = (key.endswith(("weight", "gamma")) + 0.1 * generator.standard_normal(shape)).astype(
+                np.float32
+            )
         else:
             values = generator.standard_normal(shape, np.float32)
             tensors[key] = values * np.float32(np.prod(shape[1:]) ** -0.5)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the authors' classes (PyPI audioldm2 0.1.0, LiteFocus aa4f489) on made-up weights, and writes what they compute
-# to expected.npz.
+# to expected.npz and expected_speech.npz.
 #
 #     tests/parity/original/make.sh FOLDER      FOLDER gets an environment of its own and the weights
 #
@@ -20,3 +20,4 @@ litefocus=https://raw.githubusercontent.com/Yuanshi9815/LiteFocus/aa4f4896f28c9a
 [[ -f $folder/litefocus_base.py ]] || curl -fsSL "$litefocus/litefocus_base.py" -o "$folder/litefocus_base.py"
 "${OURS:-python}" -m tests.parity.original.tensors "$folder"
 "$folder/venv/bin/python" $here/authors.py "$folder" $here/expected.npz
+"$folder/venv/bin/python" $here/authors_speech.py "$folder" $here/expected_speech.npz

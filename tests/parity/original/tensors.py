@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from litefocus_jax.checkpoint import safetensors_files
-from tests.support.originals import FULL, LARGE, small
+from tests.support.originals import FULL, LARGE, SPEECH, small
 
 USED = ("model.diffusion_model.", "first_stage_model.", "cond_stage_models.")
 
@@ -14,7 +14,7 @@ USED = ("model.diffusion_model.", "first_stage_model.", "cond_stage_models.")
 def main() -> None:
     """Write a file of safetensors for each size, of the tensors that are computed with."""
     folder = Path(sys.argv[1])
-    for name in (FULL, LARGE):
+    for name in (FULL, LARGE, SPEECH):
         used = {key: np.asarray(tensor) for key, tensor in small(name).items() if key.startswith(USED)}
         safetensors_files.write_file(folder / f"{name}.safetensors", used)
 
