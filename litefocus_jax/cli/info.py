@@ -133,7 +133,8 @@ def _sampling(checkpoint: "opened.Checkpoint") -> "Table":
 
     table = _table("Sampling", "Scheduler", "Steps", "Spacing", "Guidance")
     for quality in (None, *QUALITIES):
-        request = make_request(checkpoint.facts, "sound", audio_length_in_s=1.0, quality=quality)
+        said = "" if checkpoint.model_type.speaks else None
+        request = make_request(checkpoint.facts, "sound", audio_length_in_s=1.0, quality=quality, phonemes=said)
         sampling = request.sampling
         steps, guidance = str(sampling.num_inference_steps), f"{request.guidance_scale:g}"
         name = "if not told otherwise" if quality is None else f"--quality {quality}"

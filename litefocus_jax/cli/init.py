@@ -17,6 +17,8 @@ def init(
             "tiny",
             "audioldm2",
             "audioldm2-large",
+            "tiny-speech",
+            "audioldm2-gigaspeech",
             "tiny-audioldm",
             "audioldm",
             "audioldm-m-full",

@@ -22,7 +22,7 @@ REPORT = "report.csv"
 """Table of all sounds, written at the end."""
 
 _HIDDEN = ".batch"  # leases, and what could not be made
-_COLUMNS = ("file", "prompt", "negative_prompt", "seed", "waveform", "state", "error")
+_COLUMNS = ("file", "prompt", "negative_prompt", "transcription", "seed", "waveform", "state", "error")
 _LONGEST_PAUSE_IN_S = 5.0
 
 
@@ -148,6 +148,7 @@ class SharedWork:
                     "file": destination.sound.relative_to(self.folder).as_posix(),
                     "prompt": order.row.prompt,
                     "negative_prompt": order.row.negative_prompt or "",
+                    "transcription": order.row.transcription or "",
                     "seed": order.seed,
                     "waveform": order.waveform,
                     "state": "made" if is_there else "missing" if error is None else "failed",

@@ -99,9 +99,11 @@ def load(
     from litefocus_jax.models.unet.self_attention import check_layout
     from litefocus_jax.system.compilation_cache import use_compilation_cache
     from litefocus_jax.training.batches import clip_samples
+    from litefocus_jax.training.speech import refuse_speech
 
     use_compilation_cache()
     checkpoint = open_model(model, revision, heads)
+    refuse_speech(checkpoint.model_type)
     geometry = checkpoint.facts.geometry
     samples = clip_samples(geometry, options.audio_length_in_s)
     _check_batch_fits(config.batch_size, samples)

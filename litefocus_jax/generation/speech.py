@@ -5,7 +5,7 @@ from typing import Any
 
 from litefocus_jax.generation.checks import texts_of
 from litefocus_jax.generation.pronunciation import phonemes_of, tidied
-from litefocus_jax.models.model_type import AUDIOLDM2_SPEECH, ModelType
+from litefocus_jax.models.model_type import ModelType
 from litefocus_jax.system.messages import shown
 
 _NAMES = ("transcription", "phonemes")
@@ -69,23 +69,6 @@ def make_speech(
         found = {text: phonemes_of(text) for text in dict.fromkeys(written or ())}
         spoken = tuple(found[text] for text in written or ())
     return Speech(spoken, written)
-
-
-def refuse_speech(model_type: ModelType, what: str) -> None:
-    """Refuse a model that is told what to say, where there is no way to tell it.
-
-    Args:
-        model_type: of the model.
-        what: is not done with it, to begin the message with.
-
-    Raises:
-        ValueError: when it is one.
-    """
-    if model_type.speaks:
-        raise ValueError(
-            f"{what} of {AUDIOLDM2_SPEECH.described} is not supported, since there is no column for what is said in "
-            "each sound; expected another of the family"
-        )
 
 
 def _one_each(name: str, value: Any, prompts: int) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from litefocus_jax.models.t5 import T5Encoder
 from litefocus_jax.models.tokenization import tokenize_for_each
 from litefocus_jax.training.data import Dataset, Short, Sound, audible_share, read_clip
 from litefocus_jax.training.losses import Batch
+from litefocus_jax.training.speech import refuse_speech
 from litefocus_jax.training.updates import NamedBatch
 
 logger = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ class AudioBatches:
         peak: float | None = None,
         short: Short = "repeat",
     ) -> None:
+        refuse_speech(components.model_type)
         if peak is not None and not 0.0 < peak <= 1.0:
             raise ValueError(f"peak = {peak}; expected more than 0 and at most 1, which is full scale, or None")
         geometry = LatentGeometry.from_configs(
