@@ -4,11 +4,16 @@ The library comes with the extra ``speech``, and is imported where it is used.
 """
 
 import functools
+import logging
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
 
+from litefocus_jax.models.phonemes import SYMBOLS, describe_symbol
 from litefocus_jax.system.extras import MissingExtraError, import_extra
+from litefocus_jax.system.messages import shown
+
+logger = logging.getLogger(__name__)
 
 _PURPOSE = "transcription, to be turned into phonemes,"
 
@@ -67,8 +72,25 @@ def phonemes_of(text: str) -> str:
         MissingExtraError: when the library is not installed; the message says how to install it, and what to give in
             its place.
     """
-    text = cleaned(text)
-    return tidied(_pronounce()(text)) if text.strip() else ""
+    words = tidied(cleaned(text))
+    return sayable(tidied(_pronounce()(words)), text) if words else ""
+
+
+def sayable(phonemes: str, text: str) -> str:
+    """Phonemes without symbols that models for speech have no number for, such as brackets; a warning names them.
+
+    Args:
+        phonemes: as the library writes them.
+        text: that they are of, for the warning.
+    """
+    unknown = dict.fromkeys(symbol for symbol in phonemes if symbol not in SYMBOLS[1:])
+    if unknown:
+        logger.warning(
+            "Of the transcription %s, %s is left out: models for speech have no number for it",
+            shown(text),
+            ", ".join(map(describe_symbol, unknown)),
+        )
+    return tidied("".join(symbol for symbol in phonemes if symbol not in unknown))
 
 
 @functools.cache
@@ -83,12 +105,14 @@ def _pronounce() -> Callable[[str], str]:
         loader = import_extra("espeakng_loader", extra="speech", purpose=_PURPOSE)
     except MissingExtraError as error:
         raise MissingExtraError(
-            f"{error}. Or give the phonemes themselves (phonemes, --phonemes), which needs neither"
+            f"{error}. Or write it in the phonetic alphabet (phonemes=..., --phonemes), which needs neither package"
         ) from None
     wrapper = import_extra("phonemizer.backend.espeak.wrapper", extra="speech", purpose=_PURPOSE).EspeakWrapper
     wrapper.set_library(loader.get_library_path())
     wrapper.set_data_path(loader.get_data_path())
+    quiet = logging.getLogger(f"{__name__}.espeak")  # it warns of words that are said as one, such as "of a"
+    quiet.setLevel(logging.ERROR)
     backend = phonemizer.backend.EspeakBackend(
-        "en-us", preserve_punctuation=True, with_stress=True, language_switch="remove-flags"
+        "en-us", preserve_punctuation=True, with_stress=True, language_switch="remove-flags", logger=quiet
     )
     return lambda text: backend.phonemize([text], strip=True)[0]
