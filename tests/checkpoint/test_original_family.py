@@ -181,7 +181,7 @@ def test_copies_of_clap_that_differ_are_told_of_a_model_that_has_two() -> None:
 
 @pytest.mark.parametrize(("name", "variant", "message"), [
     (FIRST, FULL, "is not audioldm2-full: it is an AudioLDM of the first version (there are keys cond_stage_model.*)"),
-    (FIRST, OF_48K, "and audioldm_48k is an AudioLDM of AudioLDM2's code, conditioned on CLAP alone; expected audioldm"),
+    (FIRST, OF_48K, "and audioldm_48k is an AudioLDM of AudioLDM2's code, conditioned on CLAP alone; expected au"),
     (OF_T5, OF_48K, "conditioned on T5 alone (there are keys cond_stage_models.0.model.encoder.*)"),
     (FULL, "musicldm", "it is an AudioLDM2 (there are keys cond_stage_models.0.cond_stage_models.*)"),
 ])  # fmt: skip
