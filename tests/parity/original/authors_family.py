@@ -37,15 +37,18 @@ def unet_of_first(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     )
     model = loaded(model, tensors, "model.diffusion_model.")
     sample, labels = noise(2, 8, 16, 16), noise(2, CLAP_WIDTH, seed=1)
-    return {"sample": sample, "timesteps": TIMESTEPS, "labels": labels, "prediction": model(sample, TIMESTEPS, y=labels)}
+    return {
+        "sample": sample,
+        "timesteps": TIMESTEPS,
+        "labels": labels,
+        "prediction": model(sample, TIMESTEPS, y=labels),
+    }
 
 
 def unet_of_48k(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     from audioldm2.latent_diffusion.modules.diffusionmodules.openaimodel import UNetModel
 
-    model = UNetModel(
-        **UNET, in_channels=16, out_channels=16, extra_film_condition_dim=CLAP_WIDTH, context_dim=[None]
-    )
+    model = UNetModel(**UNET, in_channels=16, out_channels=16, extra_film_condition_dim=CLAP_WIDTH, context_dim=[None])
     model = loaded(model, tensors, "model.diffusion_model.")
     sample, labels = noise(2, 16, 16, 16), noise(2, CLAP_WIDTH, seed=1)
     prediction = model(sample, TIMESTEPS, y=labels, context_list=[], context_attn_mask_list=[])
