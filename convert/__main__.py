@@ -43,23 +43,28 @@ def main(
         list[str] | None,
         typer.Option(
             help="For the authors' file, which has none: a folder or hub id with tokenizer/ and tokenizer_2/, such as "
-            "cvssp/audioldm2; or CLAP's and T5's own, such as roberta-base,google/flan-t5-large. Speech wants CLAP's "
-            "alone.",
+            "cvssp/audioldm2; or CLAP's and T5's own, such as roberta-base,google/flan-t5-large; for a model that has "
+            "one of them, that one.",
         ),
     ] = None,
     variant: Annotated[
         str | None,
         typer.Option(
-            help="Which of the authors' files it is: audioldm2-full, audioldm2-music-665k or "
-            "audioldm2-full-large-1150k; whichever it is unless given."
+            help="Which of the authors' files it is: audioldm2-full, audioldm2-music-665k, audioldm2-full-large-1150k, "
+            "audioldm_48k, audioldm_16k_crossattn_t5, audioldm-s-full, -m-full, -l-full and their like, or musicldm; "
+            "whichever it is unless given, a MusicLDM taken for an AudioLDM of the same shape."
         ),
     ] = None,
     weights: Annotated[
         Literal["model", "ema"] | None,
-        typer.Option(help="The UNet's weights in the authors' file: model, as they sample, or their moving average."),
+        typer.Option(
+            help="The UNet's weights in the authors' file: model, as they were trained last, or ema, their moving "
+            "average; unless given, those with which its authors sample: ema for AudioLDM and MusicLDM, model for all "
+            "others."
+        ),
     ] = None,
 ) -> None:
-    """Convert a PyTorch checkpoint of AudioLDM2 (safetensors or pickles) to the native format.
+    """Convert a PyTorch checkpoint of AudioLDM2 or its family (safetensors or pickles) to the native format.
 
     The authors' own file holds everything but tokenizers (--tokenizers). Of a judge of sounds (Cnn14 of PANNs, VGGish,
     aiSFX), a pickle becomes a file of safetensors.
@@ -94,7 +99,7 @@ def main(
                             name.strip() for text in tokenizers or () for name in text.split(",") if name.strip()
                         ],
                         variant=variant,
-                        weights=weights or "model",
+                        weights=weights,
                         dtype=dtype,
                         overwrite=overwrite,
                         report=status.update,

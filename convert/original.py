@@ -1,4 +1,4 @@
-"""A file of AudioLDM2's authors in, a native folder out."""
+"""A file of the authors in, a native folder out."""
 
 import contextlib
 import shutil
@@ -16,7 +16,8 @@ from litefocus_jax.system.files import check_destination
 
 TOKENIZERS = (
     "a folder or hub id with tokenizer/ and tokenizer_2/, such as cvssp/audioldm2, or CLAP's and T5's own, such as "
-    "roberta-base,google/flan-t5-large"
+    "roberta-base,google/flan-t5-large; for an AudioLDM or a MusicLDM CLAP's alone will do, for "
+    "audioldm_16k_crossattn_t5 T5's"
 )
 """What can be given for tokenizers."""
 
@@ -39,7 +40,7 @@ def convert_original(
     *,
     tokenizers: Sequence[str],
     variant: str | None = None,
-    weights: Weights = "model",
+    weights: Weights | None = None,
     dtype: str = "float32",
     overwrite: bool = False,
     report: Callable[[str], None] = lambda line: None,
@@ -52,9 +53,11 @@ def convert_original(
     Args:
         source: the file: a pickle, or safetensors with the same keys.
         destination: the folder to write.
-        tokenizers: one folder or hub id that holds both, or that of CLAP's and that of T5's; the file has none.
+        tokenizers: one folder or hub id that holds both, or that of CLAP's and that of T5's, as far as the model has
+            them; the file has none.
         variant: which of the published checkpoints it is, see `litefocus_jax.checkpoint.original_kinds`.
-        weights: of the UNet: as trained last, or their moving average.
+        weights: of the UNet: as trained last, or their moving average; those with which its authors sample unless
+            given.
         dtype: floating-point type of the written weights; VAE and vocoder are float32 in any case.
         overwrite: replace an earlier native folder, once the new one is complete.
         report: told what is being done, line by line.
@@ -80,8 +83,8 @@ def convert_original(
         report(f"Checking names and shapes in {source}, and comparing copies")
         original = open_original(tensors, source, folders, variant=variant, weights=weights)
         configs = original.checkpoint.configs
-        load_tokenizer(folders[0], configs["text_encoder"].vocab_size)
-        load_tokenizer(folders[1], configs["text_encoder_2"].vocab_size)
+        for name, reader in original.checkpoint.model_type.tokenizers.items():
+            load_tokenizer(original.checkpoint.tokenizers[name], configs[reader].vocab_size)
         native.save_opened(
             original.checkpoint,
             destination,
@@ -93,8 +96,8 @@ def convert_original(
 
 
 @contextlib.contextmanager
-def _folders(tokenizers: Sequence[str]) -> Iterator[tuple[Path, Path]]:
-    """The folders of both tokenizers, for as long as they are needed.
+def _folders(tokenizers: Sequence[str]) -> Iterator[tuple[Path, ...]]:
+    """The folders of both tokenizers, or of the one that is given, for as long as they are needed.
 
     Raises:
         CheckpointError: when they are not found.
@@ -103,14 +106,14 @@ def _folders(tokenizers: Sequence[str]) -> Iterator[tuple[Path, Path]]:
     if len(tokenizers) > 2:
         raise ValueError(f"tokenizers = {', '.join(tokenizers)}; expected {TOKENIZERS}")
     if len(tokenizers) == 1:
-        folder = store.local_folder(tokenizers[0], patterns=tuple(f"{name}/*" for name in _TOGETHER))
-        if missing := [name for name in _TOGETHER if not (folder / name).is_dir()]:
-            raise CheckpointError(f"{tokenizers[0]} lacks {' and '.join(missing)}; expected {TOKENIZERS}")
-        yield folder / _TOGETHER[0], folder / _TOGETHER[1]
-        return
+        folder = store.local_folder(tokenizers[0], patterns=(*_FILES, *(f"{name}/*" for name in _TOGETHER)))
+        places = tuple(folder / name for name in _TOGETHER if (folder / name).is_dir())
+        if places:
+            yield places
+            return
     with tempfile.TemporaryDirectory() as scratch:
         own = []
-        for name, asked in zip(_TOGETHER, tokenizers, strict=True):
+        for name, asked in zip(_TOGETHER, tokenizers, strict=False):
             folder = store.local_folder(asked, patterns=_FILES)
             found = [folder / file for file in _FILES if (folder / file).is_file()]
             if not found:
@@ -119,4 +122,4 @@ def _folders(tokenizers: Sequence[str]) -> Iterator[tuple[Path, Path]]:
             own[-1].mkdir()
             for file in found:
                 shutil.copyfile(file, own[-1] / file.name)
-        yield own[0], own[1]
+        yield tuple(own)

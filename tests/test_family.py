@@ -77,7 +77,7 @@ def test_a_pipeline_for_one_model_refuses_another(kind: Any, source: Any, messag
     ({"sampling": "authors"}, "sampling = 'authors' is of AudioLDM2; .* say what it stands for"),
     ({"prompt_padding": "batch"}, "prompt_padding = 'batch' is of AudioLDM2"),
     ({"force_zeros_for_empty_prompt": True}, "force_zeros_for_empty_prompt = True is of AudioLDM2"),
-    ({"transcription": "hello"}, "transcription is not taken here"),
+    ({"transcription": "hello"}, "transcription is for a model that speaks"),
     ({"prompt_embeds": np.zeros((1, 3, 8))}, r"prompt_embeds has shape \(1, 3, 8\); expected \[prompts, 8\], CLAP's"),
 ])  # fmt: skip
 def test_what_only_audioldm2_has_is_one_clear_error(options: dict[str, Any], message: str) -> None:

@@ -25,7 +25,7 @@ from litefocus_jax.checkpoint.spellings import undo_spellings
 from litefocus_jax.checkpoint.tensors import LazyArray, Tensors
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
 from litefocus_jax.models.components import LatentGeometry, differences_in_width
-from litefocus_jax.models.generation_defaults import GenerationDefaults
+from litefocus_jax.models.generation_defaults import PUBLISHED, GenerationDefaults
 from litefocus_jax.models.keys import KeyTable
 from litefocus_jax.models.model_type import ModelType
 from litefocus_jax.models.t5 import T5Config
@@ -185,10 +185,10 @@ def _own_tokenizers(model_type: ModelType, configs: Mapping[str, JsonConfig], gi
 
 
 def _defaults(kind: Kind, model_type: ModelType) -> GenerationDefaults:
-    """How a model is sampled where a request does not say."""
-    if kind is OF_CLAP_ALONE:  # its authors sample it as they sample AudioLDM2
-        return GenerationDefaults(prompt_padding=model_type.defaults.prompt_padding)
-    return model_type.defaults
+    """How a model is sampled where a request does not say: in as many steps as by its authors, with their guidance."""
+    own = model_type.defaults
+    guidance = PUBLISHED.guidance_scale if kind is OF_CLAP_ALONE else own.guidance_scale
+    return dataclasses.replace(own, num_inference_steps=PUBLISHED.num_inference_steps, guidance_scale=guidance)
 
 
 def averaged_name(key: str) -> str:

@@ -93,7 +93,7 @@ def original_tensors(components: Components) -> dict[str, np.ndarray]:
             tensors[edge] = np.concatenate([np.stack(rows), np.zeros((_ROWS - 2, len(rows[0])), rows[0].dtype)])
     if (shared := kind.place(T5) + "shared.weight") in tensors:
         tensors[kind.place(T5) + "encoder.embed_tokens.weight"] = tensors[shared]
-    if kind is not OF_AUDIOLDM:
+    if kind in (OF_AUDIOLDM2, OF_CLAP_ALONE):
         for _, usually_taken, other, _ in COPIES:
             taken = kind.place(usually_taken)
             tensors |= {other + key.removeprefix(taken): tensors[key] for key in tensors if key.startswith(taken)}

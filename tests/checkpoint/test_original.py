@@ -82,21 +82,6 @@ def test_every_key_of_a_file_of_full_size_is_used_once_or_on_the_list(name):
     assert filled == sum(sizes[key] for key in {*read}) - unused_rows + statistics
 
 
-@pytest.mark.parametrize(("name", "words"), [
-    ("audioldm_16k_crossattn_t5", "conditioned on T5 alone"),
-    ("audioldm_48k", "conditioned on CLAP alone"),
-])  # fmt: skip
-def test_models_of_other_kinds_are_refused_by_name(name, words):
-    message = error_of(full_size(name))
-    assert words in message
-    assert "expected one of audioldm2-full, audioldm2-music-665k, audioldm2-full-large-1150k" in message
-
-
-def test_an_audioldm_of_the_first_version_is_refused_by_name():
-    tensors = {key.replace(CLAP, "cond_stage_model.model."): value for key, value in small().items()}
-    assert "an AudioLDM of the first version" in error_of(tensors)
-
-
 def test_another_variant_than_the_one_that_is_said_is_refused():
     message = error_of(full_size(LARGE), variant=FULL)
     assert "is not audioldm2-full: its UNet has 4 transformers after each resnet, of 2 blocks each" in message

@@ -54,7 +54,6 @@ def test_what_asks_for_nothing_is_let_pass() -> None:
         ({"seed": np.random.default_rng(0)}, "seed is a numpy.random._generator.Generator; expected a number"),
         ({"seed": jax.random.split(jax.random.key(0))}, "seed is a key of shape (2,); expected one number or one key"),
         ({"generator": 1, "seed": 1}, "generator and seed are both given"),
-        ({"transcription": "hello"}, "say it in prompt"),
         ({"max_new_tokens": 12}, "language_model/config.json"),
         ({"cross_attention_kwargs": {"scale": 0.5}}, "attention is chosen by litefocus"),
         ({"output_type": "pt"}, "torch.from_numpy(result.audios)"),

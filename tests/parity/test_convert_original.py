@@ -184,7 +184,7 @@ def test_options_that_do_not_fit_are_one_clear_error(options: tuple[str, ...], m
 
 def test_a_folder_without_tokenizers_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert "lacks tokenizer and tokenizer_2; expected" in refused(
+    assert "empty holds no tokenizer, such as tokenizer.json; expected" in refused(
         original(), tmp_path, "--tokenizers", tmp_path / "empty"
     )
 

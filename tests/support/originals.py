@@ -1,6 +1,7 @@
 """Checkpoints as AudioLDM2's authors publish them, made up: of full size without values, and small ones with some.
 
-The names, shapes and types in ``original_keys`` are those that the authors' classes give their state dictionaries.
+The names, shapes and types in ``original_keys`` are those that the authors' classes give their state dictionaries:
+audioldm2 0.1.0's, and for ``audioldm-s-full`` audioldm 0.1.1's.
 """
 
 import ast
@@ -17,14 +18,17 @@ from litefocus_jax.checkpoint.tensors import LazyArray
 LISTS = Path(__file__).with_name("original_keys")
 FULL, LARGE = "audioldm2-full", "audioldm2-full-large-1150k"
 SPEECH = "audioldm2-speech-gigaspeech"
+FIRST, OF_48K, OF_T5 = "audioldm-s-full", "audioldm_48k", "audioldm_16k_crossattn_t5"
 SCALE_FACTOR = 0.4110932946205139
 BETAS = (np.linspace(0.0015**0.5, 0.0195**0.5, 1000) ** 2).astype(np.float32)
-COPIES = ((CLAP, "clap.model."), (T5, JOINT + "cond_stage_models.1.model."))
+ONLY = "cond_stage_models.0.model."  # where the encoder lies, if there is one
+COPIES = ((CLAP, "clap.model."), (T5, JOINT + "cond_stage_models.1.model."), (ONLY, "clap.model."))
 
 _UNUSED = re.compile(r"audiomae|mel_transform|audio_branch|audio_projection|\w+_transform|logit_scale")
 _DEEP = re.compile(r"(?:text_branch\.encoder\.layer|model\.h|encoder\.block)\.(\d+)\.")
 _LAYERS = 2  # of each text encoder that are kept
 _KEPT = re.compile(r"relative_attention_bias|position_ids")
+_MOMENTS = re.compile(r"first_stage_model\.(?:encoder\.conv_out|quant_conv)\.")  # two for each latent channel
 _ROWS_KEPT = re.compile(r"_of_sequence_tokens|position_embeddings")
 _OF_SPEECH = re.compile(r"emb_rel_[kv]|text_encoder\.emb\.|\.wpe\.")  # as many symbols, and places for all of them
 
@@ -81,7 +85,7 @@ def _small(name: str) -> dict[str, np.ndarray]:
             for key in tuple(tensors)
             if key.startswith(taken) and other + key.removeprefix(taken) in tensors
         }
-    for copy in (T5, JOINT + "cond_stage_models.1.model."):
+    for copy in (T5, JOINT + "cond_stage_models.1.model.", ONLY):
         if copy + "shared.weight" in tensors:
             tensors[copy + "encoder.embed_tokens.weight"] = tensors[copy + "shared.weight"]
     return tensors | {"betas": BETAS, "scale_factor": np.array(SCALE_FACTOR, np.float32)}
@@ -92,7 +96,11 @@ def _quarter(key: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     if _KEPT.search(key) or len(shape) == 1 == shape[0]:
         return shape
     widths = [
-        size if (axis == 0 and _ROWS_KEPT.search(key)) or size < 32 else 400 if size > 30_000 else size // 4
+        size
+        if (axis == 0 and _ROWS_KEPT.search(key)) or size < 32 or (size == 32 and _MOMENTS.match(key))
+        else 400
+        if size > 30_000
+        else size // 4
         for axis, size in enumerate(shape[:2])
     ]
     return (*widths, *shape[2:])

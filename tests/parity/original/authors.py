@@ -62,13 +62,14 @@ class StandIns:
         """Nothing."""
 
 
-def find_authors() -> None:
-    """Let the authors' package be imported without its ``__init__``, which wants all that it depends on."""
-    sys.meta_path.append(StandIns)  # type: ignore[arg-type]
-    place = next(Path(folder) / "audioldm2" for folder in sys.path if (Path(folder) / "audioldm2").is_dir())
-    package = types.ModuleType("audioldm2")
+def find_authors(name: str = "audioldm2") -> None:
+    """Let a package of the authors be imported without its ``__init__``, which wants all that it depends on."""
+    if StandIns not in sys.meta_path:
+        sys.meta_path.append(StandIns)  # type: ignore[arg-type]
+    place = next(Path(folder) / name for folder in sys.path if (Path(folder) / name).is_dir())
+    package = types.ModuleType(name)
     package.__path__ = [str(place)]
-    sys.modules["audioldm2"] = package
+    sys.modules[name] = package
 
 
 def below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Runs the authors' classes (PyPI audioldm2 0.1.0, LiteFocus aa4f489) on made-up weights, and writes what they compute
-# to expected.npz and expected_speech.npz.
+# Runs the authors' classes (PyPI audioldm2 0.1.0 and audioldm 0.1.1, LiteFocus aa4f489) on made-up weights, and writes
+# what they compute to expected.npz, expected_family.npz and expected_speech.npz.
 #
 #     tests/parity/original/make.sh FOLDER      FOLDER gets an environment of its own and the weights
 #
-# The package comes without its dependencies: the classes need few of them, and no longer run on some.
+# The packages come without their dependencies: the classes need few of them, and no longer run on some.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 folder=$(realpath -m "${1:?the folder of the environment}")
@@ -13,7 +13,7 @@ here=tests/parity/original
 mkdir -p "$folder"
 if [[ ! -x $folder/venv/bin/python ]]; then
     "${PYTHON:-python3}" -m venv "$folder/venv"
-    "$folder/venv/bin/pip" install -q --no-deps audioldm2==0.1.0
+    "$folder/venv/bin/pip" install -q --no-deps audioldm2==0.1.0 audioldm==0.1.1
     "$folder/venv/bin/pip" install -q --extra-index-url https://download.pytorch.org/whl/cpu -r $here/requirements.txt
 fi
 litefocus=https://raw.githubusercontent.com/Yuanshi9815/LiteFocus/aa4f4896f28c9a1a50ff1dd834dee026060f9405/litefocus
@@ -21,3 +21,4 @@ litefocus=https://raw.githubusercontent.com/Yuanshi9815/LiteFocus/aa4f4896f28c9a
 "${OURS:-python}" -m tests.parity.original.tensors "$folder"
 "$folder/venv/bin/python" $here/authors.py "$folder" $here/expected.npz
 "$folder/venv/bin/python" $here/authors_speech.py "$folder" $here/expected_speech.npz
+"$folder/venv/bin/python" $here/authors_family.py "$folder" $here/expected_family.npz
