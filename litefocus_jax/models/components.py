@@ -121,7 +121,7 @@ def components_of(model_type: ModelType, **parts: Any) -> Components:
         model_type: which of the family it is.
         parts: as for `Components` or `AudioLDM2Components`.
     """
-    kind = Components if model_type.takes_class_labels else AudioLDM2Components
+    kind = AudioLDM2Components if model_type.has_language_model else Components
     return kind(model_type=model_type, **parts)
 
 
