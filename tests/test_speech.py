@@ -127,8 +127,9 @@ def test_litefocus_windows_and_the_authors_sampling_serve_it_too() -> None:
 def test_what_is_missing_or_too_much_is_one_clear_error(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         pipeline().request("a woman", **options)
+    number: Any = 3
     with pytest.raises(TypeError, match="phonemes is a int; expected a string"):
-        pipeline().request("a woman", phonemes=3)
+        pipeline().request("a woman", phonemes=number)
 
 
 def test_a_timeline_does_not_speak() -> None:

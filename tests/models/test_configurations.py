@@ -16,6 +16,7 @@ from litefocus_jax.models.projection import ProjectionConfig
 from litefocus_jax.models.t5 import T5Config, T5Encoder
 from litefocus_jax.models.unet.config import UNetConfig, read_unet_config
 from litefocus_jax.models.vae import VAEConfig
+from litefocus_jax.models.vits import VitsConfig
 from litefocus_jax.models.vocoder import VocoderConfig
 from litefocus_jax.system.json_config import ConfigError, read_json
 
@@ -30,13 +31,16 @@ CLASSES = {
     "vae": VAEConfig,
     "vocoder": VocoderConfig,
 }
-EVERY_CLASS = pytest.mark.parametrize("cls", CLASSES.values())
+OF_SPEECH = "audioldm2-gigaspeech/text_encoder_2"
+EVERY_CLASS = pytest.mark.parametrize("cls", [*CLASSES.values(), VitsConfig])
 PUBLISHED_FILES = [
     path.relative_to(PUBLISHED) for path in sorted(PUBLISHED.glob("*/*/*config.json")) if path.parent.name in CLASSES
 ]
 
 
 def class_of(file):
+    if file.parent.as_posix() == OF_SPEECH:
+        return VitsConfig
     return type(read_unet_config(PUBLISHED / file)) if file.parent.name == "unet" else CLASSES[file.parent.name]
 
 

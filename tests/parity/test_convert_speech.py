@@ -1,6 +1,7 @@
 """The converter on the authors' files for speech: CLAP's tokenizer is given, and that of phonemes is made."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def test_a_file_for_speech_becomes_a_native_folder_that_knows_phonemes(converted
     pipe = AudioLDM2Pipeline.from_pretrained(converted)
     assert pipe.tokenizer_2.model_max_length == 310
     assert pipe.tokenizer_2.ids(["ɐ"]) == [[70, 182]]
-    found = pipe.encode_prompt("a woman", phonemes="həlˈoʊ")
+    found: Any = pipe.encode_prompt("a woman", phonemes="həlˈoʊ")
     assert found.generated_prompt_embeds.shape == (1, 512, 192)
     assert np.isfinite(found.generated_prompt_embeds).all()
 
