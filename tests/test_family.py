@@ -59,7 +59,7 @@ def test_the_pipeline_is_that_of_the_model_and_has_no_part_that_the_model_has_no
     with pytest.raises(AttributeError, match="AudioLDMPipeline has no attribute 'language_model'"):
         _ = pipeline().language_model
     with pytest.raises(AttributeError, match="no 'tokenizer_2'; an AudioLDM has unet, vae, vocoder, text_encoder"):
-        _ = pipeline().components.tokenizer_2
+        _ = pipeline().components.tokenizer_2  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @pytest.mark.parametrize(("kind", "source", "message"), [

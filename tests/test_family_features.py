@@ -148,7 +148,7 @@ def on_devices(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray
 
 @two_kinds
 def test_devices_along_sounds_and_time_equal_one_device(name: str, on_devices: dict[str, np.ndarray]) -> None:
-    np.testing.assert_allclose(on_devices[f"{name}_on_2x2"], on_devices[f"{name}_on_1x1"], atol=1e-4)
+    assert deviation(on_devices[f"{name}_on_2x2"], on_devices[f"{name}_on_1x1"]) < 1e-5
 
 
 @two_kinds
@@ -156,10 +156,10 @@ def test_an_adapter_is_learnt_and_changes_the_sound(name: str, tmp_path: Path) -
     data, out = sound_folder(tmp_path / "data"), tmp_path / "run"
     few = ["--steps", "2", "--batch-size", "2", "-d", "0.32", "--learning-rate", "0.01", "--lora", "2"]
     shown = invoke("finetune", data, "-m", family_folder(name), "-o", out, *few)
-    assert "Training unet" in shown
+    assert "Training an adapter of rank 2 for the unet" in shown
     options: Any = {**BRIEF, "audio_length_in_s": 1.28, "output_type": "latent"}
     pipe = AudioLDM2Pipeline(load_components(family_folder(name)))
-    pipe.load_lora_weights(out / "adapter")
+    pipe.load_lora_weights(out / "lora")
     assert deviation(pipe("rain", **options).audios, family_pipeline(name)("rain", **options).audios) > 1e-6
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
 from litefocus_jax.models.clap.text import ClapTextModel
@@ -55,12 +55,14 @@ class Components:
     defaults: GenerationDefaults = PUBLISHED
     vocabulary: Vocabulary | None = None
 
-    def __getattr__(self, name: str) -> Any:
-        """Say which parts there are, where one is asked for that the model has not, such as AudioLDM's second text
-        encoder."""
-        model_type = self.__dict__.get("model_type")
-        parts = "" if model_type is None else f"; {model_type.described} has {', '.join(model_type.networks)}"
-        raise AttributeError(f"{type(self).__name__} has no {name!r}{parts}", name=name, obj=self)
+    if not TYPE_CHECKING:  # to whom a part that there is not is an error
+
+        def __getattr__(self, name: str) -> Any:
+            """Say which parts there are, where one is asked for that the model has not, such as AudioLDM's second text
+            encoder."""
+            model_type = self.__dict__.get("model_type")
+            parts = "" if model_type is None else f"; {model_type.described} has {', '.join(model_type.networks)}"
+            raise AttributeError(f"{type(self).__name__} has no {name!r}{parts}", name=name, obj=self)
 
     @property
     def modules(self) -> dict[str, Any]:
@@ -111,6 +113,17 @@ class AudioLDM2Components(Components):
     language_model: GPT2
     projection_model: ProjectionModel
     tokenizer_2: Path
+
+    @classmethod
+    def of(cls, components: Components) -> "AudioLDM2Components":
+        """The parts of a model that is to be an AudioLDM2.
+
+        Raises:
+            ValueError: when it is another one of the family.
+        """
+        if not isinstance(components, cls):
+            raise ValueError(f"the model is {components.model_type.described}; expected an AudioLDM2")
+        return components
 
 
 def components_of(model_type: ModelType, **parts: Any) -> Components:
