@@ -123,6 +123,25 @@ def test_guided_steps_give_the_waveform_of_diffusers_and_come_back_to_it(
     assert ("feature_extractor" in index) == (ours.components.model_type is MUSICLDM)
 
 
+def test_waveforms_are_ranked_by_the_clap_of_a_musicldm_which_hears(both: tuple[Any, Path]) -> None:
+    _, folder = both
+    ours = AudioLDM2Pipeline.from_pretrained(folder)
+    options: Any = {
+        "audio_length_in_s": 0.4,
+        "num_inference_steps": 1,
+        "num_waveforms_per_prompt": 2,
+        "progress": False,
+    }
+    if ours.components.model_type is not MUSICLDM:
+        with pytest.raises(ValueError, match=r"rank=True: .* is CLAP's tower for text alone, as an AudioLDM has it"):
+            ours("rain", rank=True, **options)
+        return
+    ranked = ours(PROMPTS, rank=True, **options)
+    assert ranked.scores is not None
+    for first in (0, 2):
+        assert ranked.scores[first] >= ranked.scores[first + 1]
+
+
 def test_vectors_in_the_place_of_words_are_those_of_diffusers(both: tuple[Any, Path]) -> None:
     theirs, folder = both
     ours = litefocus_jax.AudioLDM2Pipeline.from_pretrained(folder)
