@@ -41,11 +41,12 @@ def invoke(*arguments: Any) -> str:
 
 def test_the_command_writes_a_file_of_48_khz_and_its_picture_and_makes_it_again(tmp_path: Path) -> None:
     first, second = tmp_path / "first.wav", tmp_path / "second.wav"
-    few = ("-d", 0.8, "--steps", 1, "--litefocus", "off", "--seed", 4, "--spectrogram")
+    picture = tmp_path / "first.png"
+    few = ("-d", 0.8, "--steps", 1, "--litefocus", "off", "--seed", 4, "--spectrogram", picture)
     invoke("generate", "rain", "-m", family_folder(OF_48K), *few, "-o", first)
     about = soundfile.info(first)
     assert (about.samplerate, about.frames, about.channels) == (48000, 38400, 1)
-    assert first.with_suffix(".png").stat().st_size > 1000
+    assert picture.stat().st_size > 1000
     invoke("generate", "--from", first, "-o", second)
     assert first.read_bytes() == second.read_bytes()
 
@@ -79,14 +80,14 @@ def test_a_sound_of_48_khz_is_encoded_to_a_latent_frame_for_each_3840_samples() 
 
 def test_long_sound_of_48_khz_is_decoded_in_tiles() -> None:
     pipe = AudioLDM2Pipeline(family_pipeline(OF_48K).components)
-    latents = 0.3 * np.random.default_rng(1).standard_normal((60, 8, 16)).astype(np.float32)
+    latents = 0.3 * np.random.default_rng(1).standard_normal((100, 8, 16)).astype(np.float32)
     (whole,) = pipe.decode_blocks(latents, progress=False)
-    pipe.tiling = TilingConfig(whole_up_to_in_s=1.0, tile_in_s=1.92, margin_in_s=0.48, sample_in_s=1.6)
+    pipe.tiling = TilingConfig(whole_up_to_in_s=1.0, tile_in_s=3.84, margin_in_s=0.48, sample_in_s=3.84, passes=2)
     blocks = [*pipe.decode_blocks(latents, progress=False)]
     assert len(blocks) > 1
     tiled = np.concatenate(blocks)
-    assert len(tiled) == len(whole) == 60 * 3840
-    assert deviation(tiled, whole) < 0.05
+    assert len(tiled) == len(whole) == 100 * 3840
+    assert deviation(tiled, whole) < 1e-2
 
 
 def test_what_is_kept_of_a_given_sound_of_48_khz_is_kept_to_the_sample() -> None:
@@ -148,7 +149,7 @@ def on_devices(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray
 
 @two_kinds
 def test_devices_along_sounds_and_time_equal_one_device(name: str, on_devices: dict[str, np.ndarray]) -> None:
-    np.testing.assert_allclose(on_devices[f"{name}_on_2x2"], on_devices[f"{name}_on_1x1"], atol=1e-4)
+    assert deviation(on_devices[f"{name}_on_2x2"], on_devices[f"{name}_on_1x1"]) < 1e-5
 
 
 @two_kinds
@@ -156,10 +157,10 @@ def test_an_adapter_is_learnt_and_changes_the_sound(name: str, tmp_path: Path) -
     data, out = sound_folder(tmp_path / "data"), tmp_path / "run"
     few = ["--steps", "2", "--batch-size", "2", "-d", "0.32", "--learning-rate", "0.01", "--lora", "2"]
     shown = invoke("finetune", data, "-m", family_folder(name), "-o", out, *few)
-    assert "Training unet" in shown
+    assert "Training an adapter of rank 2 for the unet" in shown
     options: Any = {**BRIEF, "audio_length_in_s": 1.28, "output_type": "latent"}
     pipe = AudioLDM2Pipeline(load_components(family_folder(name)))
-    pipe.load_lora_weights(out / "adapter")
+    pipe.load_lora_weights(out / "lora")
     assert deviation(pipe("rain", **options).audios, family_pipeline(name)("rain", **options).audios) > 1e-6
 
 

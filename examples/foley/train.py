@@ -42,7 +42,7 @@ from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.checkpoint.random_model import random_model
 from litefocus_jax.checkpoint.store import load_components
 from litefocus_jax.checkpoint.weights import to_numpy
-from litefocus_jax.models.components import NETWORKS, AudioLDM2Components, Components
+from litefocus_jax.models.components import NETWORKS, AudioLDM2Components
 from litefocus_jax.models.vocoder import Vocoder
 from litefocus_jax.system.compilation_cache import use_compilation_cache
 from litefocus_jax.system.files import written_beside
@@ -205,7 +205,7 @@ def train_further(
     Raises:
         CheckpointError: when the model cannot be read.
     """
-    components = load_components(source, "float32")
+    components = AudioLDM2Components.of(load_components(source, "float32"))
     chance = {"seed": seed + 1, "progress": progress}
 
     @functools.cache
@@ -224,7 +224,7 @@ def train_further(
 
 
 def _with_vocoder(
-    components: Components,
+    components: AudioLDM2Components,
     corpus: Corpus,
     run: Path,
     budget: Budget,
@@ -232,7 +232,7 @@ def _with_vocoder(
     trained: Vocoder | None,
     seed: int,
     progress: bool,
-) -> Components:
+) -> AudioLDM2Components:
     """The model with a vocoder that has learnt from what its UNet draws."""
     folder, chance = run / "decoders", {"seed": seed, "progress": progress}
     drawn = redrawn(components, corpus, folder, clips=budget.redrawn_clips, **chance)
@@ -240,7 +240,7 @@ def _with_vocoder(
     return dataclasses.replace(components, vocoder=vocoder)
 
 
-def _save(components: Components, run: Path) -> Path:
+def _save(components: AudioLDM2Components, run: Path) -> Path:
     """Store the model in half precision, for 12 MB not to be exceeded; the parts that make sound compute in float32."""
     model = run / "model"
     components = dataclasses.replace(components, defaults=GENERATION_DEFAULTS, vocabulary=vocabulary())

@@ -19,7 +19,8 @@ from jaxtyping import Array
 from litefocus_jax.checkpoint.errors import CheckpointError, Problems, describe
 from litefocus_jax.checkpoint.safetensors_files import read_file, write_packed_file
 from litefocus_jax.checkpoint.weights import leaves, with_weights
-from litefocus_jax.models.components import NETWORKS, Components
+from litefocus_jax.models.components import Components
+from litefocus_jax.models.unet.keys import CLASS_CONDITIONED_KEYS
 from litefocus_jax.system.files import expanded, replacement_folder, write_json
 from litefocus_jax.system.json_config import Count, read_json
 from litefocus_jax.system.typed_json import Range, read_as
@@ -248,11 +249,11 @@ def _stated_scale(path: Path) -> float:
 
 def _our_kernel(torch_layer: str) -> str | None:
     """The kernel of a layer that PyTorch names, or None."""
-    names = (rule.rename(f"{torch_layer}.weight") for rule in NETWORKS["unet"].keys.rules)
+    names = (rule.rename(f"{torch_layer}.weight") for rule in CLASS_CONDITIONED_KEYS.rules)
     return next((name for name in names if name is not None), None)
 
 
 def _torch_layer(path: str) -> str:
     """PyTorch's name of a layer of ours."""
-    names = (rule.inverse.rename(f"{path}.kernel") for rule in NETWORKS["unet"].keys.rules)
+    names = (rule.inverse.rename(f"{path}.kernel") for rule in CLASS_CONDITIONED_KEYS.rules)
     return next(name for name in names if name is not None).removesuffix(".weight")

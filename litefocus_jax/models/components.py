@@ -4,14 +4,14 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
 from litefocus_jax.models.clap.text import ClapTextModel
 from litefocus_jax.models.encoders import Encoders, encoders_of
 from litefocus_jax.models.generation_defaults import PUBLISHED, GenerationDefaults
 from litefocus_jax.models.gpt2 import GPT2
-from litefocus_jax.models.model_type import AUDIOLDM2, ModelType
+from litefocus_jax.models.model_type import AUDIOLDM2, AUDIOLDM2_SPEECH, ModelType
 from litefocus_jax.models.projection import ProjectionModel
 from litefocus_jax.models.t5 import T5Encoder
 from litefocus_jax.models.unet.config import UNetConfig
@@ -56,12 +56,14 @@ class Components:
     defaults: GenerationDefaults = PUBLISHED
     vocabulary: Vocabulary | None = None
 
-    def __getattr__(self, name: str) -> Any:
-        """Say which parts there are, where one is asked for that the model has not, such as AudioLDM's second text
-        encoder."""
-        model_type = self.__dict__.get("model_type")
-        parts = "" if model_type is None else f"; {model_type.described} has {', '.join(model_type.networks)}"
-        raise AttributeError(f"{type(self).__name__} has no {name!r}{parts}", name=name, obj=self)
+    if not TYPE_CHECKING:  # to whom a part that there is not is an error
+
+        def __getattr__(self, name: str) -> Any:
+            """Say which parts there are, where one is asked for that the model has not, such as AudioLDM's second text
+            encoder."""
+            model_type = self.__dict__.get("model_type")
+            parts = "" if model_type is None else f"; {model_type.described} has {', '.join(model_type.networks)}"
+            raise AttributeError(f"{type(self).__name__} has no {name!r}{parts}", name=name, obj=self)
 
     @property
     def modules(self) -> dict[str, Any]:
@@ -101,14 +103,43 @@ class AudioLDM2Components(Components):
     """The parts of an AudioLDM2: those of `Components`, and what reads a prompt word by word.
 
     Attributes:
-        text_encoder_2: Flan-T5's encoder; in a model for speech VITS' encoder of phonemes.
+        text_encoder_2: Flan-T5's encoder.
         language_model: GPT-2.
         projection_model: joins the text encoders' outputs for GPT-2.
-        tokenizer_2: folder of T5's tokenizer, or of that of phonemes.
+        tokenizer_2: folder of T5's tokenizer.
     """
 
     model_type: ModelType = AUDIOLDM2
-    text_encoder_2: T5Encoder | VitsTextEncoder
+    text_encoder_2: T5Encoder
+    language_model: GPT2
+    projection_model: ProjectionModel
+    tokenizer_2: Path
+
+    @classmethod
+    def of(cls, components: Components) -> "AudioLDM2Components":
+        """The parts of a model that is to be an AudioLDM2.
+
+        Raises:
+            ValueError: when it is another one of the family.
+        """
+        if not isinstance(components, cls):
+            raise ValueError(f"the model is {components.model_type.described}; expected an AudioLDM2")
+        return components
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SpeechComponents(Components):
+    """The parts of an AudioLDM2 for speech: those of `Components`, and what reads phonemes.
+
+    Attributes:
+        text_encoder_2: VITS' encoder of phonemes.
+        language_model: GPT-2.
+        projection_model: joins the text encoders' outputs for GPT-2.
+        tokenizer_2: folder of the tokenizer of phonemes.
+    """
+
+    model_type: ModelType = AUDIOLDM2_SPEECH
+    text_encoder_2: VitsTextEncoder
     language_model: GPT2
     projection_model: ProjectionModel
     tokenizer_2: Path
@@ -119,9 +150,10 @@ def components_of(model_type: ModelType, **parts: Any) -> Components:
 
     Args:
         model_type: which of the family it is.
-        parts: as for `Components` or `AudioLDM2Components`.
+        parts: as for `Components`, or the one of its kinds that belongs to the type.
     """
-    kind = AudioLDM2Components if model_type.has_language_model else Components
+    spoken_or_not = SpeechComponents if model_type.speaks else AudioLDM2Components
+    kind = spoken_or_not if model_type.has_language_model else Components
     return kind(model_type=model_type, **parts)
 
 

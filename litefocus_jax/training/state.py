@@ -12,7 +12,8 @@ from jaxtyping import Array, Float, Int
 from litefocus_jax.checkpoint import lora
 from litefocus_jax.checkpoint.weights import abstract, leaves, with_weights
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
-from litefocus_jax.models.components import NETWORKS, Components
+from litefocus_jax.models.components import Components
+from litefocus_jax.models.model_type import AUDIOLDM2, ModelType
 from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 from litefocus_jax.system.extras import import_extra
@@ -49,12 +50,14 @@ class Architecture:
         scheduler: the noise schedule.
         scaling_factor: of the VAE's latents.
         attention: of the UNet.
+        model_type: which of the family it is, and so which networks they are.
     """
 
     configs: tuple[tuple[str, JsonConfig], ...]
     scheduler: SchedulerConfig
     scaling_factor: float
     attention: AttentionLayout = DENSE
+    model_type: ModelType = AUDIOLDM2
 
     @classmethod
     def of(cls, components: Components, litefocus: LiteFocusConfig | None = None) -> "Architecture":
@@ -63,12 +66,13 @@ class Architecture:
         modules = components.modules
         configs = tuple((name, modules[name].config) for name in LOSS_MODELS if name in modules)
         attention = DENSE if litefocus is None else litefocus.layout(frame_in_s)
-        return cls(configs, components.scheduler, components.vae.config.scaling_factor, attention)
+        scaling_factor = components.vae.config.scaling_factor
+        return cls(configs, components.scheduler, scaling_factor, attention, components.model_type)
 
     def assemble(self, weights: Weights) -> dict[str, nnx.Module]:
         """The sub-models that ``weights`` has arrays for."""
         return {
-            name: with_weights(abstract(NETWORKS[name].model_class, config), weights[name])
+            name: with_weights(abstract(self.model_type.networks[name].model_class, config), weights[name])
             for name, config in self.configs
             if name in weights
         }

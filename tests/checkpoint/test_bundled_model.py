@@ -18,6 +18,7 @@ from examples.foley.world.vocabulary import vocabulary
 from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.checkpoint.store import BUNDLED_FOLDER, BUNDLED_MODEL, load_components, open_checkpoint
 from litefocus_jax.checkpoint.weights import leaves
+from litefocus_jax.models.components import AudioLDM2Components
 from litefocus_jax.pipeline import AudioLDM2Pipeline
 
 
@@ -76,7 +77,7 @@ def test_its_judges_name_unseen_sounds_of_one_kind(tmp_path: Path):
 
 def test_clips_that_its_unet_redraws_stay_where_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     small: dict[str, Any] = {"schedules": (40, 7), "batch_size": 2}
-    components = load_components(BUNDLED_MODEL, "float32")
+    components = AudioLDM2Components.of(load_components(BUNDLED_MODEL, "float32"))
     corpus = make_corpus(tmp_path, "test", 4, workers=1, progress=False)
     drawn = redrawn.redrawn(components, corpus, tmp_path, clips=4, progress=False, **small)
     mels = np.asarray(corpus.mels, np.float32)

@@ -14,7 +14,7 @@ from litefocus_jax.checkpoint.diffusers import DEFAULTS, save_diffusers
 from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.checkpoint.store import load_components
-from litefocus_jax.models.components import NETWORKS, Components
+from litefocus_jax.models.components import NETWORKS, AudioLDM2Components, Components
 from tests.support.command_line import run
 from tests.support.models import tiny_checkpoint
 from tests.support.stored_models import assert_same_model, change_json, tiny_diffusers_checkpoint
@@ -92,7 +92,7 @@ def test_a_half_precision_model_is_exported_as_it_is(tmp_path: Path) -> None:
 
 
 def test_weights_too_large_for_float16_leave_nothing_behind(components: Components, tmp_path: Path) -> None:
-    large = load_components(tiny_checkpoint())
+    large = AudioLDM2Components.of(load_components(tiny_checkpoint()))
     kernel = large.projection_model.projection.kernel
     kernel.set_value(jnp.full_like(kernel.get_value(), 1e6))
     with pytest.raises(CheckpointError, match=r"projection\.kernel does not fit float16"):

@@ -14,7 +14,7 @@ from litefocus_jax.checkpoint.digests import digests_of, verify
 from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.checkpoint.store import load_components, open_checkpoint
-from litefocus_jax.models.components import NETWORKS, Components
+from litefocus_jax.models.components import NETWORKS, AudioLDM2Components, Components
 from litefocus_jax.system.files import replacement_folder
 from litefocus_jax.system.json_config import ConfigError
 from tests.support.models import tiny_checkpoint
@@ -71,7 +71,7 @@ def shard(folder: Path) -> Path:
 
 def test_a_native_folder_holds_what_was_saved(components: Components, tmp_path: Path) -> None:
     save_native(components, tmp_path / "copy")
-    copy = load_components(tmp_path / "copy")
+    copy = AudioLDM2Components.of(load_components(tmp_path / "copy"))
     assert_same_model(copy, components)
     assert copy.tokenizer == tmp_path / "copy" / "tokenizer"
     assert any(copy.tokenizer_2.iterdir())

@@ -15,7 +15,7 @@ from examples.foley.world.corpus import Corpus
 from litefocus_jax.checkpoint.random_model import random_model
 from litefocus_jax.checkpoint.store import load_components
 from litefocus_jax.checkpoint.weights import to_numpy
-from litefocus_jax.models.components import NETWORKS, Components
+from litefocus_jax.models.components import NETWORKS, AudioLDM2Components
 from tests.support.foley import (
     CLIPS,
     small_corpus,
@@ -37,13 +37,13 @@ def test_training_a_model_further_changes_the_named_part_alone(
 ) -> None:
     doubled = functools.partial(jax.tree.map, lambda weight: 2.0 * weight)
 
-    def longer_diffusion(components: Components, *_: Any, **__: Any) -> Components:
+    def longer_diffusion(components: AudioLDM2Components, *_: Any, **__: Any) -> AudioLDM2Components:
         return dataclasses.replace(components, unet=doubled(components.unet))
 
     def longer_vocoder(*_: Any, trained: Any, **__: Any) -> Any:
         return doubled(trained)
 
-    def longer_reading(components: Components, *_: Any, **__: Any) -> Components:
+    def longer_reading(components: AudioLDM2Components, *_: Any, **__: Any) -> AudioLDM2Components:
         return dataclasses.replace(components, text_encoder_2=doubled(components.text_encoder_2))
 
     others = {
@@ -74,10 +74,10 @@ def test_the_vocoder_of_a_new_model_learns_from_its_trained_unet(
     heard = np.full((CLIPS, 1, 64), 5.0)
     seen: list[Any] = []
 
-    def finished_diffusion(components: Components, *_: Any, **__: Any) -> Components:
+    def finished_diffusion(components: AudioLDM2Components, *_: Any, **__: Any) -> AudioLDM2Components:
         return dataclasses.replace(components, unet=trained["unet"])
 
-    def redrawn(components: Components, *_: Any, **__: Any) -> np.ndarray:
+    def redrawn(components: AudioLDM2Components, *_: Any, **__: Any) -> np.ndarray:
         seen.append(components.unet)
         return heard
 

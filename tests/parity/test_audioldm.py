@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import types
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 import litefocus_jax
 from litefocus_jax import AudioLDM2Pipeline
 from litefocus_jax.cli import app
+from litefocus_jax.models.clap.features import ClapFeaturesConfig
 from litefocus_jax.models.clap.text import TEXT_ALONE
 from litefocus_jax.models.model_type import AUDIOLDM, MODEL_TYPES, MUSICLDM
 from litefocus_jax.models.unet.config import ClassConditionedUNetConfig
@@ -121,6 +123,36 @@ def test_guided_steps_give_the_waveform_of_diffusers_and_come_back_to_it(
     index = json.loads((exported / "model_index.json").read_text(encoding="utf-8"))
     assert index["_class_name"] == type(theirs).__name__
     assert ("feature_extractor" in index) == (ours.components.model_type is MUSICLDM)
+
+
+def test_waveforms_are_ranked_by_the_clap_of_a_musicldm_which_hears(both: tuple[Any, Path], tmp_path: Path) -> None:
+    _, published = both
+    folder = tmp_path / "diffusers"
+    shutil.copytree(published, folder)
+    options: Any = {"audio_length_in_s": 0.4, "num_inference_steps": 1, "num_waveforms_per_prompt": 2}
+    ours = AudioLDM2Pipeline.from_pretrained(folder)
+    if ours.components.model_type is not MUSICLDM:
+        with pytest.raises(ValueError, match=r"rank=True: .* is CLAP's tower for text alone, as an AudioLDM has it"):
+            ours("rain", rank=True, progress=False, **options)
+        return
+    features = ClapFeaturesConfig(  # as the tiny tower takes them
+        feature_size=8,
+        sampling_rate=8000,
+        hop_length=80,
+        max_length_s=1,
+        fft_window_size=256,
+        frequency_max=4000.0,
+        truncation="rand_trunc",
+    )
+    (folder / "feature_extractor" / "preprocessor_config.json").write_text(json.dumps(features.to_dict()))
+    ranked = ours(PROMPTS, rank=True, progress=False, **options)
+    made = ours(PROMPTS, progress=False, **options)
+    assert ranked.scores is not None
+    assert ranked.numbers is not None
+    for first in (0, 2):
+        assert ranked.scores[first] >= ranked.scores[first + 1]
+        assert {*ranked.numbers[first : first + 2]} == {first, first + 1}
+    np.testing.assert_array_equal(ranked.audios, made.audios[list(ranked.numbers)])
 
 
 def test_vectors_in_the_place_of_words_are_those_of_diffusers(both: tuple[Any, Path]) -> None:

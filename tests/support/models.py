@@ -10,7 +10,7 @@ from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.checkpoint.random_model import random_model, save_random_model
 from litefocus_jax.checkpoint.store import load_components
 from litefocus_jax.models.clap.text import ClapTextModel
-from litefocus_jax.models.components import Components
+from litefocus_jax.models.components import AudioLDM2Components
 from litefocus_jax.models.gpt2 import GPT2
 from litefocus_jax.models.t5 import T5Encoder
 from litefocus_jax.models.unet.config import ClassConditionedUNetConfig
@@ -41,12 +41,12 @@ def tiny_pipeline() -> AudioLDM2Pipeline:
 
 
 @functools.cache
-def small_components() -> Components:
+def small_components() -> AudioLDM2Components:
     """The parts of `tiny_checkpoint`, with a UNet that has few arrays: the time to compile a gradient grows with them.
 
     It has two levels and a single transformer, in the middle; each text encoder has one layer.
     """
-    tiny = load_components(tiny_checkpoint())
+    tiny = AudioLDM2Components.of(load_components(tiny_checkpoint()))
     unet = dataclasses.replace(
         tiny.unet.config,
         down_block_types=("DownBlock2D",) * 2,

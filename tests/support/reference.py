@@ -119,7 +119,7 @@ def build_labelled_folder(model_type: ModelType, folder: Path) -> Any:
     shared: dict[str, Any] = {**models, "tokenizer": AutoTokenizer.from_pretrained(tokenizer), "scheduler": scheduler}
     if model_type is MUSICLDM:
         shared["feature_extractor"] = ClapFeatureExtractor(feature_size=8)
-    pipeline_class: Any = getattr(diffusers, model_type.pipeline_class, None)
+    pipeline_class: Any = getattr(diffusers, str(model_type.pipeline_class), None)
     if pipeline_class is None:  # diffusers calls both deprecated
         pytest.skip(f"diffusers {diffusers.__version__} has no {model_type.pipeline_class} any more")
     pipeline = pipeline_class(**shared)

@@ -12,7 +12,7 @@ from examples.foley.parts.lengths import LengthOrder
 from examples.foley.parts.tokens import CaptionTokens
 from examples.foley.world.corpus import CAPTIONS_PER_CLIP, Corpus
 from litefocus_jax.decoding.encoding import encode_mels
-from litefocus_jax.models.components import Components
+from litefocus_jax.models.components import AudioLDM2Components
 from litefocus_jax.models.vae import VAE, LatentDistribution
 from litefocus_jax.system.files import written_beside
 from litefocus_jax.system.platform import current_platform
@@ -53,14 +53,14 @@ class DiffusionBudget:
 
 
 def train_diffusion(
-    components: Components,
+    components: AudioLDM2Components,
     corpus: Corpus,
     folder: Path,
     budget: DiffusionBudget,
     *,
     seed: int = 0,
     progress: bool = True,
-) -> Components:
+) -> AudioLDM2Components:
     """Train until all steps are done, from where an earlier call was interrupted.
 
     Args:
@@ -98,7 +98,8 @@ def train_diffusion(
     )
     run = folder / "run"
     mesh = Mesh(np.array(jax.devices()), (DATA_AXIS,))
-    return train(components, source, config, run, resume=(run / LOG).is_file(), mesh=mesh, progress=progress)
+    resume = (run / LOG).is_file()
+    return AudioLDM2Components.of(train(components, source, config, run, resume=resume, mesh=mesh, progress=progress))
 
 
 def encoded(vae: VAE, corpus: Corpus, folder: Path, *, progress: bool = True) -> tuple[np.ndarray, np.ndarray]:
@@ -138,7 +139,7 @@ class LatentClips:
 
     def __init__(
         self,
-        components: Components,
+        components: AudioLDM2Components,
         corpus: Corpus,
         mean: np.ndarray,
         logvar: np.ndarray,

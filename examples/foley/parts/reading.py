@@ -29,7 +29,7 @@ from examples.foley.world.corpus import KIND_NAMES
 from examples.foley.world.kinds import WORDS
 from examples.foley.world.sounds import Scene, random_scene
 from litefocus_jax.models import parameters
-from litefocus_jax.models.components import Components
+from litefocus_jax.models.components import AudioLDM2Components
 from litefocus_jax.models.tokenization import PromptTokens
 
 STAGE = "reading"
@@ -75,7 +75,7 @@ class Examiner(nnx.Module):
 class Reading(Encoders):
     """The encoders that learn, and one examiner each for T5's vectors and for those that GPT-2 generates."""
 
-    def __init__(self, components: Components, *, rngs: nnx.Rngs) -> None:
+    def __init__(self, components: AudioLDM2Components, *, rngs: nnx.Rngs) -> None:
         super().__init__(components)
         self.of_t5 = Examiner(components.text_encoder_2.config.d_model, rngs=rngs)
         self.of_gpt2 = Examiner(components.language_model.config.n_embd, rngs=rngs)
@@ -90,7 +90,7 @@ class Exam:
         seed: of the scenes, and of the choice of captions for every update.
     """
 
-    def __init__(self, components: Components, *, captions: int = _CAPTIONS, seed: int = 0) -> None:
+    def __init__(self, components: AudioLDM2Components, *, captions: int = _CAPTIONS, seed: int = 0) -> None:
         generator = np.random.default_rng(seed)
         scenes = [_scene(generator) for _ in range(captions)]
         texts = [caption(scene, generator) for scene in scenes]
@@ -105,8 +105,8 @@ class Exam:
 
 
 def train_reading(
-    components: Components, folder: Path, *, steps: int, seed: int = 0, progress: bool = True
-) -> Components:
+    components: AudioLDM2Components, folder: Path, *, steps: int, seed: int = 0, progress: bool = True
+) -> AudioLDM2Components:
     """Train the encoders; an interrupted training is taken up where it was.
 
     Args:

@@ -21,7 +21,7 @@ from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
 from litefocus_jax.diffusion.schedulers import Schedule, initial_state, make_schedule
 from litefocus_jax.generation import sampling
 from litefocus_jax.generation.plan import DenoisingPlan
-from litefocus_jax.models.components import Components
+from litefocus_jax.models.components import AudioLDM2Components
 from litefocus_jax.models.tokenization import tokenize_prompts
 from litefocus_jax.models.vae import VAE
 from litefocus_jax.pipeline import AudioLDM2Pipeline
@@ -35,7 +35,7 @@ _GUIDANCE_SCALE = 3.5  # the pipeline's default
 
 
 def redrawn(
-    components: Components,
+    components: AudioLDM2Components,
     corpus: Corpus,
     folder: Path,
     *,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int
 
-from litefocus_jax.models.components import Components
+from litefocus_jax.models.components import AudioLDM2Components
 from litefocus_jax.models.stored_tokenizers import load_tokenizer
 from litefocus_jax.models.tokenization import Tokens, tokenize_for_each
 
@@ -18,7 +18,7 @@ class CaptionTokens(NamedTuple):
     t5: Tokens
 
     @classmethod
-    def of(cls, components: Components, captions: Sequence[str]) -> "CaptionTokens":
+    def of(cls, components: AudioLDM2Components, captions: Sequence[str]) -> "CaptionTokens":
         """Tokenize captions by the tokenizers of a model."""
         clap = load_tokenizer(components.tokenizer, components.text_encoder.config.vocab_size)
         t5 = load_tokenizer(components.tokenizer_2, components.text_encoder_2.config.vocab_size)

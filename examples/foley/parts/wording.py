@@ -30,7 +30,7 @@ from examples.foley.world.kinds import KINDS
 from examples.foley.world.sounds import Event, Scene, random_scene
 from litefocus_jax.checkpoint.random_model import random_model
 from litefocus_jax.checkpoint.weights import abstract, fill, to_numpy
-from litefocus_jax.models.components import Components
+from litefocus_jax.models.components import AudioLDM2Components
 from litefocus_jax.models.conditioning import TextConditioning
 from litefocus_jax.models.t5 import T5Encoder
 from litefocus_jax.models.tokenization import PromptTokens
@@ -68,7 +68,9 @@ class Pairs:
         seed: of the scenes, and of the choice of captions for every update.
     """
 
-    def __init__(self, typed: Components, careful: Components, *, captions: int = _CAPTIONS, seed: int = 0) -> None:
+    def __init__(
+        self, typed: AudioLDM2Components, careful: AudioLDM2Components, *, captions: int = _CAPTIONS, seed: int = 0
+    ) -> None:
         generator = np.random.default_rng(seed)
         texts = [pair(generator) for _ in range(captions)]
         self.seed = seed
@@ -112,14 +114,14 @@ def audible(scene: Scene) -> Scene:
 
 
 def train_wording(
-    components: Components,
+    components: AudioLDM2Components,
     folder: Path,
     *,
     steps: int,
     captions: int = _CAPTIONS,
     seed: int = 0,
     progress: bool = True,
-) -> Components:
+) -> AudioLDM2Components:
     """Train the encoders of a finished model; an interrupted training is taken up where it was.
 
     Args:
@@ -158,7 +160,7 @@ def train_wording(
 
 
 def reading_spreads(
-    careful: Encoders, components: Components, captions: CaptionTokens, key: Key[Array, ""]
+    careful: Encoders, components: AudioLDM2Components, captions: CaptionTokens, key: Key[Array, ""]
 ) -> Float[Array, " readers"]:
     """How much what each cross-attention reads differs between captions: its variance over some of them."""
     told = _rows(captions, np.arange(min(_MEASURED, len(captions.lengths))))
@@ -169,7 +171,7 @@ def reading_spreads(
 def wording_loss(
     encoders: Encoders,
     careful: Encoders,
-    components: Components,
+    components: AudioLDM2Components,
     spreads: Float[Array, " readers"],
     told: Told,
     key: Key[Array, ""],
