@@ -51,9 +51,9 @@ def main(
         str | None,
         typer.Option(
             help="Which of the authors' files it is: audioldm2-full, audioldm2-music-665k, audioldm2-full-large-1150k, "
-            "audioldm2-speech-gigaspeech, -ljspeech, audioldm_48k, audioldm_16k_crossattn_t5, audioldm-s-full, -m-full, "
-            "-l-full and their like, or musicldm; "
-            "whichever it is unless given, a MusicLDM taken for an AudioLDM of the same shape."
+            "audioldm2-speech-gigaspeech, -ljspeech, audioldm_48k, audioldm_16k_crossattn_t5, audioldm-s-full, "
+            "-m-full, -l-full and their like, or musicldm; whichever it is unless given, a MusicLDM taken for an "
+            "AudioLDM of the same shape."
         ),
     ] = None,
     weights: Annotated[
