@@ -37,9 +37,9 @@ class Components:
         unet: the denoiser.
         vae: mel spectrogram to latent and back.
         vocoder: mel spectrogram to sound.
-        text_encoder: CLAP's text tower.
+        text_encoder: CLAP's text tower; T5's encoder in a model that reads T5 alone.
         scheduler: the noise schedule.
-        tokenizer: folder of CLAP's tokenizer.
+        tokenizer: folder of its tokenizer.
         dtype: floating-point type of the weights, such as ``"bfloat16"``; VAE and vocoder are float32 in any case.
         defaults: how it is sampled where a request does not say.
         vocabulary: what it knows by name, or None where it does not say.
@@ -49,7 +49,7 @@ class Components:
     unet: UNet
     vae: VAE
     vocoder: Vocoder
-    text_encoder: ClapTextModel
+    text_encoder: ClapTextModel | T5Encoder
     scheduler: SchedulerConfig
     tokenizer: Path
     dtype: str
@@ -110,6 +110,7 @@ class AudioLDM2Components(Components):
     """
 
     model_type: ModelType = AUDIOLDM2
+    text_encoder: ClapTextModel
     text_encoder_2: T5Encoder
     language_model: GPT2
     projection_model: ProjectionModel

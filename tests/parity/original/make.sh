@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the authors' classes (PyPI audioldm2 0.1.0 and audioldm 0.1.1, LiteFocus aa4f489) on made-up weights, and writes
-# what they compute to expected.npz, expected_family.npz and expected_speech.npz.
+# what they compute to expected.npz, expected_family.npz and expected_speech.npz; before that, the names of the tensors of
+# an AudioLDM.
 #
 #     tests/parity/original/make.sh FOLDER      FOLDER gets an environment of its own and the weights
 #
@@ -18,6 +19,7 @@ if [[ ! -x $folder/venv/bin/python ]]; then
 fi
 litefocus=https://raw.githubusercontent.com/Yuanshi9815/LiteFocus/aa4f4896f28c9a1a50ff1dd834dee026060f9405/litefocus
 [[ -f $folder/litefocus_base.py ]] || curl -fsSL "$litefocus/litefocus_base.py" -o "$folder/litefocus_base.py"
+"$folder/venv/bin/python" $here/first_keys.py tests/support/original_keys/keys_audioldm-s-full.txt.gz
 "${OURS:-python}" -m tests.parity.original.tensors "$folder"
 "$folder/venv/bin/python" $here/authors.py "$folder" $here/expected.npz
 "$folder/venv/bin/python" $here/authors_speech.py "$folder" $here/expected_speech.npz
