@@ -52,6 +52,16 @@ class Platform:
     calls_queued_ahead: int = 1
     little_memory_options: Options = ()
 
+    def for_one_of(self, devices: int) -> "Platform":
+        """The choices of a device that shares a sound with others, and holds its share of it alone.
+
+        A tile that fills a device would outweigh the rest of what it holds; a share of it, of at least
+        `_LEAST_TILE_SCORES`, is still many times what its units compute at a time.
+        """
+        return dataclasses.replace(self, tile_scores=max(_LEAST_TILE_SCORES, self.tile_scores // devices))
+
+
+_LEAST_TILE_SCORES = 2**22
 
 _CPU = Platform(
     "cpu",
