@@ -1,7 +1,7 @@
 """What XLA makes of this project's programs for TPUs that are not there: memory, code and exchange of each chip.
 
     pip install 'jax[tpu]' litefocus-jax
-    python -m examples.tpu_programs --topology v5e:2x4 --mesh 1x1 --mesh 1x8 --attention dense --attention litefocus
+    python -m examples.tpu_programs --topology v5e:2x4 --mesh 1x1 --mesh 1x8 --program dense --program decoder
 
 libtpu compiles for a topology without a chip; nothing is run, and nothing says how long a program would take. A line
 for each program: what its activations take beside weights and arguments, its code, what a chip receives from others in
@@ -10,6 +10,8 @@ a step, and how long it took to compile here. One process at a time can compile.
 
 import argparse
 import dataclasses
+import functools
+import itertools
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -19,14 +21,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import topologies
-from jax.sharding import Mesh, SingleDeviceSharding
-from jax.stages import Compiled, Lowered
+from jax.sharding import Mesh, NamedSharding, Sharding, SingleDeviceSharding
+from jax.stages import Lowered
 
 from litefocus_jax.checkpoint.random_model import sub_model_configs
 from litefocus_jax.checkpoint.weights import abstract
 from litefocus_jax.decoding.plan import TilingConfig, plan_decoding
 from litefocus_jax.decoding.programs import lower_programs
-
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
 from litefocus_jax.diffusion.schedulers import initial_state, make_schedule
 from litefocus_jax.generation.length import sound_length
@@ -39,8 +40,8 @@ from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.models.vae import VAE
 from litefocus_jax.models.vocoder import Vocoder
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
-from litefocus_jax.parallel.exchange import Exchange, exchange_of_step
-from litefocus_jax.parallel.mesh import DATA_AXIS, TIME_AXIS
+from litefocus_jax.parallel.exchange import Collective, Exchange, exchange_of_step
+from litefocus_jax.parallel.mesh import DATA_AXIS, EVERYWHERE, TIME_AXIS
 from litefocus_jax.system.platform import platform_named, targeting
 
 ATTENTIONS: dict[str, LiteFocusConfig | None] = {
@@ -54,41 +55,39 @@ PROMPT_LENGTHS = (8, 32)  # vectors of GPT-2, tokens of T5
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """A program that XLA has compiled for chips that are not there.
+    """What XLA has compiled for chips that are not there; of several programs that run one after another, together.
 
     Attributes:
         activations: bytes that a chip takes beside arguments and results, at most.
-        code: bytes of the program itself, on each chip.
-        operations: floating-point operations of a chip, loops counted once, as XLA counts them.
-        exchange: of one round of the loop over steps.
+        code: bytes of the programs themselves, on each chip.
+        exchange: of one round of the loop over steps, or of all of the programs.
         seconds: that compiling took.
     """
 
     activations: int
     code: int
-    operations: float
     exchange: Exchange
     seconds: float
 
     @classmethod
-    def of(cls, lower: Callable[[], Lowered]) -> "Program":
+    def of(cls, lower: Callable[[], Sequence[Lowered]]) -> "Program":
         """Compile what a function lowers, for TPUs."""
         begin = time.monotonic()
         with targeting(platform_named("tpu")):
-            compiled = lower().compile()
-        memory = compiled.memory_analysis()
+            programs = [lowered.compile() for lowered in lower()]
+        memory: list[Any] = [program.memory_analysis() for program in programs]
+        exchanges = [exchange_of_step(program) for program in programs]
+        collectives = [
+            Collective(kind, times, each.received[kind] // times)
+            for each in exchanges
+            for kind, times in each.operations.items()
+        ]
         return cls(
-            memory.temp_size_in_bytes,
-            memory.generated_code_size_in_bytes,
-            _operations(compiled),
-            exchange_of_step(compiled),
+            max(each.temp_size_in_bytes for each in memory),
+            sum(each.generated_code_size_in_bytes for each in memory),
+            Exchange.of(collectives),
             time.monotonic() - begin,
         )
-
-
-def _operations(compiled: Compiled) -> float:
-    cost: Any = compiled.cost_analysis()
-    return float((cost[0] if isinstance(cost, list) else cost or {}).get("flops", float("nan")))
 
 
 def devices_of(topology: str) -> np.ndarray:
@@ -124,7 +123,8 @@ def denoising_program(
         for length, dim in zip(PROMPT_LENGTHS, dims, strict=True)
     )
     mask = jax.ShapeDtypeStruct(text.shape[:2], jnp.bool_)
-    context = jax.eval_shape(lambda unet, *given: project_context(unet, TextConditioning(*given), 1), unet, generated, text, mask)
+    project = functools.partial(project_context, num_waveforms_per_prompt=1)
+    context = jax.eval_shape(project, unet, TextConditioning(generated, text, mask))  # pyright: ignore[reportArgumentType]
     schedule = make_schedule(SchedulerConfig(), steps)
     latents = jax.ShapeDtypeStruct((sounds, frames, geometry.frequencies, geometry.channels), jnp.float32)
     state = jax.eval_shape(lambda latents: initial_state(schedule, latents), latents)
@@ -134,30 +134,59 @@ def denoising_program(
     plan = DenoisingPlan(frames, steps, attention=attention, mesh=mesh)
     arguments = spread_arguments(Arguments(unet, context, state, keys), plan)
     if mesh is None:
-        only = SingleDeviceSharding(devices.flat[0])
-        arguments = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=only), arguments)
-    return Program.of(lambda: denoise.lower(arguments, schedule, jnp.int32(0), jnp.float32(1), plan=plan))
+        arguments = _placed(arguments, SingleDeviceSharding(devices.flat[0]))
+    return Program.of(lambda: [denoise.lower(arguments, schedule, jnp.int32(0), jnp.float32(1), plan=plan)])
+
+
+def decoding_program(configs: dict[str, Any], devices: np.ndarray, duration: float) -> Program:
+    """The decoder and the vocoder: of one chip in one piece, of several in tiles that they share.
+
+    Args:
+        configs: of the model's networks.
+        devices: ``[data, time]``.
+        duration: of the sound in seconds.
+    """
+    geometry = LatentGeometry.from_configs(**configs)
+    mesh = Mesh(devices, (DATA_AXIS, TIME_AXIS)) if devices.size > 1 else None
+    place = SingleDeviceSharding(devices.flat[0]) if mesh is None else NamedSharding(mesh, EVERYWHERE)
+    vae, vocoder = (
+        _placed(abstract(model, configs[name]), place) for name, model in (("vae", VAE), ("vocoder", Vocoder))
+    )
+    tiling = TilingConfig(whole_up_to_in_s=duration if mesh is None else 0.0)
+    frames = sound_length(duration, None, geometry, None, loop=False).frames
+    plan = plan_decoding(configs["vae"], configs["vocoder"], frames, tiling)
+    return Program.of(lambda: [*itertools.chain(*lower_programs(vae, vocoder, plan, geometry.frequencies, mesh))])
+
+
+def _placed(tree: Any, place: Sharding) -> Any:
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), tree)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print a line for each program."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--topology", default="v5e:2x4", help="as libtpu names it: v5e:2x4, v6e:2x4, v5p:2x2x1")
-    parser.add_argument("--mesh", action="append", metavar="DATAxTIME", help="devices; may be given again")
-    parser.add_argument("--attention", action="append", choices=ATTENTIONS, help="may be given again")
+    parser.add_argument("--mesh", action="append", metavar="DATAxTIME", help="chips; may be given again")
+    parser.add_argument("--program", action="append", choices=(*ATTENTIONS, "decoder"), help="may be given again")
     parser.add_argument("--size", default="audioldm2", help="a published shape")
     parser.add_argument("--duration", type=float, default=80.0, help="seconds of a sound")
     options = parser.parse_args(arguments)
     devices, configs = devices_of(options.topology), sub_model_configs(options.size)
-    print("| mesh | attention | activations MB | code MB | GFLOP | received MB | compiled in s |\n|" + "---|" * 7, flush=True)
+    print("| chips | program | activations MB | code MB | received MB | compiled in s |\n|" + "---|" * 6, flush=True)
     for mesh in options.mesh or ["1x1", f"1x{len(devices)}"]:
         data, time_ = (int(number) for number in mesh.split("x"))
-        for attention in options.attention or ["dense"]:
-            chips = devices[: data * time_].reshape(data, time_)
-            made = denoising_program(configs, chips, options.duration, ATTENTIONS[attention])
-            sizes = f"{made.activations / 1e6:.0f} | {made.code / 1e6:.0f} | {made.operations / 1e9:.0f}"
-            received = ", ".join(f"{kind} {made.exchange.operations[kind]}: {size / 1e6:.1f}" for kind, size in made.exchange.received.items())
-            print(f"| {mesh} | {attention} | {sizes} | {received} | {made.seconds:.0f} |", flush=True)
+        chips = devices[: data * time_].reshape(data, time_)
+        for name in options.program or ["dense"]:
+            if name == "decoder":
+                made = decoding_program(configs, chips, options.duration)
+            else:
+                made = denoising_program(configs, chips, options.duration, ATTENTIONS[name])
+            received = ", ".join(
+                f"{size / 1e6:.1f} in {made.exchange.operations[kind]} {kind}"
+                for kind, size in made.exchange.received.items()
+            )
+            sizes = f"{made.activations / 1e6:.0f} | {made.code / 1e6:.0f}"
+            print(f"| {options.topology} {mesh} | {name} | {sizes} | {received} | {made.seconds:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ entry and head, D head_dim, C channels.
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Self
@@ -58,7 +59,7 @@ class FrameShares:
         Raises:
             ValueError: when a level has other than half of the frames.
         """
-        for above, below in zip(frames, frames[1:], strict=False):
+        for above, below in itertools.pairwise(frames):
             if below != -(-above // 2):
                 raise ValueError(
                     f"a level has {above} frames and the next one {below}; expected half as many, rounded up, for "
@@ -225,8 +226,8 @@ class FrameShares:
     ) -> Float[Array, "batch drawn channels"]:
         """Tokens drawn from all, of which a device has those of its share of the frequencies.
 
-        How many of them a device has is chance. All send as many as chance seldom exceeds; where it does, which all know
-        beforehand, they add up arrays with room for all.
+        How many of them a device has is chance. All send as many as chance seldom exceeds; where it does, which all
+        know beforehand, they add up arrays with room for all.
 
         Args:
             x: a device's own tokens, all frames of ``own_frequencies``.

@@ -159,9 +159,7 @@ class _Attention(NamedTuple):
     def __call__(self, query: Array, key: Array, value: Array, *, num_frequencies: int) -> Array:
         indices = self.draw(query.shape[1])
         drawn = None if indices is None else DrawnTokens.at(key, value, indices)
-        return self.attend(
-            query, key, value, drawn, num_frequencies=num_frequencies, all_frequencies=num_frequencies
-        )
+        return self.attend(query, key, value, drawn, num_frequencies=num_frequencies, all_frequencies=num_frequencies)
 
 
 def _is_focus(sets: FocusSets | None) -> bool:

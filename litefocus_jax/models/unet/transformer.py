@@ -166,7 +166,7 @@ class Attention(nnx.Module):
         if indices is not None:
             # Devices exchange tokens rather than their keys and values, which are twice as much.
             tokens = shares.drawn_tokens(x, indices, own_frequencies=num_frequencies)
-            drawn = DrawnTokens(*(self._split_heads(project(tokens)) for project in (self.to_k, self.to_v)), None)
+            drawn = DrawnTokens(self._split_heads(self.to_k(tokens)), self._split_heads(self.to_v(tokens)), None)
         frequencies = {"num_frequencies": num_frequencies, "all_frequencies": num_frequencies * shares.devices}
         return self.to_out(focus.attend(query, key, value, drawn, **frequencies).reshape(x.shape))
 
@@ -238,14 +238,9 @@ class TransformerBlock(nnx.Module):
 
         own, match = self.norm1(x), attention.match
         matching = None if match is None else match(x, num_frequencies=num_frequencies)
-        if matching is None:
-            x = x + mix(self.attn1, own)
-        else:
-            x = x + matching.unmerge(mix(self.attn1, matching.merge(own)))
-        if keys is None:
-            x = x + mix(self.attn2, self.norm2(x))
-        else:
-            x = x + self.attn2.attend_to_prompt(self.norm2(x), keys)
+        x = x + (mix(self.attn1, own) if matching is None else matching.unmerge(mix(self.attn1, matching.merge(own))))
+        own = self.norm2(x)
+        x = x + (mix(self.attn2, own) if keys is None else self.attn2.attend_to_prompt(own, keys))
         return x + self.ff(self.norm3(x))
 
 

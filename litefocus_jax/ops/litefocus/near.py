@@ -206,7 +206,9 @@ def _attend(
         value=fold(value, reach, padding + reach),
         cross_key=None if drawn is None else fold_drawn(drawn.key).swapaxes(2, 3),
         cross_value=None if drawn is None else fold_drawn(drawn.value),
-        cross_indices=jnp.tile(drawn.indices, (groups, 1)) if count_once and drawn and drawn.indices is not None else None,
+        cross_indices=jnp.tile(drawn.indices, (groups, 1))
+        if count_once and drawn and drawn.indices is not None
+        else None,
     )
     mixed = map_in_place(functools.partial(_attend_tile, tiling), keys, queries, groups=groups)
 
