@@ -55,13 +55,13 @@ class Platform:
     def for_one_of(self, devices: int) -> "Platform":
         """The choices of a device that shares a sound with others, and holds its share of it alone.
 
-        A tile that fills a device would outweigh the rest of what it holds; a share of it, of at least
-        `_LEAST_TILE_SCORES`, is still many times what its units compute at a time.
+        A tile that fills a device would outweigh the rest of what it holds. A small part of a share of it, of at least
+        `_LEAST_TILE_SCORES`, still has more rows than a matrix unit takes at a time.
         """
-        return dataclasses.replace(self, tile_scores=max(_LEAST_TILE_SCORES, self.tile_scores // devices))
+        return dataclasses.replace(self, tile_scores=max(_LEAST_TILE_SCORES, self.tile_scores // (4 * devices)))
 
 
-_LEAST_TILE_SCORES = 2**22
+_LEAST_TILE_SCORES = 2**20
 
 _CPU = Platform(
     "cpu",
