@@ -36,6 +36,7 @@ from litefocus_jax.generation.sampling import denoise, project_context
 from litefocus_jax.generation.spreading import Arguments, RandomKeys, spread_arguments
 from litefocus_jax.models.components import LatentGeometry
 from litefocus_jax.models.conditioning import TextConditioning
+from litefocus_jax.models.unet.looped import loop_over_transformers
 from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.models.vae import VAE
 from litefocus_jax.models.vocoder import Vocoder
@@ -103,7 +104,13 @@ def devices_of(topology: str) -> np.ndarray:
 
 
 def denoising_program(
-    configs: dict[str, Any], devices: np.ndarray, duration: float, litefocus: LiteFocusConfig | None, *, steps: int = 10
+    configs: dict[str, Any],
+    devices: np.ndarray,
+    duration: float,
+    litefocus: LiteFocusConfig | None,
+    *,
+    steps: int = 10,
+    straight: bool = False,
 ) -> Program:
     """The loop of `denoise`, in bfloat16 and under guidance, of one sound for each row of devices.
 
@@ -113,10 +120,13 @@ def denoising_program(
         duration: of the sounds in seconds.
         litefocus: of the attention.
         steps: in one call.
+        straight: lay transformers out one after another on several chips too, where generation runs them in loops.
     """
     geometry = LatentGeometry.from_configs(**configs)
     frames, sounds = sound_length(duration, None, geometry, None, loop=False).frames, len(devices)
     unet = abstract(UNet, configs["unet"], jnp.bfloat16)
+    if devices.size > 1 and not straight:
+        unet = jax.eval_shape(loop_over_transformers, unet)
     dims = [dim for dim in configs["unet"].cross_attention_dim_per_level[-1] if dim is not None]
     generated, text = (
         jax.ShapeDtypeStruct((2 * sounds, length, dim), jnp.bfloat16)
@@ -170,6 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--program", action="append", choices=(*ATTENTIONS, "decoder"), help="may be given again")
     parser.add_argument("--size", default="audioldm2", help="a published shape")
     parser.add_argument("--duration", type=float, default=80.0, help="seconds of a sound")
+    parser.add_argument("--straight", action="store_true", help="without loops over transformers on several chips")
     options = parser.parse_args(arguments)
     devices, configs = devices_of(options.topology), sub_model_configs(options.size)
     print("| chips | program | activations MB | code MB | received MB | compiled in s |\n|" + "---|" * 6, flush=True)
@@ -180,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if name == "decoder":
                 made = decoding_program(configs, chips, options.duration)
             else:
-                made = denoising_program(configs, chips, options.duration, ATTENTIONS[name])
+                made = denoising_program(configs, chips, options.duration, ATTENTIONS[name], straight=options.straight)
             received = ", ".join(
                 f"{size / 1e6:.1f} in {made.exchange.operations[kind]} {kind}"
                 for kind, size in made.exchange.received.items()

@@ -76,7 +76,8 @@ def exchange_of_step(compiled: Compiled | str) -> Exchange:
         compiled: the program, or its text as XLA prints it.
 
     Raises:
-        ValueError: when the text holds no program, or a collective whose devices are said in a way not known here.
+        ValueError: when the text holds no program, or a collective whose devices are said in a way not known here, or
+            one of two branches exchanges and the other does not, as in `litefocus_jax.models.unet.looped`.
     """
     text = compiled if isinstance(compiled, str) else compiled.as_text() or ""
     computations, entry = _computations(text)
@@ -126,12 +127,18 @@ def _collectives(computations: Mapping[str, list[str]], name: str, times: int) -
         if found := _COLLECTIVE.search(line):
             yield Collective(found["kind"], times, _received(line, found))
         if " conditional(" in line:
-            branches = [list(_collectives(computations, called, times)) for called in _called(line)]
-            yield from min(branches, key=lambda branch: Exchange.of(branch).total, default=[])
+            yield from _lightest([list(_collectives(computations, called, times)) for called in _called(line)], line)
             continue
         trips = _TRIPS.search(line)
         for called in _called(line):
             yield from _collectives(computations, called, times * (int(trips[1]) if trips else 1))
+
+
+def _lightest(branches: list[list[Collective]], line: str) -> list[Collective]:
+    totals = [Exchange.of(branch).total for branch in branches]
+    if any(totals) and not all(totals):
+        raise ValueError(f"a program of XLA exchanges in some branches alone: {line.strip()[:200]}")
+    return min(branches, key=lambda branch: Exchange.of(branch).total, default=[])
 
 
 def _received(line: str, found: re.Match[str]) -> int:

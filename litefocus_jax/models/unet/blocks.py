@@ -11,7 +11,13 @@ from jaxtyping import Array, Float
 
 from litefocus_jax.models.layers import Downsample, ResnetBlock, Upsample
 from litefocus_jax.models.unet.config import UNetConfig
-from litefocus_jax.models.unet.transformer import AttentionOfLevel, Prompt, PromptKeys, Transformer
+from litefocus_jax.models.unet.transformer import (
+    AttentionOfLevel,
+    Prompt,
+    PromptKeys,
+    TokenAttention,
+    Transformer,
+)
 from litefocus_jax.parallel.time_axis import FrameShares
 
 BlockKeys = tuple[tuple[PromptKeys | None, ...], ...]
@@ -81,9 +87,25 @@ class AttentionLayers(nnx.Module):
         )
         if shares is not None and by_frequency:
             x = shares.to_frequencies(x)
-        for index, blocks in enumerate(attentions, first):
-            x = self.transformers[index](x, keys[index], blocks, by_frequency=by_frequency)
+        x = self.run_layer(layer, x, keys[first : first + self.per_layer], attentions, by_frequency=by_frequency)
         return shares.to_frames(x, own) if shares is not None and by_frequency else x
+
+    def run_layer(
+        self, layer: int, x: Array, keys: BlockKeys, attentions: list[tuple[TokenAttention, ...]], *, by_frequency: bool
+    ) -> Array:
+        """Run them one after another.
+
+        Args:
+            layer: number of the resnet block.
+            x: as of a call.
+            keys: of these transformers.
+            attentions: for each of them, of each of its blocks.
+            by_frequency: see `Transformer`.
+        """
+        first = layer * self.per_layer
+        for place, (own_keys, blocks) in enumerate(zip(keys, attentions, strict=True)):
+            x = self.transformers[first + place](x, own_keys, blocks, by_frequency=by_frequency)
+        return x
 
 
 def _resnet(

@@ -95,13 +95,13 @@ def self_attention_by_place(config: UNetConfig, layout: AttentionLayout, key_rng
         )
 
     def attention_at(level: int, transformer: int = 0, block: int = 0) -> TokenAttention:
-        own = _Attention(config, layout, (level, transformer, block), key_rng, calls)
+        own = LayoutAttention(config, layout, (level, transformer, block), key_rng, calls)
         return TokenAttention(own, focus=own if _is_focus(own.sets) else None)
 
     return attention_at
 
 
-class _Attention(NamedTuple):
+class LayoutAttention(NamedTuple):
     """The attention of one place of the network; both a `SelfAttend` and a `Focus`.
 
     Attributes:
@@ -120,9 +120,17 @@ class _Attention(NamedTuple):
 
     @property
     def sets(self) -> FocusSets | None:
+        """What is seen here; None for all."""
         return self.layout.sets_at(*self.place)
 
+    @property
+    def numbers_its_draws(self) -> bool:
+        """Whether every call draws anew, by its number."""
+        sets = self.sets
+        return sets is not None and sets.samples_tokens and sets.resample == "call"
+
     def draw(self, num_tokens: int) -> Array | None:
+        """See `Focus`."""
         sets = self.sets
         if sets is None or not sets.samples_tokens:
             return None
@@ -142,6 +150,7 @@ class _Attention(NamedTuple):
         num_frequencies: int,
         all_frequencies: int,
     ) -> Array:
+        """See `Focus`."""
         level, sets = self.place[0], self.sets
         own = self.layout if sets is not None else dataclasses.replace(self.layout, sets=None, reach=None)
         if self.layout.scale_scores:
@@ -157,6 +166,7 @@ class _Attention(NamedTuple):
         )
 
     def __call__(self, query: Array, key: Array, value: Array, *, num_frequencies: int) -> Array:
+        """See `SelfAttend`."""
         indices = self.draw(query.shape[1])
         drawn = None if indices is None else DrawnTokens.at(key, value, indices)
         return self.attend(query, key, value, drawn, num_frequencies=num_frequencies, all_frequencies=num_frequencies)

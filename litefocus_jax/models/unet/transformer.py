@@ -7,6 +7,7 @@ D channels per head.
 import functools
 from typing import NamedTuple, Protocol
 
+import jax
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
@@ -116,6 +117,22 @@ class PromptKeys(NamedTuple):
     mask: Bool[Array, "batch keys"] | None
 
 
+class EitherKeys(NamedTuple):
+    """What a second attention reads whose block runs in a loop with others, see `litefocus_jax.models.unet.looped`.
+
+    Attributes:
+        reads_prompt: whether it is the prompt, or the tokens again.
+        prompt: of the prompt.
+        own: keys and values of the tokens: modules of an `Attention` of many, stacked.
+        number: which of these it is.
+    """
+
+    reads_prompt: Bool[Array, ""]
+    prompt: PromptKeys
+    own: "Attention"
+    number: Int[Array, ""]
+
+
 class Prompt(NamedTuple):
     """One of the two encodings of the prompt, with its padding mask."""
 
@@ -170,6 +187,12 @@ class Attention(nnx.Module):
         frequencies = {"num_frequencies": num_frequencies, "all_frequencies": num_frequencies * shares.devices}
         return self.to_out(focus.attend(query, key, value, drawn, **frequencies).reshape(x.shape))
 
+    def with_keys_of(self, other: "Attention") -> "Attention":
+        """This attention with the keys and values of another one."""
+        mixed = nnx.merge(*nnx.split(self))
+        mixed.to_k, mixed.to_v = other.to_k, other.to_v
+        return mixed
+
     def project_prompt(self, prompt: Prompt) -> PromptKeys:
         """The part of cross-attention that does not depend on the tokens.
 
@@ -214,7 +237,7 @@ class TransformerBlock(nnx.Module):
     def __call__(
         self,
         x: Float[Array, "batch tokens channels"],
-        keys: PromptKeys | None,
+        keys: PromptKeys | EitherKeys | None,
         attention: TokenAttention,
         *,
         num_frequencies: int,
@@ -224,7 +247,8 @@ class TransformerBlock(nnx.Module):
 
         Args:
             x: tokens.
-            keys: from ``attn2.project_prompt``; None where the second attention reads no prompt.
+            keys: from ``attn2.project_prompt``; None where the second attention reads no prompt. Of a block in a loop,
+                both.
             attention: of the tokens.
             num_frequencies: in each time frame.
             shares: of several devices that have all frames of ``num_frequencies`` each; ``attention.focus`` is used.
@@ -240,7 +264,20 @@ class TransformerBlock(nnx.Module):
         matching = None if match is None else match(x, num_frequencies=num_frequencies)
         x = x + (mix(self.attn1, own) if matching is None else matching.unmerge(mix(self.attn1, matching.merge(own))))
         own = self.norm2(x)
-        x = x + (mix(self.attn2, own) if keys is None else self.attn2.attend_to_prompt(own, keys))
+        if keys is None:
+            x = x + mix(self.attn2, own)
+        elif isinstance(keys, PromptKeys):
+            x = x + self.attn2.attend_to_prompt(own, keys)
+        else:
+
+            def mix_again(own: Array) -> Array:
+                again = jax.tree.map(lambda array: array[keys.number], keys.own)
+                return mix(self.attn2.with_keys_of(again), own)
+
+            def read_prompt(own: Array) -> Array:
+                return self.attn2.attend_to_prompt(own, keys.prompt)
+
+            x = x + jax.lax.cond(keys.reads_prompt, read_prompt, mix_again, own)
         return x + self.ff(self.norm3(x))
 
 
@@ -291,7 +328,7 @@ class Transformer(nnx.Module):
     def __call__(
         self,
         x: Float[Array, "batch time frequency channels"],
-        keys: tuple[PromptKeys | None, ...],
+        keys: tuple[PromptKeys | EitherKeys | None, ...],
         attentions: tuple[TokenAttention, ...],
         *,
         by_frequency: bool = False,
