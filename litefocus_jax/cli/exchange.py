@@ -8,11 +8,16 @@ from litefocus_jax.cli.completions import complete_model
 from litefocus_jax.cli.console import UsageError, messages, output, reporting_errors
 from litefocus_jax.cli.models import open_model
 from litefocus_jax.cli.options import sound
+from litefocus_jax.cli.options.attention import LiteFocus
 from litefocus_jax.cli.options.checkpoint import Heads, Revision
 from litefocus_jax.cli.processes import shape_of_mesh
 
 _MESHES = ("1x1", "1x2", "1x4", "1x8", "1x16", "1x64", "1x256")
-_KINDS = {"all-to-all": "attention", "collective-permute": "convolutions", "all-reduce": "normalisations"}
+_KINDS = {  # of XLA's collectives, and what they are for
+    ("all-to-all",): "attention",
+    ("collective-permute",): "convolutions",
+    ("all-gather", "all-reduce"): "norms, drawn tokens",
+}
 
 
 def exchange(
@@ -27,6 +32,7 @@ def exchange(
     revision: Revision = None,
     heads: Heads = None,
     duration: sound.Duration = None,
+    litefocus: LiteFocus = "auto",
     sounds: Annotated[int, typer.Option(min=1, max=10_000, help="Sounds that are made together.")] = 1,
     meshes: Annotated[
         list[str] | None,
@@ -52,6 +58,7 @@ def exchange(
         import jax.numpy as jnp
 
         from litefocus_jax.checkpoint.random_model import sub_model_configs
+        from litefocus_jax.generation.attention import attention_layout
         from litefocus_jax.generation.length import sound_length
         from litefocus_jax.models.components import LatentGeometry
         from litefocus_jax.models.unet.exchange import exchange_along_time
@@ -59,7 +66,8 @@ def exchange(
 
         configs = sub_model_configs(size, heads) if model is None else open_model(model, revision, heads).configs
         network, geometry = configs["unet"], LatentGeometry.from_configs(**configs)
-        frames = sound_length(duration, None, geometry, None, loop=False).frames
+        length = sound_length(duration, None, geometry, None, loop=False)
+        frames, attention = length.frames, attention_layout(litefocus, geometry, length.seconds)
         last_frames = frames_at_last_level(network, frames)
         rows: list[list[str]] = []
         most_pairs = widest = 0
@@ -81,8 +89,9 @@ def exchange(
                 devices=time,
                 batch=batch,
                 bytes_per_number=jnp.dtype(dtype).itemsize,
+                attention=attention,
             )
-            parts = [f"{found.received.get(kind, 0) / 1e6:.1f}" for kind in _KINDS]
+            parts = [f"{sum(found.received.get(kind, 0) for kind in kinds) / 1e6:.1f}" for kinds in _KINDS]
             milliseconds = found.total / (rate * 1e6)
             rows.append([text, *parts, f"{found.total / 1e6:.1f}", f"{milliseconds:.2f}"])
         heads_of_table = ["mesh", *_KINDS.values(), "MB in all", f"ms at {rate:g} GB/s"]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
+from jax.sharding import Mesh
 from jax.stages import Compiled
 from jaxtyping import Array, Float
 
@@ -24,9 +25,12 @@ from litefocus_jax.generation.request import Request
 from litefocus_jax.generation.resume import PartialRun, ResumableRun, facts_of_run
 from litefocus_jax.models.components import Components
 from litefocus_jax.models.tokenization import Tokenizer
-from litefocus_jax.parallel.exchange import exchange_of_step
+from litefocus_jax.models.unet.exchange import exchange_along_time
+from litefocus_jax.parallel.exchange import Exchange, exchange_of_step
+from litefocus_jax.parallel.mesh import DATA_AXIS
 from litefocus_jax.parallel.processes import require_same, spans_processes, together
-from litefocus_jax.system.platform import release_unused_memory
+from litefocus_jax.parallel.time_axis import TIME_AXIS
+from litefocus_jax.system.platform import current_platform, release_unused_memory
 from litefocus_jax.system.progress import busy, progress_bar
 from litefocus_jax.system.waiting import require_finite
 
@@ -186,11 +190,30 @@ class Denoiser:
         inputs = self.inputs(request)
         compiled = self.compile_ahead(request, inputs, request.plan).result()
         memory = self._needs(request, compiled, decoding)
-        exchange = None if request.plan.mesh is None else exchange_of_step(compiled)
+        exchange = (
+            None
+            if request.plan.mesh is None
+            else self._exchange(request.plan, request.plan.mesh, len(inputs.latents), compiled)
+        )
         if not memory.suffices:
             return Estimate(memory, None, exchange)
         arguments = self._arguments(request, inputs, request.plan)
         return Estimate(memory, estimate_time(arguments, request, self._components, decoding), exchange)
+
+    def _exchange(self, plan: DenoisingPlan, mesh: Mesh, sounds: int, compiled: Compiled) -> Exchange:
+        if not current_platform().loops_over_layers:
+            return exchange_of_step(compiled)
+        # Of a loop over layers it cannot be read how often which branch is taken.
+        unet, own_sounds = self._components.unet, -(-sounds // mesh.shape[DATA_AXIS])
+        return exchange_along_time(
+            unet.config,
+            plan.frames,
+            self._components.facts.geometry.frequencies,
+            devices=mesh.shape[TIME_AXIS],
+            batch=own_sounds * (2 if plan.guided and not plan.splits_guidance else 1),
+            bytes_per_number=unet.dtype.itemsize,
+            attention=plan.attention,
+        )
 
     def _arguments(self, request: Request, inputs: Inputs, plan: DenoisingPlan) -> sampling.Arguments:
         """What denoising takes before its first step: the prompts are encoded."""

@@ -7,10 +7,12 @@ from jax.sharding import Mesh
 from litefocus_jax.generation.plan import DenoisingPlan
 from litefocus_jax.models.circular import on_circle
 from litefocus_jax.models.components import Components
+from litefocus_jax.models.unet.looped import loop_over_transformers
 from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.models.vae import VAE
 from litefocus_jax.models.vocoder import Vocoder
 from litefocus_jax.parallel.mesh import replicate
+from litefocus_jax.system.platform import current_platform
 
 
 class Networks:
@@ -34,7 +36,9 @@ class Networks:
             return unet
         wanted = (plan.mesh, is_circular)
         if self._unet_copies is None or self._unet_copies[0] != wanted:
-            self._unet_copies = (wanted, replicate(plan.mesh, unet))
+            # On one device there would be two of all arrays: those of the model, and the stacked ones.
+            looped = loop_over_transformers(unet) if current_platform().loops_over_layers else unet
+            self._unet_copies = (wanted, replicate(plan.mesh, looped))
         return self._unet_copies[1]
 
     def decoders(self, *, loop: bool, mesh: Mesh | None = None) -> tuple[VAE, Vocoder]:

@@ -263,7 +263,7 @@ def make_request(
     check_layout(model.unet, attention)
     mesh = asked["mesh"]
     if mesh is not None:
-        named = {"timeline": timeline is not None, "loop": loop, "token_merging": attention.merging is not None}
+        named = {"timeline": timeline is not None, "token_merging": attention.merging is not None}
         whole_frames = [name for name, asks in named.items() if asks]
         mesh = checked_mesh(mesh, windows, guided=guidance_scale > 1.0, whole_frames=whole_frames)
         check_frames(mesh, frames_at_last_level(model.unet, frames))

@@ -23,14 +23,23 @@ from litefocus_jax.diffusion.inpainting import Known, hold
 from litefocus_jax.diffusion.schedulers import Schedule, SchedulerState, initial_state, step
 from litefocus_jax.diffusion.windows import merge_windows
 from litefocus_jax.generation.plan import DenoisingPlan
-from litefocus_jax.generation.spreading import Arguments, RandomKeys, specs, spread_arguments, spread_state
+from litefocus_jax.generation.spreading import (
+    Arguments,
+    RandomKeys,
+    per_frame,
+    shares_of,
+    specs,
+    spread_arguments,
+    spread_state,
+)
 from litefocus_jax.models.conditioning import zero_generated
 from litefocus_jax.models.encoders import Conditioning, Encoders, Tokens
+from litefocus_jax.models.shared_time import on_shares
 from litefocus_jax.models.unet.network import Context, UNet
-from litefocus_jax.parallel.mesh import EVERYWHERE, GUIDANCE_AXIS, TIME_AXIS, along_data
+from litefocus_jax.parallel.mesh import EVERYWHERE, GUIDANCE_AXIS
 from litefocus_jax.parallel.processes import gathered, spans_processes
-from litefocus_jax.parallel.time_axis import cut_shares, fill_shares
-from litefocus_jax.system.platform import LowMemoryJit, current_platform
+from litefocus_jax.parallel.time_axis import FrameShares
+from litefocus_jax.system.platform import LowMemoryJit, current_platform, targeting
 from litefocus_jax.system.waiting import wait_for
 
 logger = logging.getLogger(__name__)
@@ -119,26 +128,23 @@ def denoise(
     """
     if plan.mesh is None:
         return _run_steps(arguments, schedule, first_step, guidance_scale, plan)
-    # Devices along time share the frames of their sounds by XLA's partitioner; see `parallel.time_axis`.
-    is_time_split = plan.mesh.shape[TIME_AXIS] > 1
+    shares = shares_of(arguments.unet.config, plan)
 
     def run_share(arguments: Arguments, schedule: Schedule, first_step: Array, guidance_scale: Array) -> SchedulerState:
         if plan.guided and not plan.changes_prompt:
             context = jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:]), arguments.context)
             arguments = arguments._replace(context=context)
-        state, known = jax.tree.map(
-            lambda array: cut_shares(array, plan.frames) if array.ndim == 4 else array,
-            (arguments.state, arguments.known),
-        )
-        state = _run_steps(arguments._replace(state=state, known=known), schedule, first_step, guidance_scale, plan)
-        return jax.tree.map(fill_shares, state)
+        if shares is None:
+            return _run_steps(arguments, schedule, first_step, guidance_scale, plan)
+        arguments = arguments._replace(unet=on_shares(arguments.unet, shares))
+        with targeting(current_platform().for_one_of(shares.devices)):
+            return _run_steps(arguments, schedule, first_step, guidance_scale, plan, shares)
 
     run_shares = jax.shard_map(
         run_share,
         mesh=plan.mesh,
-        in_specs=(specs(plan, along_data()), EVERYWHERE, EVERYWHERE, EVERYWHERE),
-        out_specs=along_data(),
-        axis_names=set(plan.mesh.axis_names) - ({TIME_AXIS} if is_time_split else set()),
+        in_specs=(specs(plan), EVERYWHERE, EVERYWHERE, EVERYWHERE),
+        out_specs=per_frame(plan.mesh),
         # The models' loops begin with zeros, which the check takes for values that all devices share.
         check_vma=False,
     )
@@ -146,9 +152,14 @@ def denoise(
 
 
 def _run_steps(
-    arguments: Arguments, schedule: Schedule, first_step: Array, guidance_scale: Array, plan: DenoisingPlan
+    arguments: Arguments,
+    schedule: Schedule,
+    first_step: Array,
+    guidance_scale: Array,
+    plan: DenoisingPlan,
+    shares: FrameShares | None = None,
 ) -> SchedulerState:
-    """`denoise` on one device, or on a device's share."""
+    """`denoise` on one device, or on a device's share of the sounds, and of their frames where ``shares`` are given."""
     unet, context, state, keys, known = arguments
     attention, windows = plan.attention, plan.windows
     time_embeddings = unet.embed_time(jnp.asarray(schedule.steps.timestep))  # [S, D]
@@ -179,7 +190,10 @@ def _run_steps(
         noise = None
         if schedule.is_stochastic:
             step_keys = jax.vmap(jax.random.fold_in, (0, None))(keys.steps, number)
-            noise = jax.vmap(lambda key: jax.random.normal(key, output.shape[1:], jnp.float32))(step_keys)
+            frames, *others = output.shape[1:]
+            shape = (frames if shares is None else plan.frames, *others)
+            noise = jax.vmap(lambda key: jax.random.normal(key, shape, jnp.float32))(step_keys)
+            noise = noise if shares is None else shares.own_part(noise)
         return step(schedule, row, state, output, noise), None
 
     numbers = first_step + jnp.arange(schedule.num_steps)
@@ -288,7 +302,7 @@ def sample(
             verdict = AfterStep(None, True) if after_call is None else after_call(whole)
             if verdict.latents is not None:
                 whole = whole._replace(state=whole.state._replace(latents=verdict.latents))
-                arguments = arguments._replace(state=spread_state(whole.state, plan))
+                arguments = arguments._replace(state=spread_state(whole.state, plan, arguments.unet.config))
             if on_call is not None:
                 on_call(whole)
             goes_on = verdict.goes_on

@@ -3,14 +3,19 @@
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Key
 
 from litefocus_jax.diffusion.inpainting import Known
 from litefocus_jax.diffusion.schedulers import SchedulerState
 from litefocus_jax.generation.plan import DenoisingPlan
+from litefocus_jax.models.unet.config import UNetConfig
 from litefocus_jax.models.unet.network import Context, UNet
+from litefocus_jax.models.unet.self_attention import shares_of_frames
 from litefocus_jax.parallel.mesh import DATA_AXIS, EVERYWHERE, GUIDANCE_AXIS, TIME_AXIS, along_data, spread
+from litefocus_jax.parallel.time_axis import FrameShares
 
 
 class RandomKeys(NamedTuple):
@@ -56,21 +61,51 @@ def spread_arguments(arguments: Arguments, plan: DenoisingPlan) -> Arguments:
         return arguments
     if plan.guided and not plan.changes_prompt:
         arguments = arguments._replace(context=_in_pairs(arguments.context))
-    return spread(plan.mesh, arguments, specs(plan, _per_frame(plan.mesh)))
+    shares = shares_of(arguments.unet.config, plan)
+    if shares is not None:
+        state, known = _with_room((arguments.state, arguments.known), shares.room)
+        arguments = arguments._replace(state=state, known=known)
+    return spread(plan.mesh, arguments, specs(plan))
 
 
-def spread_state(state: SchedulerState, plan: DenoisingPlan) -> SchedulerState:
+def spread_state(state: SchedulerState, plan: DenoisingPlan, config: UNetConfig) -> SchedulerState:
     """Lay out the state as `spread_arguments` does."""
-    return state if plan.mesh is None else spread(plan.mesh, state, _per_frame(plan.mesh))
+    if plan.mesh is None:
+        return state
+    shares = shares_of(config, plan)
+    return spread(plan.mesh, state if shares is None else _with_room(state, shares.room), per_frame(plan.mesh))
 
 
-def _per_frame(mesh: Mesh) -> PartitionSpec:
+def shares_of(config: UNetConfig, plan: DenoisingPlan) -> FrameShares | None:
+    """How a mesh's devices share the frames of a sound at the levels of a UNet; None where each has them all."""
+    if plan.mesh is None or plan.mesh.shape[TIME_AXIS] == 1:
+        return None
+    return shares_of_frames(config, plan.frames, plan.mesh.shape[TIME_AXIS])
+
+
+def _with_room(tree: Any, frames: int) -> Any:
+    """Arrays ``[sounds, time, frequency, channels]`` whose last frame is repeated until there are so many."""
+
+    def fill(array: Array) -> Array:
+        return jnp.take(array, np.minimum(np.arange(frames), array.shape[1] - 1), axis=1)
+
+    def fill_any(leaf: Any) -> Any:
+        if leaf.ndim != 4:
+            return leaf
+        return jax.eval_shape(fill, leaf) if isinstance(leaf, jax.ShapeDtypeStruct) else fill(leaf)
+
+    return jax.tree.map(fill_any, tree)
+
+
+def per_frame(mesh: Mesh) -> PartitionSpec:
     """How arrays ``[sounds, time, ...]`` lie on a mesh."""
     return PartitionSpec(DATA_AXIS, TIME_AXIS) if mesh.shape[TIME_AXIS] > 1 else along_data()
 
 
-def specs(plan: DenoisingPlan, state: PartitionSpec) -> Any:
-    """Where `Arguments` lie on a mesh: a tree of layouts like theirs."""
+def specs(plan: DenoisingPlan) -> Any:
+    """Where `Arguments` lie on a plan's mesh: a tree of layouts like theirs."""
+    assert plan.mesh is not None, "without one they lie on one device"
+    state = per_frame(plan.mesh)
     keys = RandomKeys(latents=along_data(), steps=along_data(), litefocus=EVERYWHERE)  # pyright: ignore[reportArgumentType]
     context = EVERYWHERE if plan.changes_prompt else along_data(int(plan.guided))
     if plan.splits_guidance:

@@ -3,6 +3,7 @@
 Letters in shape comments: B batch, T time, F frequency, C channels, G groups, N tokens.
 """
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -15,7 +16,7 @@ from jaxtyping import Array, Float
 from litefocus_jax.models import parameters
 from litefocus_jax.ops.block_loop import map_in_place
 from litefocus_jax.ops.convolution import convolve_3x3, convolve_doubled
-from litefocus_jax.parallel.time_axis import is_time_split, split_time
+from litefocus_jax.parallel.time_axis import FrameShares
 from litefocus_jax.system.platform import current_platform
 
 
@@ -35,29 +36,43 @@ class GroupNorm(nnx.Module):
             raise ValueError(f"num_channels = {num_channels} is not a multiple of num_groups = {num_groups}")
         self.num_groups = num_groups
         self.epsilon = epsilon
+        self.shares: FrameShares | None = None  # of frames that several devices share
         self.scale = parameters.ones((num_channels,), rngs)
         self.bias = parameters.zeros((num_channels,), rngs)
 
-    @jax.jit
-    def __call__(self, x: Float[Array, "batch *axes channels"]) -> Float[Array, "batch *axes channels"]:
-        """Normalise each group of each batch entry to mean 0 and variance 1, then scale and shift each channel."""
+    @functools.partial(jax.jit, static_argnames="by_frequency")
+    def __call__(
+        self, x: Float[Array, "batch *axes channels"], *, by_frequency: bool = False
+    ) -> Float[Array, "batch *axes channels"]:
+        """Normalise each group of each batch entry to mean 0 and variance 1, then scale and shift each channel.
+
+        Args:
+            x: of several devices that share frames, those of this one.
+            by_frequency: whether such devices have all frames of some frequencies each, for the time being.
+        """
         batch, *axes, channels = x.shape
         tokens = math.prod(axes)
         group_size = channels // self.num_groups
-        # [B, N, C], unless devices share the frames: their tokens need not be even shares of N.
-        x_float = (x if is_time_split() else x.reshape(batch, tokens, channels)).astype(jnp.float32)
-        between = tuple(range(1, x_float.ndim - 1))
+        x_float = x.reshape(batch, tokens, channels).astype(jnp.float32)
+
+        def of_channels(groups: Array) -> Array:  # [B, G] -> [B, 1, C]
+            return jnp.repeat(groups, group_size, axis=-1)[:, None]
 
         def group_mean(channel_sums: Array) -> Array:
-            grouped = channel_sums.reshape(batch, self.num_groups, group_size).sum(axis=-1) / (tokens * group_size)
-            return jnp.expand_dims(jnp.repeat(grouped, group_size, axis=-1), between)  # [B, 1, C]
+            return of_channels(
+                channel_sums.reshape(batch, self.num_groups, group_size).sum(axis=-1) / (tokens * group_size)
+            )
 
-        # Squares are taken after centring: E[x^2] - E[x]^2 loses every digit when the mean outweighs the deviation.
-        mean = group_mean(x_float.sum(axis=between))
-        variance = group_mean(jnp.square(x_float - mean).sum(axis=between))
-        parameter_shape = (1,) * (x_float.ndim - 1) + (channels,)
-        scale = self.scale[...].astype(jnp.float32).reshape(parameter_shape) * jax.lax.rsqrt(variance + self.epsilon)
-        shift = self.bias[...].astype(jnp.float32).reshape(parameter_shape) - mean * scale
+        if self.shares is None:
+            # Squares are taken after centring: E[x^2] - E[x]^2 loses every digit when the mean outweighs the deviation.
+            mean = group_mean(x_float.sum(axis=1))
+            variance = group_mean(jnp.square(x_float - mean).sum(axis=1))
+        else:
+            own = x_float.reshape(x.shape)
+            moments = self.shares.moments_of_all(own, self.num_groups, spread_over_frequencies=by_frequency)
+            mean, variance = map(of_channels, moments)
+        scale = self.scale[...].astype(jnp.float32) * jax.lax.rsqrt(variance + self.epsilon)
+        shift = self.bias[...].astype(jnp.float32) - mean * scale
         return (x_float * scale + shift).astype(x.dtype).reshape(x.shape)
 
 
@@ -187,6 +202,7 @@ class Upsample(nnx.Module):
     def __init__(self, channels: int, *, rngs: nnx.Rngs) -> None:
         self.conv = conv_3x3(channels, channels, rngs)
         self.convolve_doubled = convolve_doubled
+        self.shares: FrameShares | None = None  # of frames that several devices share
 
     def __call__(
         self, x: Float[Array, "batch time frequency channels"], size: tuple[int, int] | None = None
@@ -194,17 +210,20 @@ class Upsample(nnx.Module):
         """Resize to ``size`` (time, frequency); both are doubled when it is ``None``."""
         doubled = (2 * x.shape[1], 2 * x.shape[2])
         time, frequency = size or doubled
-        if (time, frequency) == doubled:
+        if (time, frequency) == doubled and not self._doubles_one_too_many(x.shape[1]):
             assert self.conv.bias is not None
             return self.convolve_doubled(x, self.conv.kernel[...]) + self.conv.bias[...]
         return self.conv(_resize_nearest(_resize_nearest(x, time, axis=1), frequency, axis=2))
+
+    def _doubles_one_too_many(self, own: int) -> bool:
+        """Whether a sound whose frames several devices share has an odd number of them after this layer."""
+        shares = self.shares
+        return shares is not None and shares.frames_where(2 * own) != 2 * shares.frames_where(own)
 
 
 def _resize_nearest(x: Array, size: int, axis: int) -> Array:
     """Nearest neighbour along one axis: output position i shows input position floor(i * old / new)."""
     old = x.shape[axis]
-    if is_time_split() and (size + 1) // 2 == old:  # the same by a doubling, which each device does for itself
-        return split_time(jax.lax.slice_in_dim(jnp.repeat(x, 2, axis=axis), 0, size, axis=axis))
     return jnp.take(x, np.arange(size) * old // size, axis=axis)
 
 

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from litefocus_jax.ops.block_loop import map_in_place
-from litefocus_jax.parallel.time_axis import is_time_split, split_time
 from litefocus_jax.system.platform import current_platform
 
 # Measured on two Zen 4 cores at the VAE's shapes: 1.4x from 256 channels up. Fewer channels gain little over the time
@@ -25,8 +24,8 @@ _WINOGRAD_BLOCK_POSITIONS = 4096
 def convolve(
     x: Float[Array, "batch *axes channels"], *arguments: Any, **keywords: Any
 ) -> Float[Array, "batch *new_axes out_channels"]:
-    """`jax.lax.conv_general_dilated`, whose result is split over time where its input is."""
-    return split_time(jax.lax.conv_general_dilated(x, *arguments, **keywords))
+    """`jax.lax.conv_general_dilated`, under a name by which an ``nnx.Conv`` tells what may stand in for it."""
+    return jax.lax.conv_general_dilated(x, *arguments, **keywords)
 
 
 def convolve_3x3(
@@ -37,13 +36,13 @@ def convolve_3x3(
 ) -> Float[Array, "batch time frequency out_channels"]:
     """Stands in for `convolve` in an ``nnx.Conv`` of 3x3 with stride 1 and padding 1.
 
-    Large float32 convolutions on a CPU go to `convolve_winograd`, unless several devices share the frames; all others
-    go to `convolve`, with the remaining arguments.
+    Large float32 convolutions on a CPU go to `convolve_winograd`, all others to `convolve`, with the remaining
+    arguments.
     """
     batch, time, frequency, _ = x.shape
     is_large = min(kernel.shape[2:]) >= _WINOGRAD_CHANNELS and batch * time * frequency >= _WINOGRAD_POSITIONS
     is_fast = current_platform().uses_winograd and x.dtype == kernel.dtype == jnp.float32
-    if is_large and is_fast and not is_time_split():  # its loop runs along time
+    if is_large and is_fast:
         return convolve_winograd(x, kernel)
     return convolve(x, kernel, *arguments, **keywords)
 
@@ -140,7 +139,7 @@ def convolve_doubled(
         for odd_frequency in (0, 1)
     ]
     stacked = jnp.stack(phases, axis=3).reshape(batch, time, frequency, 2, 2, -1)  # [B, T, F, time phase, F phase, O]
-    return split_time(stacked.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * time, 2 * frequency, -1))
+    return stacked.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * time, 2 * frequency, -1)
 
 
 def _add_weights_of_equal_neighbours(kernel: Array, odd: int, axis: int) -> Array:

@@ -70,11 +70,14 @@ class Exchange:
 def exchange_of_step(compiled: Compiled | str) -> Exchange:
     """What a device exchanges in one round of the loop over steps, or in all of a program whose loops exchange nothing.
 
+    Of two branches the lighter one counts: LiteFocus seldom takes the other, see `FrameShares.drawn_tokens`.
+
     Args:
         compiled: the program, or its text as XLA prints it.
 
     Raises:
-        ValueError: when the text holds no program, or a collective whose devices are said in a way not known here.
+        ValueError: when the text holds no program, or a collective whose devices are said in a way not known here, or
+            one of two branches exchanges and the other does not, as in `litefocus_jax.models.unet.looped`.
     """
     text = compiled if isinstance(compiled, str) else compiled.as_text() or ""
     computations, entry = _computations(text)
@@ -119,17 +122,28 @@ def _computations(text: str) -> tuple[dict[str, list[str]], str | None]:
 
 
 def _collectives(computations: Mapping[str, list[str]], name: str, times: int) -> Iterator[Collective]:
-    """The collectives of a computation that runs so often, and of those that it calls."""
+    """The collectives of a computation that runs so often, and of those that it calls; of branches the lightest."""
     for line in computations.get(name, []):
         if found := _COLLECTIVE.search(line):
             yield Collective(found["kind"], times, _received(line, found))
+        if " conditional(" in line:
+            yield from _lightest([list(_collectives(computations, called, times)) for called in _called(line)], line)
+            continue
         trips = _TRIPS.search(line)
         for called in _called(line):
             yield from _collectives(computations, called, times * (int(trips[1]) if trips else 1))
 
 
+def _lightest(branches: list[list[Collective]], line: str) -> list[Collective]:
+    totals = [Exchange.of(branch).total for branch in branches]
+    if any(totals) and not all(totals):
+        raise ValueError(f"a program of XLA exchanges in some branches alone: {line.strip()[:200]}")
+    return min(branches, key=lambda branch: Exchange.of(branch).total, default=[])
+
+
 def _received(line: str, found: re.Match[str]) -> int:
-    arrays = [_bytes(array) for array in _ARRAY.finditer(found["result"])]
+    # Beside arrays, what is only begun gives numbers that say how far it is.
+    arrays = [_bytes(array) for array in _ARRAY.finditer(found["result"]) if array["sizes"] or not found["start"]]
     # What a collective that is only begun gives is its operands and then its results.
     size = sum(arrays[len(arrays) // 2 :]) if found["start"] and len(arrays) > 1 else sum(arrays)
     if found["kind"] == "collective-permute":

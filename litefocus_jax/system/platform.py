@@ -36,6 +36,7 @@ class Platform:
         gains_from_half_precision: whether products of half-precision matrices are faster than of float32 ones.
         uses_winograd: whether large float32 convolutions go by Winograd's algorithm.
         longest_call_in_steps: steps of denoising in one call of a compiled program, at most.
+        loops_over_layers: whether programs are made small by loops over layers that are alike.
         calls_queued_ahead: calls that wait on the device behind the one that runs.
         little_memory_options: have XLA make a program that takes little memory.
     """
@@ -49,9 +50,20 @@ class Platform:
     gains_from_half_precision: bool = True
     uses_winograd: bool = False
     longest_call_in_steps: int = 10  # which keep an accelerator busy
+    loops_over_layers: bool = False
     calls_queued_ahead: int = 1
     little_memory_options: Options = ()
 
+    def for_one_of(self, devices: int) -> "Platform":
+        """The choices of a device that shares a sound with others, and holds its share of it alone.
+
+        A tile that fills a device would outweigh the rest of what it holds. A small part of a share of it, of at least
+        `_LEAST_TILE_SCORES`, still has more rows than a matrix unit takes at a time.
+        """
+        return dataclasses.replace(self, tile_scores=max(_LEAST_TILE_SCORES, self.tile_scores // (4 * devices)))
+
+
+_LEAST_TILE_SCORES = 2**20
 
 _CPU = Platform(
     "cpu",
@@ -79,7 +91,9 @@ def platform_named(name: str, gpu_generation: int = 0) -> Platform:
         name: ``"cpu"``, ``"gpu"``, ``"tpu"``, or that of another accelerator.
         gpu_generation: major version of an NVIDIA GPU's compute capability.
     """
-    return _CPU if name == "cpu" else Platform(name, gpu_generation)
+    if name == "cpu":
+        return _CPU
+    return Platform(name, gpu_generation, loops_over_layers=name == "tpu")
 
 
 def current_platform() -> Platform:

@@ -21,6 +21,13 @@ def test_meshes_that_a_sound_is_too_short_for_are_named():
 
 
 def test_heads_as_trained_are_more_pairs_to_share_attention_by():
-    common = ["exchange", "-d", 80, "--mesh", "1x64"]
+    common = ["exchange", "-d", 80, "--mesh", "1x64", "--litefocus", "off"]
     received = [run(*common, "--heads", heads).stdout.splitlines()[2].split("|")[2] for heads in ("stored", "trained")]
     assert float(received[1]) < float(received[0])
+
+
+def test_litefocus_where_devices_divide_the_frequencies_exchanges_a_fraction_of_dense_attention():
+    common = ["exchange", "-d", 80, "--mesh", "1x8", "--litefocus"]
+    dense, sparse = (run(*common, choice).stdout.splitlines()[2].split("|") for choice in ("off", "on"))
+    assert float(sparse[2]) < 0.5 * float(dense[2])
+    assert float(sparse[4]) > float(dense[4])  # for the tokens that are drawn

@@ -2,13 +2,11 @@
 
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 
 from litefocus_jax import AudioLDM2Pipeline, WindowedDenoising
 from litefocus_jax.decoding.plan import TilingConfig
-from litefocus_jax.parallel.mesh import DATA_AXIS, TIME_AXIS
 from tests.support.models import tiny_pipeline
 from tests.support.tolerance import deviation
 
@@ -100,8 +98,5 @@ def test_sounds_of_a_batch_loop_as_alone_and_a_loop_is_a_fact_of_its_request() -
 
 
 def test_what_a_loop_cannot_be_is_named() -> None:
-    mesh = jax.sharding.Mesh(np.array(jax.devices()[:1] * 2).reshape(1, 2), (DATA_AXIS, TIME_AXIS))
     with pytest.raises(TypeError, match="loop = 'yes'; expected True or False"):
         tiny_pipeline().request("rain", loop="yes")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match="loop is given, but the mesh spreads frames along 'time'"):
-        tiny_pipeline().request("rain", mesh=mesh, **changed(audio_length_in_s=6.4))

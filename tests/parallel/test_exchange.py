@@ -42,11 +42,38 @@ def test_a_program_of_one_step_is_counted_as_a_whole():
     assert exchange_of_step(text) == Exchange({"all-reduce": 1}, {"all-reduce": 2 * 400 * 7 // 8})
 
 
+BRANCHES = """
+%seldom (x: f32[8]) -> f32[8] {
+  ROOT %sums = f32[8]{0} all-reduce(%x), channel_id=2, replica_groups=[1,8]<=[8], to_apply=%add
+}
+
+%often (x: f32[8]) -> f32[8] {
+  ROOT %halo = f32[2]{0} collective-permute(%x), channel_id=1, source_target_pairs={{0,1},{1,0}}
+}
+
+ENTRY %main (p: f32[8]) -> f32[8] {
+  ROOT %either = f32[8] conditional(%which, %p, %p), true_computation=%often, false_computation=%seldom
+}
+"""
+
+
+def test_of_two_branches_the_lighter_one_counts():
+    assert exchange_of_step(BRANCHES) == Exchange({"collective-permute": 1}, {"collective-permute": 8})
+
+
+def test_bytes_of_what_is_only_begun_are_those_of_its_result():
+    begun = "%b = (bf16[2,4]{1,0}, bf16[2,4]{1,0:S(1)}, u32[]{:S(2)}, u32[]{:S(2)}) collective-permute-start(%x)"
+    assert exchange_of_step(f"ENTRY %main (p: f32[8]) -> f32[8] {{\n  {begun}\n}}").received == {
+        "collective-permute": 16
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("HloModule empty", "has no ENTRY"),
         (PROGRAM.replace("replica_groups={{0,1},{2,3}}", "replica_groups=everyone"), "says in a new way which devices"),
+        (BRANCHES.replace("collective-permute(", "copy("), "exchanges in some branches alone"),
     ],
 )
 def test_what_cannot_be_read_is_an_error_and_not_a_small_number(text, message):

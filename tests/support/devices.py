@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from jax.sharding import Mesh
+from jax.sharding import Mesh, PartitionSpec
 
 from litefocus_jax import AudioLDM2Pipeline, LiteFocusConfig, PartialRun, WindowedDenoising
 from litefocus_jax.checkpoint.random_model import random_model
@@ -17,8 +17,8 @@ from litefocus_jax.generation.sampling import Progress
 from litefocus_jax.models.unet.exchange import exchange_along_time
 from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.parallel.exchange import exchange_of_step
-from litefocus_jax.parallel.mesh import DATA_AXIS, GUIDANCE_AXIS
-from litefocus_jax.parallel.time_axis import TIME_AXIS
+from litefocus_jax.parallel.mesh import DATA_AXIS, EVERYWHERE, GUIDANCE_AXIS
+from litefocus_jax.parallel.time_axis import TIME_AXIS, FrameShares
 from tests.support.models import small_components, small_pipeline
 from tests.support.requests import request_for
 from tests.support.training import quick_compilation
@@ -47,6 +47,21 @@ UNEVEN: dict[str, Any] = {
     "scheduler": "dpm++",
     "litefocus": LiteFocusConfig(levels="all", reach_in_s=0.32, max_cross_tokens=16),
     "scale_scores": True,
+}
+# Nine frames a level below, for eight devices that have room for two each: three of them have none.
+LOOP: dict[str, Any] = {
+    "prompt": "rain",
+    "audio_length_in_s": 0.68,
+    "num_inference_steps": 2,
+    "scheduler": "dpm++",
+    "loop": True,
+}
+DRAWN_OFTEN: dict[str, Any] = {
+    "prompt": "rain",
+    "audio_length_in_s": 5.08,
+    "num_inference_steps": 1,
+    "scheduler": "dpm++",
+    "litefocus": LiteFocusConfig(levels="all", sparse_ratio=0.5),
 }
 LONG_IN_S = 655.36
 """Enough for activations to outweigh the tiles of a CPU, whose size does not depend on the length."""
@@ -77,10 +92,10 @@ def denoising_memory(pipe: AudioLDM2Pipeline, litefocus: LiteFocusConfig | None,
     return account.temp_size_in_bytes
 
 
-def exchange_on(mesh: Mesh, batch: int) -> np.ndarray:
+def exchange_on(mesh: Mesh, batch: int, wish: dict[str, Any] = GUIDED) -> np.ndarray:
     """Operations and bytes of each kind: as XLA's program has them, and as they are worked out."""
     pipe = small_pipeline()
-    request = request_for(pipe, **GUIDED, mesh=mesh)
+    request = request_for(pipe, **wish, mesh=mesh)
     program = exchange_of_step(pipe.compile_ahead(request, pipe.inputs(request), request.plan).result())
     worked_out = exchange_along_time(
         pipe.components.unet.config,
@@ -89,10 +104,11 @@ def exchange_on(mesh: Mesh, batch: int) -> np.ndarray:
         devices=mesh.shape[TIME_AXIS],
         batch=batch,
         bytes_per_number=4,
+        attention=request.plan.attention,
     )
     return np.array(
         [
-            [count.get(kind, 0) for kind in ("all-to-all", "collective-permute", "all-reduce")]
+            [count.get(kind, 0) for kind in ("all-to-all", "collective-permute", "all-gather", "all-reduce")]
             for exchange in (program, worked_out)
             for count in (exchange.operations, exchange.received)
         ]
@@ -124,10 +140,35 @@ def make_sounds(folder: Path) -> dict[str, np.ndarray]:
         "unguided_on_8": pipe(**UNGUIDED, mesh=mesh_of(8)).audios,
         "guided_on_2x4": pipe(**GUIDED, mesh=mesh_of(2, 4)).audios,
         "guided_on_2x2x2": pipe(**GUIDED, mesh=guidance_mesh()).audios,
+        "guided_on_1x8": pipe(**GUIDED, mesh=mesh_of(1, 8)).audios,
+        "looped_on_1": pipe(**LOOP).audios,
+        "looped_on_1x8": pipe(**LOOP, mesh=mesh_of(1, 8)).audios,
         "unguided_on_1x8": pipe(**UNGUIDED, mesh=mesh_of(1, 8)).audios,
         "uneven_on_1": pipe(**UNEVEN).audios,
         "uneven_on_1x8": pipe(**UNEVEN, mesh=mesh_of(1, 8)).audios,
     }
+
+
+def draws() -> dict[str, np.ndarray]:
+    """Tokens that are drawn from all, of which one device has just what it has room to send, or more than that.
+
+    A token's only number says which it is, so that what comes of a draw is the draw.
+    """
+    frames, frequencies = 64, 8
+    shares = FrameShares.of([frames], frequencies)
+    tokens = np.arange(frames * frequencies, dtype=np.float32).reshape(1, frames, frequencies, 1)
+    drawn = {
+        "evenly": np.arange(0, tokens.size, 5),
+        "unevenly": np.concatenate([frequencies * np.arange(50), 1 + frequencies * np.arange(53)]),
+    }
+
+    def draw(x: jax.Array, indices: jax.Array) -> jax.Array:
+        own = shares.to_frequencies(x).reshape(1, -1, 1)
+        return shares.drawn_tokens(own, indices, own_frequencies=1)
+
+    specs = (PartitionSpec(None, TIME_AXIS), EVERYWHERE)
+    run = jax.jit(jax.shard_map(draw, mesh=mesh_of(1, 8), in_specs=specs, out_specs=EVERYWHERE, check_vma=False))
+    return {f"drawn_{how}": np.stack([run(tokens, each)[0, :, 0], each]) for how, each in drawn.items()}
 
 
 def refusal_of_windows() -> str:
@@ -163,5 +204,7 @@ if __name__ == "__main__":
         **sounds,  # pyright: ignore[reportArgumentType]
         exchange_on_2x4=exchange_on(mesh_of(2, 4), batch=6),
         exchange_on_2x2x2=exchange_on(guidance_mesh(), batch=3),
+        exchange_on_1x8=exchange_on(mesh_of(1, 8), batch=2, wish=DRAWN_OFTEN),
+        **draws(),  # pyright: ignore[reportArgumentType]
         **measure_memory(),  # pyright: ignore[reportArgumentType]
     )

@@ -11,7 +11,14 @@ from jaxtyping import Array, Float
 
 from litefocus_jax.models.layers import Downsample, ResnetBlock, Upsample
 from litefocus_jax.models.unet.config import UNetConfig
-from litefocus_jax.models.unet.transformer import AttentionOfLevel, Prompt, PromptKeys, Transformer
+from litefocus_jax.models.unet.transformer import (
+    AttentionOfLevel,
+    Prompt,
+    PromptKeys,
+    TokenAttention,
+    Transformer,
+)
+from litefocus_jax.parallel.time_axis import FrameShares
 
 BlockKeys = tuple[tuple[PromptKeys | None, ...], ...]
 """Per transformer of a block, per layer of the transformer: what it reads of the prompt."""
@@ -38,6 +45,7 @@ class AttentionLayers(nnx.Module):
     def __init__(self, config: UNetConfig, level: int, num_layers: int, *, rngs: nnx.Rngs) -> None:
         dims = config.cross_attention_dim_per_level[level]
         self.per_layer = len(dims)
+        self.shares: FrameShares | None = None  # of frames that several devices share
         self.transformers = nnx.List(
             Transformer(
                 config.block_out_channels[level],
@@ -60,12 +68,43 @@ class AttentionLayers(nnx.Module):
         )
 
     def __call__(self, layer: int, x: Array, keys: BlockKeys, attention: AttentionOfLevel) -> Array:
-        """Run the transformers that follow one resnet block."""
-        for place in range(self.per_layer):
-            index = layer * self.per_layer + place
-            # One for each block, whose number its keys have.
-            own = tuple(attention(place, block) for block in range(len(keys[index])))
-            x = self.transformers[index](x, keys[index], own)
+        """Run the transformers that follow one resnet block.
+
+        Devices that share frames exchange them for frequencies before the first and after the last of them, where
+        attention asks for no more; otherwise each attention exchanges for itself.
+        """
+        first = layer * self.per_layer
+        # One attention for each block, whose number its keys have.
+        attentions = [
+            tuple(attention(place, block) for block in range(len(keys[first + place])))
+            for place in range(self.per_layer)
+        ]
+        own, shares = x.shape[1], self.shares
+        by_frequency = (
+            shares is not None
+            and x.shape[2] % shares.devices == 0
+            and all(each.focus is not None for blocks in attentions for each in blocks)
+        )
+        if shares is not None and by_frequency:
+            x = shares.to_frequencies(x)
+        x = self.run_layer(layer, x, keys[first : first + self.per_layer], attentions, by_frequency=by_frequency)
+        return shares.to_frames(x, own) if shares is not None and by_frequency else x
+
+    def run_layer(
+        self, layer: int, x: Array, keys: BlockKeys, attentions: list[tuple[TokenAttention, ...]], *, by_frequency: bool
+    ) -> Array:
+        """Run them one after another.
+
+        Args:
+            layer: number of the resnet block.
+            x: as of a call.
+            keys: of these transformers.
+            attentions: for each of them, of each of its blocks.
+            by_frequency: see `Transformer`.
+        """
+        first = layer * self.per_layer
+        for place, (own_keys, blocks) in enumerate(zip(keys, attentions, strict=True)):
+            x = self.transformers[first + place](x, own_keys, blocks, by_frequency=by_frequency)
         return x
 
 

@@ -7,14 +7,16 @@ D channels per head.
 import functools
 from typing import NamedTuple, Protocol
 
+import jax
 from flax import nnx
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from litefocus_jax.models import parameters
 from litefocus_jax.models.layers import FeedForward, GroupNorm, LayerNorm
 from litefocus_jax.ops.attention import dot_product_attention
+from litefocus_jax.ops.litefocus.near import DrawnTokens
 from litefocus_jax.ops.token_merging import Matching
-from litefocus_jax.parallel.time_axis import attend_across_time, is_time_split, map_frames
+from litefocus_jax.parallel.time_axis import FrameShares
 
 # Fixed in the architecture, whatever the configuration says about the resnet blocks.
 _GROUP_NORM_EPSILON = 1e-6
@@ -22,10 +24,7 @@ _LAYER_NORM_EPSILON = 1e-5
 
 
 class SelfAttend(Protocol):
-    """How the tokens of a latent attend to each other: densely, or sparsely as in LiteFocus.
-
-    It is a pytree, such as a `jax.tree_util.Partial`, of the arrays that it knows beside its arguments.
-    """
+    """How the tokens of a latent attend to each other: densely, or sparsely as in LiteFocus."""
 
     def __call__(
         self,
@@ -40,10 +39,31 @@ class SelfAttend(Protocol):
 
 
 class Match(Protocol):
-    """Which tokens of a latent attend as one; a pytree, as a `SelfAttend`."""
+    """Which tokens of a latent attend as one."""
 
     def __call__(self, x: Float[Array, "batch tokens channels"], *, num_frequencies: int) -> Matching | None:
         """Of the tokens as they come into a block; None where nothing is merged."""
+        ...
+
+
+class Focus(Protocol):
+    """A `SelfAttend` in which a token sees those of its own frequency, and some that are drawn from all."""
+
+    def draw(self, num_tokens: int) -> Int[Array, " drawn"] | None:
+        """Positions of the drawn ones; None for none."""
+        ...
+
+    def attend(
+        self,
+        query: Float[Array, "batch tokens heads head_dim"],
+        key: Float[Array, "batch tokens heads head_dim"],
+        value: Float[Array, "batch tokens heads head_dim"],
+        drawn: DrawnTokens | None,
+        *,
+        num_frequencies: int,
+        all_frequencies: int,
+    ) -> Float[Array, "batch tokens heads head_dim"]:
+        """Attention of the tokens of ``num_frequencies`` out of ``all_frequencies``."""
         ...
 
 
@@ -53,10 +73,12 @@ class TokenAttention(NamedTuple):
     Attributes:
         attend: how tokens attend to each other.
         match: which of them its first attention merges; None for none.
+        focus: the same as ``attend`` for whoever has some of the frequencies alone; None where that is not enough.
     """
 
     attend: SelfAttend
     match: Match | None = None
+    focus: Focus | None = None
 
 
 class AttentionAt(Protocol):
@@ -95,6 +117,22 @@ class PromptKeys(NamedTuple):
     mask: Bool[Array, "batch keys"] | None
 
 
+class EitherKeys(NamedTuple):
+    """What a second attention reads whose block runs in a loop with others, see `litefocus_jax.models.unet.looped`.
+
+    Attributes:
+        reads_prompt: whether it is the prompt, or the tokens again.
+        prompt: of the prompt.
+        own: keys and values of the tokens: modules of an `Attention` of many, stacked.
+        number: which of these it is.
+    """
+
+    reads_prompt: Bool[Array, ""]
+    prompt: PromptKeys
+    own: "Attention"
+    number: Int[Array, ""]
+
+
 class Prompt(NamedTuple):
     """One of the two encodings of the prompt, with its padding mask."""
 
@@ -125,11 +163,35 @@ class Attention(nnx.Module):
         return x.reshape(*x.shape[:2], self.num_heads, -1)
 
     def attend_to_itself(
-        self, x: Float[Array, "batch tokens channels"], attend: SelfAttend, *, num_frequencies: int
+        self,
+        x: Float[Array, "batch tokens channels"],
+        attend: SelfAttend,
+        *,
+        num_frequencies: int,
     ) -> Float[Array, "batch tokens channels"]:
         """Self-attention, in the given manner."""
         query, key, value = (self._split_heads(project(x)) for project in (self.to_q, self.to_k, self.to_v))
         return self.to_out(attend(query, key, value, num_frequencies=num_frequencies).reshape(x.shape))
+
+    def focus_on_itself(
+        self, x: Float[Array, "batch tokens channels"], focus: Focus, shares: FrameShares, *, num_frequencies: int
+    ) -> Float[Array, "batch tokens channels"]:
+        """Self-attention of a device that has all frames of ``num_frequencies``."""
+        query, key, value = (self._split_heads(project(x)) for project in (self.to_q, self.to_k, self.to_v))
+        indices = focus.draw(x.shape[1] * shares.devices)
+        drawn = None
+        if indices is not None:
+            # Devices exchange tokens rather than their keys and values, which are twice as much.
+            tokens = shares.drawn_tokens(x, indices, own_frequencies=num_frequencies)
+            drawn = DrawnTokens(self._split_heads(self.to_k(tokens)), self._split_heads(self.to_v(tokens)), None)
+        frequencies = {"num_frequencies": num_frequencies, "all_frequencies": num_frequencies * shares.devices}
+        return self.to_out(focus.attend(query, key, value, drawn, **frequencies).reshape(x.shape))
+
+    def with_keys_of(self, other: "Attention") -> "Attention":
+        """This attention with the keys and values of another one."""
+        mixed = nnx.merge(*nnx.split(self))
+        mixed.to_k, mixed.to_v = other.to_k, other.to_v
+        return mixed
 
     def project_prompt(self, prompt: Prompt) -> PromptKeys:
         """The part of cross-attention that does not depend on the tokens.
@@ -175,24 +237,47 @@ class TransformerBlock(nnx.Module):
     def __call__(
         self,
         x: Float[Array, "batch tokens channels"],
-        keys: PromptKeys | None,
+        keys: PromptKeys | EitherKeys | None,
         attention: TokenAttention,
         *,
         num_frequencies: int,
+        shares: FrameShares | None = None,
     ) -> Float[Array, "batch tokens channels"]:
-        """``keys`` come from ``attn2.project_prompt``, and are ``None`` where the second attention reads no prompt."""
-        attend, match = attention
-        own = self.norm1(x)
+        """Add what each of the three has to say.
+
+        Args:
+            x: tokens.
+            keys: from ``attn2.project_prompt``; None where the second attention reads no prompt. Of a block in a loop,
+                both.
+            attention: of the tokens.
+            num_frequencies: in each time frame.
+            shares: of several devices that have all frames of ``num_frequencies`` each; ``attention.focus`` is used.
+        """
+
+        def mix(layer: Attention, tokens: Array) -> Array:
+            if shares is None:
+                return layer.attend_to_itself(tokens, attention.attend, num_frequencies=num_frequencies)
+            assert attention.focus is not None, "AttentionLayers asks for it"
+            return layer.focus_on_itself(tokens, attention.focus, shares, num_frequencies=num_frequencies)
+
+        own, match = self.norm1(x), attention.match
         matching = None if match is None else match(x, num_frequencies=num_frequencies)
-        if matching is None:
-            x = x + self.attn1.attend_to_itself(own, attend, num_frequencies=num_frequencies)
-        else:
-            mixed = self.attn1.attend_to_itself(matching.merge(own), attend, num_frequencies=num_frequencies)
-            x = x + matching.unmerge(mixed)
+        x = x + (mix(self.attn1, own) if matching is None else matching.unmerge(mix(self.attn1, matching.merge(own))))
+        own = self.norm2(x)
         if keys is None:
-            x = x + self.attn2.attend_to_itself(self.norm2(x), attend, num_frequencies=num_frequencies)
+            x = x + mix(self.attn2, own)
+        elif isinstance(keys, PromptKeys):
+            x = x + self.attn2.attend_to_prompt(own, keys)
         else:
-            x = x + self.attn2.attend_to_prompt(self.norm2(x), keys)
+
+            def mix_again(own: Array) -> Array:
+                again = jax.tree.map(lambda array: array[keys.number], keys.own)
+                return mix(self.attn2.with_keys_of(again), own)
+
+            def read_prompt(own: Array) -> Array:
+                return self.attn2.attend_to_prompt(own, keys.prompt)
+
+            x = x + jax.lax.cond(keys.reads_prompt, read_prompt, mix_again, own)
         return x + self.ff(self.norm3(x))
 
 
@@ -226,6 +311,7 @@ class Transformer(nnx.Module):
             return parameters.conv(channels, channels, (1, 1), rngs=rngs)
 
         self.reads_prompt = cross_attention_dim is not None
+        self.shares: FrameShares | None = None  # of frames that several devices share
         self.norm = GroupNorm(num_groups, channels, epsilon=_GROUP_NORM_EPSILON, rngs=rngs)
         self.proj_in = pointwise()
         self.transformer_blocks = nnx.List(
@@ -242,40 +328,25 @@ class Transformer(nnx.Module):
     def __call__(
         self,
         x: Float[Array, "batch time frequency channels"],
-        keys: tuple[PromptKeys | None, ...],
+        keys: tuple[PromptKeys | EitherKeys | None, ...],
         attentions: tuple[TokenAttention, ...],
+        *,
+        by_frequency: bool = False,
     ) -> Float[Array, "batch time frequency channels"]:
-        """``keys`` come from `project_prompt`; they and ``attentions`` are one for each block."""
-        hidden = self.proj_in(self.norm(x))
-        if is_time_split():
-            run = functools.partial(_run_blocks_across_time, frames=x.shape[1])
-            hidden = map_frames(run, hidden, self.transformer_blocks, keys, attentions)
-        else:
-            hidden = _run_blocks(hidden, self.transformer_blocks, keys, attentions)
-        return x + self.proj_out(hidden)
+        """Run the blocks.
 
-
-def _run_blocks(
-    x: Array, blocks: nnx.List, keys: tuple[PromptKeys | None, ...], attentions: tuple[TokenAttention, ...]
-) -> Array:
-    batch, time, frequency, channels = x.shape
-    tokens = x.reshape(batch, time * frequency, channels)
-    for block, block_keys, attention in zip(blocks, keys, attentions, strict=True):
-        tokens = block(tokens, block_keys, attention, num_frequencies=frequency)
-    return tokens.reshape(x.shape)
-
-
-def _run_blocks_across_time(
-    x: Array,
-    blocks: nnx.List,
-    keys: tuple[PromptKeys | None, ...],
-    attentions: tuple[TokenAttention, ...],
-    *,
-    frames: int,
-) -> Array:
-    """`_run_blocks` on a device's own of all frames."""
-    across = []
-    for attend, match in attentions:
-        assert match is None, "a device does not see the tokens of the others; requests refuse it"
-        across.append(TokenAttention(functools.partial(attend_across_time, attend, frames=frames)))
-    return _run_blocks(x, blocks, keys, tuple(across))
+        Args:
+            x: of several devices that share frames, those of this one.
+            keys: from `project_prompt`, for each block.
+            attentions: of each block.
+            by_frequency: whether such devices have all frames of some frequencies each, for the time being.
+        """
+        batch, time, frequency, channels = x.shape
+        shares = self.shares if by_frequency else None
+        tokens = self.proj_in(self.norm(x, by_frequency=by_frequency)).reshape(batch, time * frequency, channels)
+        for block, block_keys, attention in zip(self.transformer_blocks, keys, attentions, strict=True):
+            if self.shares is not None and not by_frequency:
+                assert attention.match is None, "a device does not see the tokens of the others; requests refuse it"
+                attention = TokenAttention(functools.partial(self.shares.attend, attention.attend))
+            tokens = block(tokens, block_keys, attention, num_frequencies=frequency, shares=shares)
+        return x + self.proj_out(tokens.reshape(x.shape))

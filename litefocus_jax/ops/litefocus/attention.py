@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from litefocus_jax.ops.attention import dot_product_attention
 from litefocus_jax.ops.litefocus.layout import AttentionLayout, FocusSets
-from litefocus_jax.ops.litefocus.near import near_attention
+from litefocus_jax.ops.litefocus.near import DrawnTokens, near_attention
 
 
 @functools.partial(jax.jit, static_argnames=("num_tokens", "sets"))
@@ -43,6 +43,7 @@ def litefocus_attention(
     level: int = 0,
     cross_indices: Int[Array, " gathered"] | None = None,
     key_rng: Key[Array, ""] | None = None,
+    drawn: DrawnTokens | None = None,
 ) -> Float[Array, "batch tokens heads head_dim"]:
     """Self-attention restricted to LiteFocus's two sets, differentiable.
 
@@ -62,6 +63,8 @@ def litefocus_attention(
             the place of ``sparse_ratio`` and ``max_cross_tokens``.
         key_rng: random key to draw them with when ``cross_indices`` is not given. One draw serves all batch entries
             and heads, as in the authors' code.
+        drawn: keys and values of the cross-frequency tokens, where they are not among those of ``key``; in the place of
+            ``cross_indices``, and not with ``overlap="union"``.
 
     Returns:
         One vector per token and head, in the dtype of ``query``.
@@ -82,7 +85,10 @@ def litefocus_attention(
     if sets is None:
         raise ValueError("layout is dense; expected sets, as from LiteFocusConfig().layout(seconds of a frame)")
     if not sets.samples_tokens:
-        cross_indices = None
+        drawn = cross_indices = None
+    elif drawn is not None:
+        if sets.overlap == "union" and drawn.indices is None:
+            raise ValueError("drawn is given without indices, but overlap = 'union'; expected 'concat'")
     elif cross_indices is None:
         if key_rng is None:
             raise ValueError("cross_frequency is on, but neither cross_indices nor key_rng is given")
@@ -90,15 +96,18 @@ def litefocus_attention(
     elif cross_indices.ndim != 1:
         raise ValueError(f"cross_indices has shape {cross_indices.shape}; expected one axis of token positions")
 
+    if cross_indices is not None:
+        drawn = DrawnTokens.at(key, value, cross_indices)
     times, reach = tokens // num_frequencies, layout.reach_at(level)
     if not sets.same_frequency:
-        return dot_product_attention(query, key[:, cross_indices], value[:, cross_indices])
+        assert drawn is not None, "sets without either are refused"
+        return dot_product_attention(query, drawn.key, drawn.value)
     if reach is not None and times > 2 * reach:  # in two blocks every query sees both
         return near_attention(
             query,
             key,
             value,
-            cross_indices,
+            drawn,
             num_frequencies=num_frequencies,
             reach=reach,
             count_once=sets.overlap == "union",
@@ -107,16 +116,16 @@ def litefocus_attention(
     def fold(array: Array) -> Array:  # [B, T * F, H, D] -> [B, T, F * H, D]
         return array.reshape(batch, times, num_frequencies * heads, head_dim)
 
-    if cross_indices is None:
+    if drawn is None:
         return dot_product_attention(fold(query), fold(key), fold(value)).reshape(query.shape)
-    if sets.overlap == "union":
-        return _union_attention(query, key, value, num_frequencies, cross_indices)
+    if sets.overlap == "union" and drawn.indices is not None:
+        return _union_attention(query, key, value, num_frequencies, drawn.indices)
 
-    def append_gathered(array: Array) -> Array:  # [B, T * F, H, D] -> [B, T + C, F * H, D]
-        gathered = jnp.tile(array[:, cross_indices], (1, 1, num_frequencies, 1))
-        return jnp.concatenate([fold(array), gathered], axis=1)
+    def append(array: Array, drawn: Array) -> Array:  # [B, T * F, H, D], [B, C, H, D] -> [B, T + C, F * H, D]
+        return jnp.concatenate([fold(array), jnp.tile(drawn, (1, 1, num_frequencies, 1))], axis=1)
 
-    return dot_product_attention(fold(query), append_gathered(key), append_gathered(value)).reshape(query.shape)
+    keys, values = append(key, drawn.key), append(value, drawn.value)
+    return dot_product_attention(fold(query), keys, values).reshape(query.shape)
 
 
 def _union_attention(

@@ -31,6 +31,26 @@ from jaxtyping import Array, Float, Int
 from litefocus_jax.ops.block_loop import map_in_place
 from litefocus_jax.system.platform import current_platform
 
+
+class DrawnTokens(NamedTuple):
+    """Tokens that all queries see.
+
+    Attributes:
+        key: of each.
+        value: of each.
+        indices: their positions, distinct; None where they are not among the other tokens at hand.
+    """
+
+    key: Float[Array, "batch gathered heads head_dim"]
+    value: Float[Array, "batch gathered heads head_dim"]
+    indices: Int[Array, " gathered"] | None
+
+    @classmethod
+    def at(cls, key: Array, value: Array, indices: Int[Array, " gathered"]) -> "DrawnTokens":
+        """Those of all tokens that stand at these positions."""
+        return cls(key[:, indices], value[:, indices], indices)
+
+
 # Blocks in a tile, each with a slice of its own; only a reach of a few frames would make them more.
 _MOST_BLOCKS = 8
 
@@ -39,7 +59,7 @@ def near_attention(
     query: Float[Array, "batch tokens heads head_dim"],
     key: Float[Array, "batch tokens heads head_dim"],
     value: Float[Array, "batch tokens heads head_dim"],
-    cross_indices: Int[Array, " gathered"] | None,
+    drawn: DrawnTokens | None,
     *,
     num_frequencies: int,
     reach: int,
@@ -54,7 +74,7 @@ def near_attention(
         query: one query per token, time-major.
         key: one key per token.
         value: one value per token.
-        cross_indices: positions of tokens that all queries see, distinct; or None.
+        drawn: tokens that all queries see, with their positions for ``count_once``; or None.
         num_frequencies: frequencies in each time frame.
         reach: frames in a block.
         count_once: whether a gathered token that a query sees anyway counts once for it, and not twice.
@@ -63,9 +83,9 @@ def near_attention(
         One vector per token and head, in the dtype of ``query``.
     """
     batch, tokens, heads, _ = query.shape
-    gathered = 0 if cross_indices is None else len(cross_indices)
+    gathered = 0 if drawn is None else drawn.key.shape[1]
     tiling = _choose_tiling(batch * heads, tokens // num_frequencies, num_frequencies, reach, gathered)
-    return _attend(query, key, value, cross_indices, tiling=tiling, count_once=count_once)
+    return _attend(query, key, value, drawn, tiling=tiling, count_once=count_once)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,12 +167,13 @@ class _Keys(NamedTuple):
 
 @functools.partial(jax.jit, static_argnames=("tiling", "count_once"))
 def _attend(
-    query: Array, key: Array, value: Array, cross_indices: Array | None, *, tiling: _Tiling, count_once: bool
+    query: Array, key: Array, value: Array, drawn: DrawnTokens | None, *, tiling: _Tiling, count_once: bool
 ) -> Array:
     batch, tokens, heads, head_dim = query.shape
     dtype, times, reach = query.dtype, tiling.times, tiling.reach
     if not current_platform().gains_from_half_precision:
         query, key, value = (array.astype(jnp.float32) for array in (query, key, value))
+        drawn = drawn and drawn._replace(key=drawn.key.astype(jnp.float32), value=drawn.value.astype(jnp.float32))
     groups = batch * heads * tiling.num_frequencies // (tiling.pairs * tiling.frequencies)
 
     def fold(array: Array, before: int, after: int) -> Array:  # [B, T * F, H, D] -> [groups, P, N, T, D], padded
@@ -164,8 +185,8 @@ def _attend(
         start, end = (jnp.repeat(edge, count, axis=3) for edge, count in zip(edges, (before, after), strict=True))
         return jnp.concatenate([start, array, end], axis=3)
 
-    def gather(array: Array) -> Array:  # [B, T * F, H, D] -> [groups, P, C, D]
-        array = array[:, cross_indices].transpose(0, 2, 1, 3)
+    def fold_drawn(array: Array) -> Array:  # [B, C, H, D] -> [groups, P, C, D]
+        array = array.transpose(0, 2, 1, 3)
         array = array.reshape(-1, tiling.pairs, array.shape[2], head_dim)
         # One copy for each group of frequencies: with a cap on C, small beside the keys of all times.
         return jnp.repeat(array, tiling.num_frequencies // tiling.frequencies, axis=0)
@@ -183,9 +204,11 @@ def _attend(
     keys = _Keys(
         key=fold(key, reach, padding + reach),
         value=fold(value, reach, padding + reach),
-        cross_key=None if cross_indices is None else gather(key).swapaxes(2, 3),
-        cross_value=None if cross_indices is None else gather(value),
-        cross_indices=jnp.tile(cross_indices, (groups, 1)) if cross_indices is not None and count_once else None,
+        cross_key=None if drawn is None else fold_drawn(drawn.key).swapaxes(2, 3),
+        cross_value=None if drawn is None else fold_drawn(drawn.value),
+        cross_indices=jnp.tile(drawn.indices, (groups, 1))
+        if count_once and drawn and drawn.indices is not None
+        else None,
     )
     mixed = map_in_place(functools.partial(_attend_tile, tiling), keys, queries, groups=groups)
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from litefocus_jax.ops.litefocus.layout import AttentionLayout
+from litefocus_jax.ops.litefocus.near import DrawnTokens
 
 
 def scale_queries(
@@ -37,7 +38,7 @@ def scale_queries(
 def keys_per_query(
     layout: AttentionLayout,
     level: int,
-    cross_indices: Int[Array, " gathered"] | None,
+    drawn: DrawnTokens | None,
     *,
     times: int,
     num_frequencies: int,
@@ -47,22 +48,22 @@ def keys_per_query(
     Args:
         layout: of the attention.
         level: at which these tokens are; dense ones see all tokens.
-        cross_indices: positions of the gathered tokens, or None where there are none.
+        drawn: the gathered tokens, or None where there are none; with positions where one counts once.
         times: time frames.
         num_frequencies: frequencies in each.
     """
     sets = layout.sets_at(level)
     if sets is None:
         return jnp.full(times * num_frequencies, times * num_frequencies)
-    gathered = 0 if cross_indices is None else len(cross_indices)
+    gathered = 0 if drawn is None else drawn.key.shape[1]
     if not sets.same_frequency:
         return jnp.full(times * num_frequencies, gathered)
     reach = layout.reach_at(level) or times
     block = jnp.arange(times) // reach
     first, end = jnp.maximum(block - 1, 0) * reach, jnp.minimum((block + 2) * reach, times)
     counts = jnp.broadcast_to((end - first + gathered)[:, None], (times, num_frequencies))
-    if cross_indices is not None and sets.overlap == "union":
-        at = (1 + cross_indices // num_frequencies, cross_indices % num_frequencies)
+    if drawn is not None and drawn.indices is not None and sets.overlap == "union":
+        at = (1 + drawn.indices // num_frequencies, drawn.indices % num_frequencies)
         # Row t: how many gathered tokens of each frequency there are before time t.
         before = jnp.cumsum(jnp.zeros((times + 1, num_frequencies), jnp.int32).at[at].add(1), axis=0)
         counts = counts - (before[end] - before[first])

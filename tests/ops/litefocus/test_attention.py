@@ -11,6 +11,7 @@ import pytest
 
 from litefocus_jax.ops.litefocus.attention import litefocus_attention, sample_cross_indices
 from litefocus_jax.ops.litefocus.layout import AttentionLayout, FocusSets
+from litefocus_jax.ops.litefocus.near import DrawnTokens
 from litefocus_jax.ops.litefocus.scores import keys_per_query, scale_queries
 from litefocus_jax.ops.litefocus.settings import PUBLISHED_TRAINING_LENGTH_IN_S, LiteFocusConfig
 from litefocus_jax.system.platform import platform_named, targeting
@@ -63,7 +64,7 @@ def assert_equals_masked_attention(shape, sets, reach=None, training_keys=None):
     def sparse(inputs):
         query, key, value = inputs
         if training_keys is not None:
-            drawn = cross_indices if sets.samples_tokens else None
+            drawn = DrawnTokens.at(key, value, cross_indices) if sets.samples_tokens else None
             keys = keys_per_query(layout, 0, drawn, times=times, num_frequencies=frequencies)
             query = scale_queries(query, keys, training_keys)
         return litefocus_attention(
