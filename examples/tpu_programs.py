@@ -138,7 +138,8 @@ def denoising_program(
     schedule = make_schedule(SchedulerConfig(), steps)
     latents = jax.ShapeDtypeStruct((sounds, frames, geometry.frequencies, geometry.channels), jnp.float32)
     state = jax.eval_shape(lambda latents: initial_state(schedule, latents), latents)
-    keys = jax.eval_shape(lambda: RandomKeys(*(jax.random.split(jax.random.key(0), sounds),) * 2, jax.random.key(0)))
+    one_each = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), sounds))
+    keys = RandomKeys(one_each, one_each, jax.eval_shape(lambda: jax.random.key(0)))
     attention = DenoisingPlan(frames).attention if litefocus is None else litefocus.layout(geometry.frame_in_s)
     mesh = Mesh(devices, (DATA_AXIS, TIME_AXIS)) if devices.size > 1 else None
     plan = DenoisingPlan(frames, steps, attention=attention, mesh=mesh)
