@@ -176,7 +176,7 @@ def devices_mesh() -> "Mesh":
     import numpy as np
     from jax.sharding import Mesh
 
-    from litefocus_jax.training.step import DATA_AXIS
+    from litefocus_jax.parallel.mesh import DATA_AXIS
 
     return Mesh(np.array(jax.devices()), (DATA_AXIS,))
 
