@@ -138,7 +138,7 @@ class Distribution:
         def spread(array: Any) -> jax.Array:
             there = np.asarray(array)
 
-            def rows(index: tuple[slice, ...]) -> np.ndarray:
+            def rows(index: Any) -> np.ndarray:
                 return there[[place[min(row, clips - 1)] for row in _range(index, padded)]]
 
             sharding = NamedSharding(self.mesh, PER_CLIP)
@@ -159,5 +159,6 @@ class Distribution:
         return jnp.minimum(rows, clips - 1), weights
 
 
-def _range(index: tuple[slice, ...], length: int) -> range:
+def _range(index: Any, length: int) -> range:
+    """The places of a device's share, as JAX names it: a tuple with one slice for each axis."""
     return range(*index[0].indices(length))

@@ -112,9 +112,9 @@ def _gradient_on_one_device(
     t5_length = jax.lax.pmax(share[0].t5_length, DATA_AXIS)
 
     def loss(weights: Weights, batch: Batch, clips: Array, clip_weights: Array | None) -> Array:
-        whole = distribution.put_together((weights, frozen), specs)
+        weights, whole_frozen = distribution.put_together((weights, frozen), specs)
         return diffusion_loss(
-            architecture.assemble(weights_in_loss(*whole, config)),
+            architecture.assemble(weights_in_loss(weights, whole_frozen, config)),
             architecture.scheduler,
             architecture.scaling_factor,
             batch,
