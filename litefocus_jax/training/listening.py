@@ -33,7 +33,9 @@ def listen_to_all(
         ProcessesError: when the processes do not have the same files, or one of them failed.
     """
     several = spans_processes(mesh)
-    require_same(mesh, {"the names of the sounds": [os.path.relpath(file, folder) for file in files]})
+    if several:
+        named = [(os.path.relpath(file, folder), file.stat().st_size) for file in files]
+        require_same(mesh, {"the sounds, by name and size,": named})
     count, number = (jax.process_count(), jax.process_index()) if several else (1, 0)
     own = files[number::count]
     with (
