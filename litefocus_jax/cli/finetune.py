@@ -133,6 +133,7 @@ def finetune(
         quiet = quiet or not group.is_first
         if quiet:
             quieten()
+        group.let_first_warn()
         # In this order, because each part takes longer than the one before it.
         from litefocus_jax.system.extras import import_extra
         from litefocus_jax.training.config import LoraConfig, TrainingConfig

@@ -2,13 +2,14 @@
 
 import contextlib
 import dataclasses
+import logging
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import typer
 
-from litefocus_jax.cli.console import UsageError, messages, naming_options
+from litefocus_jax.cli.console import UsageError, logger, messages, naming_options
 
 if TYPE_CHECKING:
     from jax.sharding import Mesh
@@ -97,6 +98,11 @@ class Processes:
     def writes(self) -> bool:
         """Whether this process writes files."""
         return self.is_first or not self.gather
+
+    def let_first_warn(self) -> None:
+        """Leave warnings, which all processes would print alike, to the first one; errors and ``--verbose`` stay."""
+        if not self.is_first and not logger.isEnabledFor(logging.DEBUG):
+            logger.setLevel(logging.ERROR)
 
     def refuse(self, **options: bool) -> None:
         """Refuse what several processes cannot do.

@@ -231,7 +231,8 @@ def print_plan(
 
     from litefocus_jax.parallel.processes import processes_of
     from litefocus_jax.training.batches import named
-    from litefocus_jax.training.state import trained_weights
+    from litefocus_jax.training.distribution import Distribution
+    from litefocus_jax.training.state import frozen_weights, initial_state, trained_weights
 
     weights = jax.eval_shape(lambda: trained_weights(components, config))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(weights))
@@ -239,7 +240,9 @@ def print_plan(
     if (processes := len(processes_of(mesh))) > 1:
         devices += f" of {processes} processes, of which the first writes all but checkpoints"
     if shard == "fsdp" and mesh.size > 1:
-        devices += f", each with its 1/{mesh.size} of weights, average and moments"
+        state = jax.eval_shape(lambda: (initial_state(components, config), frozen_weights(components, config)))
+        held, whole = (Distribution(mesh, kind).bytes_of_each(state) / 1e6 for kind in (shard, "none"))
+        devices += f", each with {held:,.2f} of {whole:,.2f} MB of weights, average and moments"
     attention = "dense attention" if config.litefocus is None else "LiteFocus"
     what = ", ".join(config.trainable)
     if config.lora is not None:

@@ -38,20 +38,21 @@ class Distribution:
 
     @classmethod
     def of(cls, mesh: Mesh | None, shard: Shard = "none") -> "Distribution":
-        """That over a user's mesh; the first device of this process unless given.
+        """That over a user's mesh; the first device unless given.
 
         Raises:
             ValueError: when the mesh has other axes or lacks devices of a process, or what is to be spread is unknown.
         """
         if shard not in get_args(Shard):
             raise ValueError(f"shard = {shard!r}; expected {' or '.join(map(repr, get_args(Shard)))}")
-        mesh = Mesh(np.array(jax.local_devices()[:1]), (DATA_AXIS,)) if mesh is None else mesh
+        mesh = Mesh(np.array(jax.devices()[:1]), (DATA_AXIS,)) if mesh is None else mesh
         if mesh.axis_names != (DATA_AXIS,):
             raise ValueError(f"mesh has the axes {mesh.axis_names}; expected one, {DATA_AXIS!r}")
-        if processes_of(mesh) not in ([jax.process_index()], list(range(jax.process_count()))):
+        # A process that trains alone would wait for the others whenever it writes a checkpoint.
+        if absent := sorted(set(range(jax.process_count())) - set(processes_of(mesh))):
             raise ValueError(
-                f"mesh has devices of the processes {processes_of(mesh)}; expected those of all {jax.process_count()} "
-                f"processes, or of process {jax.process_index()} alone"
+                f"mesh has no device of the processes {absent}; expected jax.devices(), those of all "
+                f"{jax.process_count()} processes, which all train together"
             )
         return cls(Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,)), shard)
 
@@ -74,6 +75,13 @@ class Distribution:
             return EVERYWHERE
         longest = max(even, key=lambda axis: (shape[axis], axis))
         return PartitionSpec(*[None] * longest, DATA_AXIS)
+
+    def bytes_of_each(self, tree: Any) -> int:
+        """What each device holds of a tree of arrays, or of `jax.ShapeDtypeStruct` in their place."""
+        return sum(
+            leaf.size * leaf.dtype.itemsize // (1 if self._spec(leaf.shape) == EVERYWHERE else self.mesh.size)
+            for leaf in jax.tree.leaves(tree)
+        )
 
     def lay_out(self, tree: Any) -> Any:
         """Lay out arrays that every process has whole."""

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -120,9 +120,17 @@ def train(
                 stack.enter_context(locked(folder))
                 check_run_folder(folder, resume=resume)  # another process may have come and gone
         require_shared_folder(folder, distribution.mesh)
-        require_same(distribution.mesh, _what_is_done(components, config, distribution))
+        model = fingerprint(components)
+        require_same(distribution.mesh, _what_is_done(model, config, distribution))
         return _train(
-            components, source, config, folder, distribution=distribution, progress=progress, monitoring=monitoring
+            components,
+            source,
+            config,
+            folder,
+            model=model,
+            distribution=distribution,
+            progress=progress,
+            monitoring=monitoring,
         )
 
 
@@ -132,6 +140,7 @@ def _train(
     config: TrainingConfig,
     folder: Path,
     *,
+    model: Mapping[str, str],
     distribution: Distribution,
     progress: bool,
     monitoring: Monitoring,
@@ -142,7 +151,7 @@ def _train(
     checkpoints = Checkpoints[TrainingState](
         folder / CHECKPOINTS,
         config=config.to_dict(),
-        model=fingerprint(components),
+        model=model,
         keep=config.keep,
         free=_FREE_FIELDS,
         mesh=mesh,
@@ -178,9 +187,9 @@ def _train(
 
     def make_samples(state: TrainingState, step: int) -> dict[str, float]:
         assert monitoring.make_samples is not None
-        model = trained(state)
+        so_far = trained(state)
         if distribution.is_first:
-            monitoring.make_samples(model, step)
+            monitoring.make_samples(so_far, step)
         return {}
 
     clips = ValidationClips.of(monitoring.validation)
@@ -286,10 +295,10 @@ def _non_finite_loss(error: NonFiniteFigureError, checkpoints: Checkpoints[Train
     )
 
 
-def _what_is_done(components: Components, config: TrainingConfig, distribution: Distribution) -> dict[str, Any]:
+def _what_is_done(model: Mapping[str, str], config: TrainingConfig, distribution: Distribution) -> dict[str, Any]:
     """All that has to be the same in every process, by what a user knows it as."""
     return {
-        "the model": fingerprint(components),
+        "the model": model,
         "the sounds": config.data,
         "the options of the training": {**config.to_dict(), "data": None, "shard": distribution.shard},
         "order of the mesh's devices": [device.id for device in distribution.mesh.devices.flat],

@@ -12,7 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from litefocus_jax.checkpoint.random_model import sub_model_configs
+from litefocus_jax.checkpoint.weights import abstract, leaves
 from litefocus_jax.models.components import Components
+from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.models.vae import LatentDistribution
 from litefocus_jax.parallel.mesh import DATA_AXIS
 from litefocus_jax.training.config import TrainingConfig
@@ -109,8 +112,25 @@ def largest_difference(actual: Any, expected: Any) -> float:
 
 if __name__ == "__main__":  # in a process of eight devices, for test_training_step.py; writes to the path it is given
     assert len(jax.devices()) == 8
-    found = update_once(devices=8)
+    found, in_shares = update_once(devices=8), update_once(devices=8, shard="fsdp")
     replicas = [shard.data for shard in found[0].weights["unet"]["conv_in.kernel"].addressable_shards]
     assert len(replicas) == 8
     assert all(np.array_equal(replica, replicas[0]) for replica in replicas)
-    np.savez(sys.argv[1], *jax.tree.leaves(jax.device_get(found)))
+    held = [
+        [sum(leaf.addressable_shards[each].data.nbytes for leaf in jax.tree.leaves(part)) for part in in_shares[0]]
+        for each in range(8)
+    ]
+    arrays = {
+        f"{name}_{number:03d}": leaf
+        for name, result in (("whole", found), ("shares", in_shares))
+        for number, leaf in enumerate(jax.tree.leaves(jax.device_get(result)))
+    }
+    mesh = Mesh(np.array(jax.devices()), (DATA_AXIS,))
+    published = leaves(abstract(UNet, sub_model_configs("audioldm2")["unet"]))
+    np.savez(
+        sys.argv[1],
+        held=np.array(held),
+        of=np.array([sum(leaf.nbytes for leaf in jax.tree.leaves(part)) for part in in_shares[0]]),
+        published=np.array([Distribution(mesh, shard).bytes_of_each(published) for shard in ("none", "fsdp")]),
+        **arrays,
+    )

@@ -1,4 +1,4 @@
-"""One of two processes of four virtual devices each, which train together, for test_training_processes.py."""
+"""One of two processes of four virtual devices each, or of four of one, which train together, for test_processes.py."""
 
 import contextlib
 import dataclasses
@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
+from litefocus_jax import AudioLDM2Pipeline
 from litefocus_jax.checkpoint.lora import LoraConfig
 from litefocus_jax.checkpoint.store import load_components
 from litefocus_jax.models.components import Components
 from litefocus_jax.parallel.mesh import DATA_AXIS
+from litefocus_jax.parallel.time_axis import TIME_AXIS
 from litefocus_jax.system.processes import join_processes
 from litefocus_jax.training import batches as batches_module
 from litefocus_jax.training import shared_folder
@@ -32,6 +34,7 @@ from litefocus_jax.training.monitoring import Monitoring
 from litefocus_jax.training.sources import ValidationClips
 from litefocus_jax.training.updates import NamedBatch, TrainingInterrupted
 from tests.support.command_line import run
+from tests.support.devices import UNGUIDED
 from tests.support.models import small_checkpoint
 from tests.support.sounds import tone, write_metadata, write_sound
 
@@ -48,7 +51,7 @@ WHOLE = TrainingConfig(
 ADAPTER = dataclasses.replace(
     WHOLE, batch_size=12, gradient_accumulation=2, lora=LoraConfig(rank=2), learning_rate=0.05
 )
-COMMAND = ("--steps", "2", "--batch-size", "2", "-d", "0.16", "--lora", "2")
+COMMAND = ("--steps", "12", "--save-every", "2", "--batch-size", "6", "-d", "0.16", "--lora", "2", "--shard", "fsdp")
 
 
 def prepare(folder: Path) -> None:
@@ -169,9 +172,21 @@ def run_commands(folder: Path, coordinator: str) -> dict[str, str]:
         }
 
 
-if __name__ == "__main__":
-    number, coordinator, folder = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-    join_processes(coordinator, number, 2, timeout_in_s=60)
+def as_four(folder: Path) -> dict[str, Any]:
+    """An adapter, trained in shares, and a sound for each of two prompts along both axes of a mesh."""
+    train_on(folder, folder / "adapter_by_four", ADAPTER, all_devices(), "fsdp", monitoring=Monitoring())
+    mesh = Mesh(np.array(jax.devices()).reshape(2, 2), (DATA_AXIS, TIME_AXIS))
+    return {"sounds": AudioLDM2Pipeline.from_pretrained(folder / "model")(**UNGUIDED, mesh=mesh).audios}
+
+
+def as_two(folder: Path, coordinator: str) -> dict[str, Any]:
+    """Whole trainings, and what is said to those that cannot be."""
     shared_folder._PATIENCE_IN_S = 0.5
-    found: dict[str, Any] = train_together(folder) | refusals(folder) | run_commands(folder, coordinator)
-    np.savez(folder / f"process_{number}.npz", **found)
+    return train_together(folder) | refusals(folder) | run_commands(folder, coordinator)
+
+
+if __name__ == "__main__":
+    number, count, coordinator, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
+    join_processes(coordinator, number, count, timeout_in_s=60)
+    found = as_two(folder, coordinator) if count == 2 else as_four(folder)
+    np.savez(folder / f"process_{number}_of_{count}.npz", **found)
