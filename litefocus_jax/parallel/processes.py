@@ -58,16 +58,21 @@ def lay_out(array: Any, sharding: NamedSharding) -> jax.Array:
 def gathered(mesh: Mesh, tree: Any) -> Any:
     """Arrays of a mesh as arrays of the host, whole in every process."""
 
-    def gather(array: jax.Array) -> np.ndarray:
-        is_here = array.is_fully_addressable or array.is_fully_replicated
-        return np.asarray(array if is_here else _replicating(mesh)(array))
-
-    return jax.tree.map(gather, tree)
+    arrays, structure = jax.tree.flatten(tree)
+    elsewhere = {
+        place: array
+        for place, array in enumerate(arrays)
+        if not (array.is_fully_addressable or array.is_fully_replicated)
+    }
+    if elsewhere:  # all by one program
+        for place, array in _replicating(mesh)(elsewhere).items():
+            arrays[place] = array
+    return jax.tree.unflatten(structure, map(np.asarray, arrays))
 
 
 @functools.cache
-def _replicating(mesh: Mesh) -> Callable[[jax.Array], jax.Array]:
-    return jax.jit(lambda array: array, out_shardings=NamedSharding(mesh, PartitionSpec()))
+def _replicating(mesh: Mesh) -> Callable[[dict[int, jax.Array]], dict[int, jax.Array]]:
+    return jax.jit(lambda arrays: arrays, out_shardings=NamedSharding(mesh, PartitionSpec()))
 
 
 def from_each_process(row: np.ndarray) -> np.ndarray:

@@ -168,8 +168,7 @@ def _train(
         state = state_laid_out(trained_weights(components, config), config, distribution)
     frozen = distribution.lay_out(frozen_weights(components, config))
 
-    def trained(state: TrainingState) -> Components:
-        average = distribution.to_host(state.average)
+    def trained(average: Weights) -> Components:
         return trained_components(components, average, config, training_frames=frames)
 
     def validate(state: TrainingState, step: int) -> dict[str, float]:
@@ -187,9 +186,9 @@ def _train(
 
     def make_samples(state: TrainingState, step: int) -> dict[str, float]:
         assert monitoring.make_samples is not None
-        so_far = trained(state)
+        average = distribution.to_host(state.average)
         if distribution.is_first:
-            monitoring.make_samples(so_far, step)
+            monitoring.make_samples(trained(average), step)
         return {}
 
     clips = ValidationClips.of(monitoring.validation)
@@ -219,8 +218,8 @@ def _train(
             state = updates.to_the_end(state, done)
         except NonFiniteFigureError as error:
             raise _non_finite_loss(error, checkpoints) from None
-    result = trained(state)
     average = distribution.to_host(state.average)
+    result = trained(average)
     with together(mesh, "writing the model"):
         if distribution.is_first:
             save_native(result, folder / MODEL, overwrite=True)

@@ -51,7 +51,7 @@ WHOLE = TrainingConfig(
 ADAPTER = dataclasses.replace(
     WHOLE, batch_size=12, gradient_accumulation=2, lora=LoraConfig(rank=2), learning_rate=0.05
 )
-COMMAND = ("--steps", "12", "--save-every", "2", "--batch-size", "6", "-d", "0.16", "--lora", "2", "--shard", "fsdp")
+COMMAND = ("--steps", "8", "--save-every", "2", "--batch-size", "6", "-d", "0.16", "--lora", "2")
 
 
 def prepare(folder: Path) -> None:
@@ -166,6 +166,7 @@ def run_commands(folder: Path, coordinator: str) -> dict[str, str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("litefocus_jax.system.processes.join_processes", lambda *_, **__: None)  # done already
         return {
+            "undisturbed": run(*command, "-o", folder / "undisturbed").output,
             "there": run(*command, "-o", folder / "whole").output,
             "other_options": run(*command, "-o", folder / "refused", "--learning-rate", f"0.{number}1").output,
             "no_model": run(*command, "-o", folder / "refused", "-m", folder / f"model_{number}").output,
@@ -173,10 +174,11 @@ def run_commands(folder: Path, coordinator: str) -> dict[str, str]:
 
 
 def as_four(folder: Path) -> dict[str, Any]:
-    """An adapter, trained in shares, and a sound for each of two prompts along both axes of a mesh."""
+    """An adapter, trained in shares, and latents for each of two prompts along both axes of a mesh."""
     train_on(folder, folder / "adapter_by_four", ADAPTER, all_devices(), "fsdp", monitoring=Monitoring())
     mesh = Mesh(np.array(jax.devices()).reshape(2, 2), (DATA_AXIS, TIME_AXIS))
-    return {"sounds": AudioLDM2Pipeline.from_pretrained(folder / "model")(**UNGUIDED, mesh=mesh).audios}
+    pipe = AudioLDM2Pipeline.from_pretrained(folder / "model")
+    return {"latents": pipe(**UNGUIDED, mesh=mesh, output_type="latent").audios}
 
 
 def as_two(folder: Path, coordinator: str) -> dict[str, Any]:
