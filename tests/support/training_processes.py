@@ -46,7 +46,7 @@ WHOLE = TrainingConfig(
     warmup_steps=2,
     adam_epsilon=1e-3,
     caption_dropout=0.3,
-    save_every=5,
+    save_every=10,
 )
 ADAPTER = dataclasses.replace(
     WHOLE, batch_size=12, gradient_accumulation=2, lora=LoraConfig(rank=2), learning_rate=0.05
@@ -105,7 +105,7 @@ def train_on(
         )
 
     training = batches(config.seed, config.caption_dropout)
-    watched = Monitoring(validation=ValidationClips(batches(1, 0.0), 2, config.batch_size), validate_every=5)
+    watched = Monitoring(validation=ValidationClips(batches(1, 0.0), 2, config.batch_size), validate_every=10)
     monitoring = keywords.pop("monitoring", watched)
     config = dataclasses.replace(config, data=training.description)
     return train(components, training, config, out, mesh=mesh, shard=shard, monitoring=monitoring, **keywords)
