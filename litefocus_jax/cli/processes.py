@@ -2,13 +2,14 @@
 
 import contextlib
 import dataclasses
+import logging
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import typer
 
-from litefocus_jax.cli.console import UsageError, messages, naming_options
+from litefocus_jax.cli.console import UsageError, logger, messages, naming_options
 
 if TYPE_CHECKING:
     from jax.sharding import Mesh
@@ -48,8 +49,8 @@ class Processes:
         process_id: int | None,
         num_processes: int | None,
         timeout_in_s: int,
-        mesh: str | None,
-        writer: Literal["first", "each"],
+        mesh: str | None = None,
+        writer: Literal["first", "each"] = "first",
     ) -> Self:
         """Join the other processes, if there are any, before JAX starts.
 
@@ -98,6 +99,11 @@ class Processes:
         """Whether this process writes files."""
         return self.is_first or not self.gather
 
+    def let_first_warn(self) -> None:
+        """Leave warnings, which all processes would print alike, to the first one; errors and ``--verbose`` stay."""
+        if not self.is_first and not logger.isEnabledFor(logging.DEBUG):
+            logger.setLevel(logging.ERROR)
+
     def refuse(self, **options: bool) -> None:
         """Refuse what several processes cannot do.
 
@@ -115,8 +121,11 @@ class Processes:
                 )
 
     @contextlib.contextmanager
-    def agreeing(self) -> Iterator[list[Any]]:
+    def agreeing(self, what: str = "the sounds to make") -> Iterator[list[Any]]:
         """Have all processes end the block well and find the same, or none go on; yields where what is found goes.
+
+        Args:
+            what: is found, for the error.
 
         Raises:
             ProcessesError: when another process failed, or found something else.
@@ -132,7 +141,7 @@ class Processes:
             with together(mesh, "checking the command"):
                 yield found
             # With --resume it is what the files that are there, in a folder that all see, leave to be made.
-            require_same(mesh, {"the sounds to make": found})
+            require_same(mesh, {what: found})
 
     @contextlib.contextmanager
     def naming_loss(self) -> Iterator[None]:
@@ -143,7 +152,7 @@ class Processes:
         """
         try:
             yield
-        except (ValueError, RuntimeError) as error:
+        except (ValueError, RuntimeError, OSError) as error:
             if self.are_several and re.search(r"Gloo|NCCL|coordination service", str(error)):
                 raise ValueError(
                     f"another of the {self.count} processes ended in the middle; its own message says why ({error})"

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from litefocus_jax.training.batches import AudioBatches
     from litefocus_jax.training.config import TrainingConfig
     from litefocus_jax.training.data import Dataset, Short
-    from litefocus_jax.training.losses import Batch
+    from litefocus_jax.training.distribution import Shard
+    from litefocus_jax.training.sources import ValidationClips
 
 _SKIPPED_SHOWN = 20
 _VALIDATION_CLIPS = 32  # at least; fewer sounds come more than once, with other parts, noise and timesteps
@@ -48,10 +49,18 @@ class DataOptions:
     validation: Path | None
     hold_out: float | None
 
-    def open(self, folder: Path, *, seed: int, progress: bool) -> "tuple[Dataset, Dataset | None]":
-        """The sounds to train on, and those to validate with, if there are to be any.
+    @property
+    def of_sounds(self) -> tuple[object, ...]:
+        """What has to be the same in all processes that train together; where folders lie may differ."""
+        return self.audio_column, self.text_columns, self.audio_length_in_s, self.peak, self.short, self.hold_out
+
+    def open(
+        self, folder: Path, *, seed: int, progress: bool, mesh: "Mesh | None" = None
+    ) -> "tuple[Dataset, Dataset | None]":
+        """The sounds to train on, and those to validate with, if there are to be any; see `open_dataset`.
 
         Raises:
+            ProcessesError: when another process fails, or finds other sounds.
             ValueError: when a table is malformed or has nothing usable, or nothing is left to train on.
             OSError: when a folder or its table is missing.
         """
@@ -59,7 +68,7 @@ class DataOptions:
 
         def read(folder: Path) -> "Dataset":
             return open_dataset(
-                folder, audio_column=self.audio_column, text_column=self.text_columns, progress=progress
+                folder, audio_column=self.audio_column, text_column=self.text_columns, progress=progress, mesh=mesh
             )
 
         dataset = read(folder)
@@ -134,13 +143,15 @@ def _check_batch_fits(batch_size: int, samples: int) -> None:
         )
 
 
-def validation_batches(
+def validation_clips(
     dataset: "Dataset", components: "Components", config: "TrainingConfig", options: DataOptions
-) -> "list[Batch]":
+) -> "ValidationClips":
     """The clips to validate with, all of them with their captions; the same ones whatever is trained on."""
+    from litefocus_jax.training.sources import ValidationClips
+
     batches = options.batches(dataset, components, config.batch_size, caption_dropout=0.0, seed=0)
     count = -(-max(len(dataset.sounds), _VALIDATION_CLIPS) // config.batch_size)
-    return [batches.batch(index).batch for index in range(count)]
+    return ValidationClips(batches, count, config.batch_size)
 
 
 def sample_maker(prompts: Sequence[str], folder: Path, config: "TrainingConfig") -> "Callable[[Components, int], None]":
@@ -173,12 +184,12 @@ def sample_maker(prompts: Sequence[str], folder: Path, config: "TrainingConfig")
 
 
 def devices_mesh() -> "Mesh":
-    """All devices, for the clips of a batch to spread over."""
+    """All devices, those of other processes too, for the clips of a batch to spread over."""
     import jax
     import numpy as np
     from jax.sharding import Mesh
 
-    from litefocus_jax.training.step import DATA_AXIS
+    from litefocus_jax.parallel.mesh import DATA_AXIS
 
     return Mesh(np.array(jax.devices()), (DATA_AXIS,))
 
@@ -214,17 +225,26 @@ def print_plan(
     components: "Components",
     config: "TrainingConfig",
     mesh: "Mesh",
+    shard: "Shard",
     validation: "Dataset | None",
 ) -> None:
     """Say what is about to be trained, and on what."""
     import jax
 
+    from litefocus_jax.parallel.processes import processes_of
     from litefocus_jax.training.batches import named
-    from litefocus_jax.training.state import trained_weights
+    from litefocus_jax.training.distribution import Distribution
+    from litefocus_jax.training.state import frozen_weights, initial_state, trained_weights
 
     weights = jax.eval_shape(lambda: trained_weights(components, config))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(weights))
     devices = f"{mesh.size} devices" if mesh.size > 1 else "one device"
+    if (processes := len(processes_of(mesh))) > 1:
+        devices += f" of {processes} processes, of which the first writes all but checkpoints"
+    if shard == "fsdp" and mesh.size > 1:
+        state = jax.eval_shape(lambda: (initial_state(components, config), frozen_weights(components, config)))
+        held, whole = (Distribution(mesh, kind).bytes_of_each(state) / 1e6 for kind in (shard, "none"))
+        devices += f", each with {held:,.2f} of {whole:,.2f} MB of weights, average and moments"
     attention = "dense attention" if config.litefocus is None else "LiteFocus"
     what = ", ".join(config.trainable)
     if config.lora is not None:

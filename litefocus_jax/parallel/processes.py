@@ -30,6 +30,11 @@ def spans_processes(mesh: Mesh | None) -> bool:
     return processes_of(mesh) not in ([], [jax.process_index()])
 
 
+def is_first(mesh: Mesh | None) -> bool:
+    """Whether this process is the one that writes and speaks for all processes of a mesh; true of no mesh."""
+    return processes_of(mesh)[:1] in ([], [jax.process_index()])
+
+
 def mesh_of_own_devices(mesh: Mesh) -> Mesh:
     """The devices of this process that a mesh has, along the first of its axes."""
     own = [device for device in mesh.devices.flat if device.process_index == jax.process_index()]
@@ -53,16 +58,21 @@ def lay_out(array: Any, sharding: NamedSharding) -> jax.Array:
 def gathered(mesh: Mesh, tree: Any) -> Any:
     """Arrays of a mesh as arrays of the host, whole in every process."""
 
-    def gather(array: jax.Array) -> np.ndarray:
-        is_here = array.is_fully_addressable or array.is_fully_replicated
-        return np.asarray(array if is_here else _replicating(mesh)(array))
-
-    return jax.tree.map(gather, tree)
+    arrays, structure = jax.tree.flatten(tree)
+    elsewhere = {
+        place: array
+        for place, array in enumerate(arrays)
+        if not (array.is_fully_addressable or array.is_fully_replicated)
+    }
+    if elsewhere:  # all by one program
+        for place, array in _replicating(mesh)(elsewhere).items():
+            arrays[place] = array
+    return jax.tree.unflatten(structure, map(np.asarray, arrays))
 
 
 @functools.cache
-def _replicating(mesh: Mesh) -> Callable[[jax.Array], jax.Array]:
-    return jax.jit(lambda array: array, out_shardings=NamedSharding(mesh, PartitionSpec()))
+def _replicating(mesh: Mesh) -> Callable[[dict[int, jax.Array]], dict[int, jax.Array]]:
+    return jax.jit(lambda arrays: arrays, out_shardings=NamedSharding(mesh, PartitionSpec()))
 
 
 def from_each_process(row: np.ndarray) -> np.ndarray:
@@ -74,10 +84,62 @@ def from_each_process(row: np.ndarray) -> np.ndarray:
     Returns:
         ``[processes, *row.shape]``.
     """
+    return gathered(_one_device_of_each(), _row_of_each(row))
+
+
+def _row_of_each(row: np.ndarray) -> jax.Array:
     mesh = _one_device_of_each()
     sharding = NamedSharding(mesh, PartitionSpec("process"))
-    rows = jax.make_array_from_callback((mesh.size, *row.shape), sharding, lambda index: row[None], dtype=row.dtype)
-    return gathered(mesh, rows)
+    return jax.make_array_from_callback((mesh.size, *row.shape), sharding, lambda index: row[None], dtype=row.dtype)
+
+
+def texts_from_each_process(mesh: Mesh | None, text: str) -> list[str]:
+    """What each process of a mesh has to say in words; all of them call this. Without several, only the own words."""
+    if not spans_processes(mesh):
+        return [text]
+    own = np.frombuffer(text.encode(), np.uint8)
+    lengths = from_each_process(np.array(len(own), np.int32))
+    padded = np.zeros(int(lengths.max()), np.uint8)
+    padded[: len(own)] = own
+    of_all = from_each_process(padded)
+    return [row[:length].tobytes().decode() for row, length in zip(of_all, lengths, strict=True)]
+
+
+def said_by_first(mesh: Mesh | None, text: str) -> str:
+    """What the first process of a mesh says, in all of them; what the others say is lost. All of them call this."""
+    return texts_from_each_process(mesh, text if is_first(mesh) else "")[0]
+
+
+class AnyProcess:
+    """Asks all processes of a mesh a question again and again, and never waits for the answer of the last time.
+
+    What one of them notices, such as a signal, the others cannot know at once, and they have to act upon it at the same
+    place of their program. So an answer is that of the call before; without several processes, that of this one.
+
+    Args:
+        mesh: its processes; all of them call this equally often.
+    """
+
+    def __init__(self, mesh: Mesh | None) -> None:
+        self._several = spans_processes(mesh)
+        self._asked: jax.Array | None = None
+
+    def __call__(self, own: bool) -> bool:
+        """Whether any process said yes when it was asked the last time; ``own`` is for the next time."""
+        if not self._several:
+            return own
+        before, self._asked = self._asked, _greatest(_row_of_each(np.array(own, np.int32)))
+        return before is not None and bool(np.asarray(before))
+
+    def now(self, own: bool) -> bool:
+        """Whether any process says yes; this one waits for the others."""
+        self(own)
+        return self(False) if self._several else own
+
+
+@jax.jit
+def _greatest(rows: jax.Array) -> jax.Array:
+    return rows.max()
 
 
 @functools.cache

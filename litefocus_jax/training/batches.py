@@ -155,13 +155,22 @@ class AudioBatches:
         return [self._draw_clip(index * self.batch_size + place) for place in range(self.batch_size)]
 
     def batch(self, index: int) -> NamedBatch[Batch]:
-        """The clips of an update, counted from 0; see `litefocus_jax.training.loop.Source`.
+        """The clips of an update, counted from 0; see `litefocus_jax.training.sources.Source`.
 
         Raises:
             OSError: when a file cannot be read any more.
             ValueError: when a clip holds NaN or infinity.
         """
-        drawn = self.draw(index)
+        return self.share(index, range(self.batch_size))
+
+    def share(self, index: int, clips: Sequence[int]) -> NamedBatch[Batch]:
+        """Some clips of an update, by their places in its batch; no other sounds are read.
+
+        The names are those of all clips of the batch. Raises what `batch` does.
+        """
+        all_drawn = self.draw(index)
+        names = tuple(self.dataset.sounds[clip.sound].file_name for clip in all_drawn)
+        drawn = [all_drawn[place] for place in clips]
         sounds = [self.dataset.sounds[clip.sound] for clip in drawn]
         mels = np.stack([self.mel(sound, clip.place) for sound, clip in zip(sounds, drawn, strict=True)])
         rows = [self._first_rows[clip.sound] + clip.caption if clip.has_caption else -1 for clip in drawn]
@@ -170,7 +179,7 @@ class AudioBatches:
             **{f"{name}_ids": tokens.input_ids[rows] for name, tokens in self._tokens.items()},
             **{f"{name}_mask": tokens.attention_mask[rows] for name, tokens in self._tokens.items()},
         )
-        return NamedBatch(batch, tuple(sound.file_name for sound in sounds))
+        return NamedBatch(batch, names)
 
     def mel(self, sound: Sound, place: float) -> Float[np.ndarray, "frames mel_bins"]:
         """The log-mel spectrogram of a clip, as many frames as the VAE makes latents from."""

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import jax
-from jax.sharding import Sharding
+from jax.sharding import Mesh, Sharding
 
 from litefocus_jax.checkpoint.digests import differing_files, digests_of
 from litefocus_jax.checkpoint.errors import CheckpointError, listed
+from litefocus_jax.parallel.processes import is_first, said_by_first, together
 from litefocus_jax.system.extras import import_extra
 from litefocus_jax.system.files import replacement_folder, sweep
 from litefocus_jax.system.json_config import read_json
 from litefocus_jax.system.messages import shown
 from litefocus_jax.system.same_run import differences, differing_parts
+from litefocus_jax.training.shared_folder import wait_for
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +46,7 @@ class Checkpoints(Generic[State]):
         model: a digest of each part of the model that the training began with.
         keep: checkpoints that are kept, the newest.
         free: names in ``config`` that may change from one part of a training to the next.
+        mesh: whose processes all call `save`, `newest` and `restore`, and see the folder; None for one process.
 
     Raises:
         MissingExtraError: when orbax is not installed.
@@ -57,11 +60,13 @@ class Checkpoints(Generic[State]):
         model: Mapping[str, str],
         keep: int = 2,
         free: Collection[str] = (),
+        mesh: Mesh | None = None,
     ) -> None:
         self._orbax = import_extra("orbax.checkpoint")
         self.folder = folder.absolute()
         self._config, self._model = dict(config), dict(model)
         self._keep, self._free = keep, free
+        self._mesh = mesh
 
     def steps(self) -> list[int]:
         """Updates after which there is a checkpoint, in order; those only half written do not count."""
@@ -69,6 +74,11 @@ class Checkpoints(Generic[State]):
             return []
         names = (_FOLDER_NAME.fullmatch(path.name) for path in self.folder.iterdir() if (path / _MANIFEST).is_file())
         return sorted(int(name.group(1)) for name in names if name)
+
+    def newest(self) -> int | None:
+        """Updates after which there is the newest checkpoint, as the first process sees it; None of none."""
+        said = said_by_first(self._mesh, str(max(self.steps(), default="")))
+        return int(said) if said else None
 
     def _left_behind(self) -> set[Path]:
         """Checkpoints that were being written when their process was killed."""
@@ -91,21 +101,8 @@ class Checkpoints(Generic[State]):
         Raises:
             SavingError: when it cannot be written; earlier checkpoints are as they were.
         """
-        if step in self.steps():
-            return
-        for other in self._left_behind():
-            sweep(other)
-        manifest = {
-            "format_version": FORMAT_VERSION,
-            "updates": step,
-            "config": self._config,
-            "model": self._model,
-        }
         try:
-            with replacement_folder(self.path(step), overwrite=False, marker=_MANIFEST) as new:
-                self._write(new / _STATE, state)
-                manifest["files"] = digests_of(new / _STATE)
-                (new / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+            self._save(step, state)
         except Exception as error:  # a full disk is an OSError, a ValueError or a RuntimeError, as deep as it is met
             saved = self.steps()
             last = f"the last good checkpoint is {self.path(saved[-1])}" if saved else "there is none before it"
@@ -113,8 +110,37 @@ class Checkpoints(Generic[State]):
                 f"the checkpoint {self.path(step)} could not be written: {error}; {last}. Once that is mended, "
                 "resume the training"
             ) from error
-        for old in self.steps()[: -self._keep]:
-            shutil.rmtree(self.path(old), ignore_errors=True)
+
+    def _save(self, step: int, state: State) -> None:
+        """`save`: the first process makes the folder and gives it its name, and all of them write the state."""
+        first = is_first(self._mesh)
+        with contextlib.ExitStack() as stack:
+            new = Path()
+            with together(self._mesh, f"making {self.path(step)}"):
+                if first and step not in self.steps():
+                    for other in self._left_behind():
+                        sweep(other)
+                    new = stack.enter_context(replacement_folder(self.path(step), overwrite=False, marker=_MANIFEST))
+            new = Path(said_by_first(self._mesh, str(new)))
+            if new == Path():
+                return
+            with together(self._mesh, f"looking for {new}, which process 0 has made"):
+                wait_for(new, f"{new} of process 0 is not there")
+            self._write(new / _STATE, state)
+            with together(self._mesh, f"finishing {self.path(step)}"):
+                if first:
+                    manifest = {
+                        "format_version": FORMAT_VERSION,
+                        "updates": step,
+                        "config": self._config,
+                        "model": self._model,
+                        "files": digests_of(new / _STATE),
+                    }
+                    (new / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+                    stack.close()
+        if first:
+            for old in self.steps()[: -self._keep]:
+                shutil.rmtree(self.path(old), ignore_errors=True)
 
     def _write(self, folder: Path, state: State) -> None:
         with _errors_told_once(), self._orbax.StandardCheckpointer() as writer:
@@ -126,12 +152,12 @@ class Checkpoints(Generic[State]):
         steps = self.steps()
         return self._manifest(self.path(steps[-1]))["config"] if steps else {}
 
-    def restore(self, like: State, sharding: Sharding, *, free: Collection[str] = ()) -> State:
-        """Read the newest checkpoint.
+    def restore(self, like: State, sharding: Any, *, free: Collection[str] = ()) -> State:
+        """Read the newest checkpoint, wherever its arrays lay when it was written.
 
         Args:
             like: a state of the same shapes and types; its values do not matter.
-            sharding: where all arrays are put.
+            sharding: where all arrays are put, or a tree like the state with one for each.
             free: more names in the configuration that may have changed.
 
         Raises:
@@ -139,19 +165,25 @@ class Checkpoints(Generic[State]):
                 another version, or is damaged.
             FileNotFoundError: when there is no checkpoint.
         """
-        steps = self.steps()
-        if not steps:
+        step = self.newest()
+        if step is None:
             raise FileNotFoundError(
                 f"{self.folder} holds no checkpoint; expected a folder such as {self.path(500).name}"
             )
-        folder = self.path(steps[-1])
-        manifest = self._manifest(folder)
-        self._check(folder / _MANIFEST, manifest, free)
-        if "files" in manifest and (problems := differing_files(folder / _STATE, manifest["files"])):
-            raise CheckpointError(
-                f"{folder} is damaged; remove it to resume from the checkpoint before:\n{listed(problems)}"
-            )
-        target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like)
+        folder = self.path(step)
+        with together(self._mesh, f"looking at {folder}"):
+            manifest = self._manifest(folder)
+            self._check(folder / _MANIFEST, manifest, free)
+            digests = manifest.get("files") if is_first(self._mesh) else None
+            if digests and (problems := differing_files(folder / _STATE, digests)):
+                raise CheckpointError(
+                    f"{folder} is damaged; remove it to resume from the checkpoint before:\n{listed(problems)}"
+                )
+        if isinstance(sharding, Sharding):
+            sharding = jax.tree.map(lambda leaf: sharding, like)
+        target = jax.tree.map(
+            lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), like, sharding
+        )
         try:
             with _errors_told_once(), self._orbax.StandardCheckpointer() as reader:
                 restored = reader.restore(folder / _STATE, target)

@@ -5,20 +5,20 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 import soundfile
 import soxr
+from jax.sharding import Mesh
 from jaxtyping import Float
 
-from litefocus_jax.audio.reading import SILENCE, UnusableSoundError
+from litefocus_jax.audio.reading import SILENCE
+from litefocus_jax.parallel.processes import together
 from litefocus_jax.system.messages import is_unicode
-from litefocus_jax.system.progress import progress_bar
-from litefocus_jax.training.examination import Facts, examine
 from litefocus_jax.training.file_names import FolderFiles, NoFileError, OutsideFolderError
+from litefocus_jax.training.listening import listen_to_all
 from litefocus_jax.training.metadata import Columns, Entry, find_metadata, read_metadata
 
 Short = Literal["repeat", "pad"]
@@ -28,7 +28,6 @@ _BLOCK = 65536  # frames read at a time where a file is only passed through
 _STEP_IN_S = 0.05  # between places that a clip may begin at
 _FADE_IN_S = 0.005  # before a sound begins again
 _LISTED = 20  # reasons in an error message
-_READERS = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +140,7 @@ def open_dataset(
     text_column: str | Sequence[str] = "text",
     metadata: str | Path | None = None,
     progress: bool = False,
+    mesh: Mesh | None = None,
 ) -> Dataset:
     """Read the table of a data folder, and listen to every sound that it names.
 
@@ -153,25 +153,21 @@ def open_dataset(
         text_column: with the captions; of several columns, or of a list in JSON, a clip has one, drawn anew each time.
         metadata: the table, where it has another name.
         progress: draw a bar, where there is a terminal.
+        mesh: whose processes share the listening, where it has devices of several; all of them call this alike.
 
     Raises:
+        ProcessesError: when the processes do not find the same sounds, or one of them failed.
         ValueError: when the table is malformed, names a file outside of the folder, or has no usable pair.
         OSError: when the folder or its table is missing or cannot be read.
     """
     folder = Path(folder)
     columns = Columns(audio_column, (text_column,) if isinstance(text_column, str) else tuple(text_column))
-    metadata = find_metadata(folder) if metadata is None else Path(metadata)
-    entries = read_metadata(metadata, columns)
-    paths = _find_files(folder, metadata, entries, columns.audio)
+    with together(mesh, f"reading the table of {folder}"):
+        metadata = find_metadata(folder) if metadata is None else Path(metadata)
+        entries = read_metadata(metadata, columns)
+        paths = _find_files(folder, metadata, entries, columns.audio)
     files = list(dict.fromkeys(path for path in paths.values() if isinstance(path, Path)))
-    with (
-        ThreadPoolExecutor(_READERS, thread_name_prefix="sounds") as readers,
-        progress_bar("Checking sounds", len(files), enabled=progress) as show,
-    ):
-        found: dict[Path, Facts | str] = {}
-        for path, facts in zip(files, readers.map(_facts_or_reason, files), strict=True):
-            found[path] = facts
-            show(len(found))
+    found = listen_to_all(files, folder=folder, mesh=mesh, progress=progress)
     sounds, skipped = [], []
     for entry in entries:
         path = paths[entry.file_name]
@@ -317,13 +313,6 @@ def _find_files(folder: Path, metadata: Path, entries: Sequence[Entry], column: 
                 f"file in {folder}"
             ) from None
     return found
-
-
-def _facts_or_reason(path: Path) -> Facts | str:
-    try:
-        return examine(path)
-    except UnusableSoundError as error:
-        return str(error)
 
 
 def _unusable_captions(captions: Sequence[str]) -> str | None:

@@ -13,7 +13,7 @@ class Journal:
     """A file of JSON lines, each with the key ``step``.
 
     Args:
-        path: of the file; made if it is missing.
+        path: of the file; made if it is missing. None writes nothing, for processes beside the one that does.
         after: number of updates that count; lines about later ones are removed, as is a line cut short.
 
     Attributes:
@@ -23,22 +23,28 @@ class Journal:
         OSError: when the file cannot be written.
     """
 
-    def __init__(self, path: Path, *, after: int) -> None:
+    def __init__(self, path: Path | None, *, after: int) -> None:
+        self._file = None
+        self.last: dict[str, Any] = {}
+        if path is None:
+            return
         kept = [entry for entry in read_journal(path) if entry["step"] <= after]
-        self.last: dict[str, Any] = kept[-1] if kept else {}
+        self.last = kept[-1] if kept else {}
         write_text(path, "".join(json.dumps(entry) + "\n" for entry in kept))
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, **entry: Any) -> None:
         """Append a line, which other processes see at once."""
-        self._file.write(json.dumps(entry) + "\n")
-        self._file.flush()
+        if self._file is not None:
+            self._file.write(json.dumps(entry) + "\n")
+            self._file.flush()
 
     def close(self) -> None:
         """Put all lines on the disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        if self._file is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
 
     def __enter__(self) -> "Journal":
         return self

@@ -3,34 +3,39 @@
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import jax
-import numpy as np
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh
 
 from litefocus_jax.checkpoint.fingerprint import fingerprint
 from litefocus_jax.checkpoint.lora import save_adapter
 from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.models.components import Components
 from litefocus_jax.models.unet.self_attention import check_layout
+from litefocus_jax.parallel.processes import require_same, together
 from litefocus_jax.system.locks import locked
 from litefocus_jax.training.checkpoints import Checkpoints
 from litefocus_jax.training.config import TrainingConfig, learning_rate_at
+from litefocus_jax.training.distribution import Distribution, Shard
 from litefocus_jax.training.losses import Batch
 from litefocus_jax.training.monitoring import Monitoring, tensorboard_lines, validation_loss
+from litefocus_jax.training.shared_folder import require_shared_folder
+from litefocus_jax.training.sources import Source, ValidationClips, load, own_share
 from litefocus_jax.training.state import (
     Architecture,
     TrainingState,
     Weights,
     frozen_weights,
     initial_state,
+    state_laid_out,
     trained_components,
+    trained_weights,
 )
-from litefocus_jax.training.step import DATA_AXIS, EVERYWHERE, PER_CLIP, update
-from litefocus_jax.training.updates import Figures, NamedBatch, NonFiniteFigureError, Observation, Updates
+from litefocus_jax.training.step import update
+from litefocus_jax.training.updates import Figures, NonFiniteFigureError, Observation, Updates
 
 logger = logging.getLogger(__name__)
 
@@ -50,17 +55,6 @@ class NonFiniteLossError(ValueError):
     """The loss or its gradient became NaN or infinite."""
 
 
-class Source(Protocol):
-    """Where the batches come from."""
-
-    def batch(self, index: int) -> NamedBatch[Batch]:
-        """The batch of update ``index``, counted from 0: always the same one, so that a resumed run is exact.
-
-        It is called from a thread of its own, while the device computes the update before.
-        """
-        ...
-
-
 def train(
     components: Components,
     source: Source,
@@ -69,6 +63,7 @@ def train(
     *,
     resume: bool = False,
     mesh: Mesh | None = None,
+    shard: Shard = "none",
     progress: bool = True,
     monitoring: Monitoring = Monitoring(),  # noqa: B008, frozen
 ) -> Components:
@@ -81,6 +76,10 @@ def train(
     A run that is resumed with more steps goes on from its end. The learning rate is then that of half a cosine over
     all steps, which is higher than the one that the run ended with.
 
+    A mesh may have devices of several processes, which `jax.distributed` has joined. All of them call this alike, and
+    each reads its share of the batches where the source can give it (`SharedSource`). All see the folder; all write
+    the checkpoints, and the first one all the rest. A run may go on with other devices, processes and shares.
+
     Args:
         components: the model to begin with; also when resuming.
         source: of the batches.
@@ -88,15 +87,18 @@ def train(
         folder: of this run.
         resume: go on from the newest checkpoint, or from the start if the run ended before its first one.
         mesh: devices to spread each batch over, along one axis called ``"data"``; the first device unless given.
+            Where they do not divide a batch evenly, some of them work on its last clip once more, which counts nothing.
+        shard: ``"fsdp"`` has each device hold its share of weights, average and moments alone, see `Distribution`.
         progress: draw a bar, where there is a terminal.
         monitoring: what is looked at meanwhile.
 
     Returns:
-        The model with the moving average of the trained weights, in float32.
+        The model with the moving average of the trained weights, in float32; in every process.
 
     Raises:
-        ValueError: when batch, accumulation and devices do not fit each other, LiteFocus does not fit the UNet, a
+        ValueError: when mesh, or what is to be shared, is not as it is expected, LiteFocus does not fit the UNet, a
             batch has another number of clips than the configuration says, or more updates are done than are to be.
+        ProcessesError: when the processes of the mesh do not do the same, do not see the same folder, or one failed.
         MissingExtraError: when a package that training needs is missing.
         FileExistsError: when the folder is not empty and ``resume`` is false.
         FileNotFoundError: when ``resume`` is true and the folder holds no run.
@@ -108,14 +110,28 @@ def train(
         InUseError: when another process trains in the folder.
     """
     folder = Path(folder)
-    check_run_folder(folder, resume=resume)
-    mesh = Mesh(np.array(jax.devices()[:1]), (DATA_AXIS,)) if mesh is None else mesh
-    _check_mesh(mesh, config)
-    check_layout(components.unet.config, Architecture.of(components, config.litefocus).attention)
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder):
-        check_run_folder(folder, resume=resume)  # another process may have come and gone
-        return _train(components, source, config, folder, mesh=mesh, progress=progress, monitoring=monitoring)
+    distribution = Distribution.of(mesh, shard)
+    with contextlib.ExitStack() as stack:
+        with together(distribution.mesh, "checking the training"):
+            check_layout(components.unet.config, Architecture.of(components, config.litefocus).attention)
+            if distribution.is_first:
+                check_run_folder(folder, resume=resume)
+                folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(folder))
+                check_run_folder(folder, resume=resume)  # another process may have come and gone
+        require_shared_folder(folder, distribution.mesh)
+        model = fingerprint(components)
+        require_same(distribution.mesh, _what_is_done(model, config, distribution))
+        return _train(
+            components,
+            source,
+            config,
+            folder,
+            model=model,
+            distribution=distribution,
+            progress=progress,
+            monitoring=monitoring,
+        )
 
 
 def _train(
@@ -124,43 +140,60 @@ def _train(
     config: TrainingConfig,
     folder: Path,
     *,
-    mesh: Mesh,
+    model: Mapping[str, str],
+    distribution: Distribution,
     progress: bool,
     monitoring: Monitoring,
 ) -> Components:
     """`train`, in a folder that is locked."""
     architecture = Architecture.of(components, config.litefocus)
+    mesh = distribution.mesh
     checkpoints = Checkpoints[TrainingState](
         folder / CHECKPOINTS,
         config=config.to_dict(),
-        model=fingerprint(components),
+        model=model,
         keep=config.keep,
         free=_FREE_FIELDS,
+        mesh=mesh,
     )
-    free = _fields_free_in(checkpoints, config, folder)
-    # Before any work: which clips there are is what the model is to say of itself.
-    frames = source.batch(0).batch.latents.mean.shape[1]
-    everywhere = NamedSharding(mesh, EVERYWHERE)
-    state = initial_state(components, config)
-    state = (
-        checkpoints.restore(state, everywhere, free=free) if checkpoints.steps() else jax.device_put(state, everywhere)
-    )
-    frozen = jax.device_put(frozen_weights(components, config), everywhere)
+    with together(mesh, "looking for a checkpoint and the first clips"):
+        free = _fields_free_in(checkpoints, config, folder)
+        # Before any work: which clips there are is what the model is to say of itself.
+        first = own_share(source, 0, config.batch_size, config.gradient_accumulation, distribution)
+        frames = first.batch.latents.mean.shape[1]
+    state = jax.eval_shape(lambda: initial_state(components, config))
+    if checkpoints.newest() is not None:
+        state = checkpoints.restore(state, distribution.shardings(state), free=free)
+    else:
+        state = state_laid_out(trained_weights(components, config), config, distribution)
+    frozen = distribution.lay_out(frozen_weights(components, config))
 
-    def trained(state: TrainingState) -> Components:
-        return trained_components(components, jax.device_get(state.average), config, training_frames=frames)
+    def trained(average: Weights) -> Components:
+        return trained_components(components, average, config, training_frames=frames)
 
     def validate(state: TrainingState, step: int) -> dict[str, float]:
         del step
-        loss = validation_loss(validation, state.average, frozen, architecture=architecture, config=config)
+        loss = validation_loss(
+            validation,
+            state.average,
+            frozen,
+            batch_size=clips.batch_size,
+            architecture=architecture,
+            config=config,
+            distribution=distribution,
+        )
         return {"validation_loss": loss}
 
     def make_samples(state: TrainingState, step: int) -> dict[str, float]:
         assert monitoring.make_samples is not None
-        monitoring.make_samples(trained(state), step)
+        average = distribution.to_host(state.average)
+        if distribution.is_first:
+            monitoring.make_samples(trained(average), step)
         return {}
 
-    validation = jax.device_put(monitoring.validation, everywhere)
+    clips = ValidationClips.of(monitoring.validation)
+    with together(mesh, "reading the clips to validate with"):
+        validation = clips.spread(distribution)
     observations = [Observation(monitoring.validate_every, validate)] if validation else []
     if monitoring.make_samples is not None:
         observations.append(Observation(monitoring.samples_every, make_samples))
@@ -169,25 +202,29 @@ def _train(
         updates = Updates(
             title="Training",
             steps=config.steps,
-            load=_loader(source, config, mesh),
-            update=_updater(frozen, architecture, config, mesh),
+            load=lambda index: load(source, index, config.batch_size, config.gradient_accumulation, distribution),
+            update=_updater(frozen, architecture, config, distribution),
             checkpoints=checkpoints,
             save_every=config.save_every,
             log=folder / LOG,
             progress=progress,
             observations=observations,
+            mesh=mesh,
         )
-        if monitoring.tensorboard:
+        if monitoring.tensorboard and distribution.is_first:
             on_line = stack.enter_context(tensorboard_lines(folder / TENSORBOARD, after=done))
             updates = dataclasses.replace(updates, on_line=on_line)
         try:
             state = updates.to_the_end(state, done)
         except NonFiniteFigureError as error:
             raise _non_finite_loss(error, checkpoints) from None
-    result = trained(state)
-    save_native(result, folder / MODEL, overwrite=True)
-    if config.lora is not None:
-        save_adapter(folder / ADAPTER, jax.device_get(state.average)["unet"], config.lora, overwrite=True)
+    average = distribution.to_host(state.average)
+    result = trained(average)
+    with together(mesh, "writing the model"):
+        if distribution.is_first:
+            save_native(result, folder / MODEL, overwrite=True)
+            if config.lora is not None:
+                save_adapter(folder / ADAPTER, average["unet"], config.lora, overwrite=True)
     return result
 
 
@@ -205,31 +242,17 @@ def check_run_folder(folder: Path, *, resume: bool) -> None:
         raise FileExistsError(f"{folder} exists; resume the training in it, or choose another folder")
 
 
-def _loader(source: Source, config: TrainingConfig, mesh: Mesh) -> Callable[[int], NamedBatch[Batch]]:
-    """Gives the batch of an update, with each device's share of it on that device."""
-
-    def load(index: int) -> NamedBatch[Batch]:
-        batch, names = source.batch(index)
-        counts = {len(array) for array in jax.tree.leaves(batch)}
-        if counts != {config.batch_size}:
-            raise ValueError(
-                f"batch {index} of the source has arrays of {sorted(counts)} clips; expected batch_size = "
-                f"{config.batch_size}"
-            )
-        return NamedBatch(jax.device_put(batch, NamedSharding(mesh, PER_CLIP)), names)
-
-    return load
-
-
 def _updater(
-    frozen: Weights, architecture: Architecture, config: TrainingConfig, mesh: Mesh
+    frozen: Weights, architecture: Architecture, config: TrainingConfig, distribution: Distribution
 ) -> Callable[[TrainingState, Batch, int], tuple[TrainingState, Figures]]:
     """Gives the state after an update; the state itself knows its number."""
-    key = jax.device_put(jax.random.key(config.seed), NamedSharding(mesh, EVERYWHERE))
+    key = distribution.replicate(jax.random.key(config.seed))
 
     def updated(state: TrainingState, batch: Batch, number: int) -> tuple[TrainingState, Figures]:
         del number
-        state, figures = update(state, frozen, batch, key, architecture=architecture, config=config, mesh=mesh)
+        state, figures = update(
+            state, frozen, batch, key, architecture=architecture, config=config, distribution=distribution
+        )
         return state, figures._asdict()
 
     return updated
@@ -271,12 +294,12 @@ def _non_finite_loss(error: NonFiniteFigureError, checkpoints: Checkpoints[Train
     )
 
 
-def _check_mesh(mesh: Mesh, config: TrainingConfig) -> None:
-    if mesh.axis_names != (DATA_AXIS,):
-        raise ValueError(f"mesh has the axes {mesh.axis_names}; expected one, {DATA_AXIS!r}")
-    parts = mesh.size * config.gradient_accumulation
-    if config.batch_size % parts:
-        raise ValueError(
-            f"batch_size = {config.batch_size} does not spread over {mesh.size} devices times gradient_accumulation = "
-            f"{config.gradient_accumulation}; expected a multiple of {parts}"
-        )
+def _what_is_done(model: Mapping[str, str], config: TrainingConfig, distribution: Distribution) -> dict[str, Any]:
+    """All that has to be the same in every process, by what a user knows it as."""
+    return {
+        "the model": model,
+        "the sounds": config.data,
+        "the options of the training": {**config.to_dict(), "data": None, "shard": distribution.shard},
+        "order of the mesh's devices": [device.id for device in distribution.mesh.devices.flat],
+        "version of JAX": jax.__version__,
+    }

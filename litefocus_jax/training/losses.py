@@ -126,6 +126,7 @@ def denoising_loss(
     attention: AttentionLayout = DENSE,
     litefocus_key: Key[Array, ""] | None = None,
     rematerialise: bool = False,
+    clip_weights: Float[Array, " clips"] | None = None,
 ) -> Float[Array, ""]:
     """Mean squared error of the UNet's prediction, in float32; the UNet computes in the dtype of its weights.
 
@@ -139,6 +140,7 @@ def denoising_loss(
         attention: which self-attention is sparse, and how.
         litefocus_key: for the tokens that it draws, the same for all clips.
         rematerialise: compute the blocks of the UNet again for the gradient, instead of keeping what is in them.
+        clip_weights: what each clip's errors are multiplied by; 1 unless given.
     """
     context = conditioning.context(unet)
     noisy = add_noise(scheduler, latents, noise, timesteps)
@@ -152,7 +154,8 @@ def denoising_loss(
     )
     is_velocity = scheduler.prediction_type == "v_prediction"
     target = velocity(scheduler, latents, noise, timesteps) if is_velocity else noise
-    return jnp.mean(jnp.square(prediction.astype(jnp.float32) - target))
+    errors = jnp.square(prediction.astype(jnp.float32) - target)
+    return jnp.mean(errors if clip_weights is None else errors * clip_weights[:, None, None, None])
 
 
 def diffusion_loss(
@@ -167,6 +170,7 @@ def diffusion_loss(
     litefocus_key: Key[Array, ""] | None = None,
     rematerialise: bool = False,
     timestep_shift: float = 1.0,
+    clip_weights: Float[Array, " clips"] | None = None,
 ) -> Float[Array, ""]:
     """The loss of a batch: captions are encoded and latents drawn, then `denoising_loss`.
 
@@ -181,6 +185,7 @@ def diffusion_loss(
         litefocus_key: for the tokens that it draws, the same for all clips.
         rematerialise: compute the blocks of the UNet again for the gradient, instead of keeping what is in them.
         timestep_shift: towards the noisy end of the schedule, see `shifted_timesteps`.
+        clip_weights: what each clip's errors are multiplied by; 1 unless given.
     """
     conditioning = batch.conditioning(models, t5_length)
     draws = draw(keys, batch.latents, scheduler.num_train_timesteps, timestep_shift)
@@ -194,4 +199,5 @@ def diffusion_loss(
         attention=attention,
         litefocus_key=litefocus_key,
         rematerialise=rematerialise,
+        clip_weights=clip_weights,
     )

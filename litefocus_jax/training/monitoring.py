@@ -14,9 +14,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from litefocus_jax.models.components import Components
+from litefocus_jax.parallel.mesh import DATA_AXIS, EVERYWHERE
 from litefocus_jax.system.extras import import_extra
 from litefocus_jax.training.config import TrainingConfig
+from litefocus_jax.training.distribution import PER_CLIP, Distribution
 from litefocus_jax.training.losses import Batch, diffusion_loss
+from litefocus_jax.training.sources import ValidationClips
 from litefocus_jax.training.state import Architecture, Weights, weights_in_loss
 
 logger = logging.getLogger(__name__)
@@ -29,8 +32,9 @@ class Monitoring:
     """What is looked at, and how often. It is done before the first update and after the last one too.
 
     Attributes:
-        validation: batches whose loss under the averaged weights is logged as ``validation_loss``. Noise and timesteps
-            are the same each time, so that it tells how the model changes and not what was drawn.
+        validation: batches, or where they are read, whose loss under the averaged weights is logged as
+            ``validation_loss``. Noise and timesteps are the same each time, so that it tells how the model changes and
+            not what was drawn.
         validate_every: updates from one validation to the next.
         make_samples: called with the averaged model and the number of updates, to make sounds with it.
         samples_every: updates from one call of that to the next.
@@ -40,7 +44,7 @@ class Monitoring:
         ValueError: when a number of updates is less than 1.
     """
 
-    validation: Sequence[Batch] = ()
+    validation: Sequence[Batch] | ValidationClips = ()
     validate_every: int = 100
     make_samples: Callable[[Components, int], None] | None = None
     samples_every: int = 500
@@ -53,24 +57,40 @@ class Monitoring:
 
 
 def validation_loss(
-    batches: Sequence[Batch], average: Weights, frozen: Weights, *, architecture: Architecture, config: TrainingConfig
+    batches: Sequence[Batch],
+    average: Weights,
+    frozen: Weights,
+    *,
+    batch_size: int,
+    architecture: Architecture,
+    config: TrainingConfig,
+    distribution: Distribution,
 ) -> float:
     """The mean loss of some batches, each clip with noise and a timestep of its own that are the same at every call.
 
     Timesteps are drawn evenly, whatever ``config.timestep_shift`` is, so that trainings can be compared too.
 
     Args:
-        batches: all of one size.
-        average: of the weights that are trained.
-        frozen: the other ones in the loss.
+        batches: as `Distribution.spread_clips` gives them to the devices.
+        average: of the weights that are trained, laid out as they are.
+        frozen: the other ones in the loss, likewise.
+        batch_size: clips in each of the batches.
         architecture: of the models.
         config: of the training.
+        distribution: of clips and weights over devices.
     """
-    sizes = [len(batch.latents.mean) for batch in batches]
-    parts = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
     losses = [
-        _loss(average, frozen, batch, jnp.asarray(part), architecture=architecture, config=_without_steps(config))
-        for batch, part in zip(batches, parts, strict=True)
+        _loss(
+            average,
+            frozen,
+            batch,
+            jnp.asarray(number * batch_size),
+            batch_size=batch_size,
+            architecture=architecture,
+            config=_without_steps(config),
+            distribution=distribution,
+        )
+        for number, batch in enumerate(batches)
     ]
     return float(np.mean(jax.device_get(losses)))
 
@@ -80,28 +100,48 @@ def _without_steps(config: TrainingConfig) -> TrainingConfig:
     return TrainingConfig(steps=1, batch_size=1, warmup_steps=0, dtype=config.dtype, lora=config.lora)
 
 
-@functools.partial(jax.jit, static_argnames=("architecture", "config"))
+@functools.partial(jax.jit, static_argnames=("batch_size", "architecture", "config", "distribution"))
 def _loss(
     average: Weights,
     frozen: Weights,
     batch: Batch,
-    clips: Int[Array, " clips"],
+    first: Int[Array, ""],
     *,
+    batch_size: int,
     architecture: Architecture,
     config: TrainingConfig,
+    distribution: Distribution,
 ) -> Float[Array, ""]:
     key = jax.random.key(_SEED)
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, clips)
-    return diffusion_loss(
-        architecture.assemble(weights_in_loss(average, frozen, config)),
-        architecture.scheduler,
-        architecture.scaling_factor,
-        batch,
-        batch.t5_length,
-        keys,
-        attention=architecture.attention,
-        litefocus_key=key,
+    specs = distribution.specs((average, frozen))
+    clips, clip_weights = distribution.clip_weights(batch_size)
+
+    def on_one_device(weights: Any, share: tuple[Batch, Array, Array | None], key: Array) -> Array:
+        batch, clips, clip_weights = share
+        average, frozen = distribution.put_together(weights, specs)
+        loss = diffusion_loss(
+            architecture.assemble(weights_in_loss(average, frozen, config)),
+            architecture.scheduler,
+            architecture.scaling_factor,
+            batch,
+            jax.lax.pmax(batch.t5_length, DATA_AXIS),
+            jax.vmap(jax.random.fold_in, (None, 0))(key, clips),
+            attention=architecture.attention,
+            litefocus_key=key,
+            clip_weights=clip_weights,
+        )
+        return jax.lax.pmean(loss, DATA_AXIS)
+
+    share = (batch, first + clips, clip_weights)
+    per_clip = jax.tree.map(lambda _: PER_CLIP, share)
+    spread = jax.shard_map(
+        on_one_device,
+        mesh=distribution.mesh,
+        in_specs=(specs, per_clip, EVERYWHERE),
+        out_specs=EVERYWHERE,
+        check_vma=False,  # as for an update
     )
+    return spread((average, frozen), share, key)
 
 
 @contextlib.contextmanager

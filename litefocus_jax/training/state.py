@@ -19,6 +19,7 @@ from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 from litefocus_jax.system.extras import import_extra
 from litefocus_jax.system.json_config import JsonConfig
 from litefocus_jax.training.config import LOSS_MODELS, TrainingConfig, average_decay_at, learning_rate_at
+from litefocus_jax.training.distribution import Distribution
 
 Weights = Mapping[str, Mapping[str, Array]]
 """Arrays by sub-model, then by dotted path, as `litefocus_jax.checkpoint.weights.leaves` names them; of an adapter, as
@@ -130,7 +131,7 @@ def weights_in_loss(weights: Weights, frozen: Weights, config: TrainingConfig) -
 
 
 def initial_state(components: Components, config: TrainingConfig) -> TrainingState:
-    """The state before the first update of a model; it shares no memory with the model.
+    """The state before the first update of a model, on one device; it shares no memory with the model.
 
     Raises:
         MissingExtraError: when optax is not installed.
@@ -143,6 +144,13 @@ def first_state(weights: Weights, config: TrainingConfig) -> TrainingState:
     # The average is a copy of its own, because an update takes over the memory of both.
     average = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), weights)
     return TrainingState(jnp.zeros((), jnp.int32), weights, average, _optimiser(config).init(weights))
+
+
+def state_laid_out(weights: Weights, config: TrainingConfig, distribution: Distribution) -> TrainingState:
+    """`first_state` of weights that every process has whole, laid out over devices, none of which holds it whole."""
+    state = jax.eval_shape(lambda weights: first_state(weights, config), weights)
+    make = jax.jit(lambda weights: first_state(weights, config), out_shardings=distribution.shardings(state))
+    return make(distribution.lay_out(weights))
 
 
 def apply_gradient(

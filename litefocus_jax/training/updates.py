@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import jax
+from jax.sharding import Mesh
 
+from litefocus_jax.parallel.processes import AnyProcess, is_first
 from litefocus_jax.system.interruption import deferred_interruption
 from litefocus_jax.system.progress import figures_progress_bar
 from litefocus_jax.training.checkpoints import Checkpoints
@@ -86,6 +88,8 @@ class Updates(Generic[State, Batch]):
         progress: draw a bar, where there is a terminal.
         observations: what is looked at between updates.
         on_line: told every line of the log, as a dictionary.
+        mesh: whose processes do all of this together; the first of them alone writes the log and draws the bar. Without
+            several processes it does not matter.
     """
 
     title: str
@@ -100,6 +104,7 @@ class Updates(Generic[State, Batch]):
     progress: bool = True
     observations: Sequence[Observation[State]] = ()
     on_line: Callable[[Mapping[str, Any]], None] = lambda line: None
+    mesh: Mesh | None = None
 
     def to_the_end(self, state: State, done: int) -> State:
         """Update until all is done. A run that is interrupted and resumed ends with the state of one that was not.
@@ -117,11 +122,14 @@ class Updates(Generic[State, Batch]):
             TrainingInterrupted: after Ctrl-C, once the update under way has ended and its state is saved. A second
                 Ctrl-C ends at once, unsaved.
         """
+        writes = is_first(self.mesh)
+        # A process that is told to stop takes the others with it, so that all do as many updates.
+        is_over = AnyProcess(self.mesh)
         with (
-            Journal(self.log, after=done) as journal,
+            Journal(self.log if writes else None, after=done) as journal,
             ThreadPoolExecutor(1, thread_name_prefix="batches") as ahead,
             deferred_interruption() as interrupted,
-            figures_progress_bar(self.title, self.steps, done=done, enabled=self.progress) as show,
+            figures_progress_bar(self.title, self.steps, done=done, enabled=self.progress and writes) as show,
         ):
             clock = _Clock(seconds_before=journal.last.get("seconds", 0.0))
             report = _Report(self, journal, show, clock)
@@ -130,7 +138,7 @@ class Updates(Generic[State, Batch]):
             if done == 0 and (observed := self.observe(state, done)):
                 report.line(done, observed)
             show(done, "compiling")
-            while coming is not None and not interrupted():
+            while coming is not None and not is_over(interrupted()):
                 batch, names = coming.result()
                 coming = ahead.submit(self.load, done + 1) if done + 1 < self.steps else None
                 state, figures = self.update(state, batch, done)
@@ -154,7 +162,9 @@ class Updates(Generic[State, Batch]):
                 report(pending)
             if done < self.steps:
                 self.checkpoints.save(done, state)
-            if interrupted():  # after the last update too: what follows it may take as long as many updates
+            if is_over.now(
+                interrupted()
+            ):  # after the last update too: what follows it may take as long as many updates
                 raise TrainingInterrupted(
                     f"interrupted after {done} of {self.steps} updates, which are saved in "
                     f"{self.checkpoints.path(done)}; resume the training to go on from there"

@@ -55,15 +55,15 @@ def test_a_run_leaves_a_model_and_says_where_and_how_to_use_it(finished):
 
 
 def test_a_run_that_was_stopped_is_resumed_to_the_same_model(finished, data, tmp_path, monkeypatch):
-    out, batch = tmp_path / "run", AudioBatches.batch
+    out, share = tmp_path / "run", AudioBatches.share
 
-    def interrupt(self, index):
+    def interrupt(self, index, clips):
         if index == 1:
             signal.raise_signal(signal.SIGTERM)  # as schedulers do; Ctrl-C is tested with the loop itself
-        return batch(self, index)
+        return share(self, index, clips)
 
     with monkeypatch.context() as patch:
-        patch.setattr(AudioBatches, "batch", interrupt)
+        patch.setattr(AudioBatches, "share", interrupt)
         stopped = finetune(data, out, *OPTIONS.split())
     assert stopped.exit_code == 143
     assert "of 3 updates, which are saved in" in stopped.stderr

@@ -10,15 +10,21 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh
 
+from litefocus_jax.checkpoint.random_model import sub_model_configs
+from litefocus_jax.checkpoint.weights import abstract, leaves
 from litefocus_jax.models.components import Components
+from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.models.vae import LatentDistribution
+from litefocus_jax.parallel.mesh import DATA_AXIS
 from litefocus_jax.training.config import TrainingConfig
-from litefocus_jax.training.loop import Source, train
+from litefocus_jax.training.distribution import Distribution, Shard
+from litefocus_jax.training.loop import train
 from litefocus_jax.training.losses import Batch
-from litefocus_jax.training.state import Architecture, TrainingState, frozen_weights, initial_state
-from litefocus_jax.training.step import DATA_AXIS, EVERYWHERE, PER_CLIP, Figures, update
+from litefocus_jax.training.sources import Source, load
+from litefocus_jax.training.state import Architecture, TrainingState, frozen_weights, state_laid_out, trained_weights
+from litefocus_jax.training.step import Figures, update
 from litefocus_jax.training.updates import NamedBatch
 from tests.support.models import small_components
 
@@ -77,20 +83,20 @@ def train_small(
         return train(components or small_components(), source or OneSound(), config, folder, **keywords)
 
 
-def update_once(devices: int = 1, **changes: Any) -> tuple[TrainingState, Figures]:
+def update_once(devices: int = 1, shard: Shard = "none", **changes: Any) -> tuple[TrainingState, Figures]:
     """The state and the figures after one update under `CONFIG` with some fields changed."""
     config, components = dataclasses.replace(CONFIG, **changes), small_components()
-    mesh = Mesh(np.array(jax.devices()[:devices]), (DATA_AXIS,))
-    everywhere, per_clip = (NamedSharding(mesh, spec) for spec in (EVERYWHERE, PER_CLIP))
+    distribution = Distribution.of(Mesh(np.array(jax.devices()[:devices]), (DATA_AXIS,)), shard)
+    source = OneSound(config.batch_size)
     with quick_compilation():
         return update(
-            jax.device_put(initial_state(components, config), everywhere),
-            jax.device_put(frozen_weights(components, config), everywhere),
-            jax.device_put(OneSound(config.batch_size).batch(0).batch, per_clip),
-            jax.device_put(jax.random.key(config.seed), everywhere),
+            state_laid_out(trained_weights(components, config), config, distribution),
+            distribution.lay_out(frozen_weights(components, config)),
+            load(source, 0, config.batch_size, config.gradient_accumulation, distribution).batch,
+            distribution.replicate(jax.random.key(config.seed)),
             architecture=Architecture.of(components, config.litefocus),
             config=config,
-            mesh=mesh,
+            distribution=distribution,
         )
 
 
@@ -106,8 +112,25 @@ def largest_difference(actual: Any, expected: Any) -> float:
 
 if __name__ == "__main__":  # in a process of eight devices, for test_training_step.py; writes to the path it is given
     assert len(jax.devices()) == 8
-    found = update_once(devices=8)
+    found, in_shares = update_once(devices=8), update_once(devices=8, shard="fsdp")
     replicas = [shard.data for shard in found[0].weights["unet"]["conv_in.kernel"].addressable_shards]
     assert len(replicas) == 8
     assert all(np.array_equal(replica, replicas[0]) for replica in replicas)
-    np.savez(sys.argv[1], *jax.tree.leaves(jax.device_get(found)))
+    held = [
+        [sum(leaf.addressable_shards[each].data.nbytes for leaf in jax.tree.leaves(part)) for part in in_shares[0]]
+        for each in range(8)
+    ]
+    arrays = {
+        f"{name}_{number:03d}": leaf
+        for name, result in (("whole", found), ("shares", in_shares))
+        for number, leaf in enumerate(jax.tree.leaves(jax.device_get(result)))
+    }
+    mesh = Mesh(np.array(jax.devices()), (DATA_AXIS,))
+    published = leaves(abstract(UNet, sub_model_configs("audioldm2")["unet"]))
+    np.savez(
+        sys.argv[1],
+        held=np.array(held),
+        of=np.array([sum(leaf.nbytes for leaf in jax.tree.leaves(part)) for part in in_shares[0]]),
+        published=np.array([Distribution(mesh, shard).bytes_of_each(published) for shard in ("none", "fsdp")]),
+        **arrays,
+    )

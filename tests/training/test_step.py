@@ -33,22 +33,38 @@ def test_accumulated_and_rematerialised_parts_equal_one_batch():
     assert largest_difference(update_once(gradient_accumulation=4, rematerialise=True), reference()) < 1e-5
 
 
-def test_eight_devices_equal_one(tmp_path):
-    environment = os.environ | with_devices(8)
-    path = tmp_path / "found.npz"
+@pytest.fixture(scope="module")
+def on_eight_devices(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    """What a process of eight devices found, with all weights on each of them and with shares."""
+    path = tmp_path_factory.mktemp("eight") / "found.npz"
     worker = subprocess.run(
         [sys.executable, "-m", "tests.support.training", path],
-        env=environment,
+        env=os.environ | with_devices(8),
         capture_output=True,
         text=True,
         check=False,
     )
     assert worker.returncode == 0, worker.stderr
-    leaves, structure = jax.tree.flatten(reference())
     with np.load(path) as arrays:
-        found = [arrays[name] for name in arrays.files]
+        return dict(arrays)
+
+
+@pytest.mark.parametrize("shard", ["whole", "shares"])
+def test_eight_devices_equal_one(on_eight_devices, shard):
+    leaves, structure = jax.tree.flatten(reference())
+    found = [array for name, array in on_eight_devices.items() if name.startswith(shard)]
     assert len(found) == len(leaves)
     assert largest_difference(jax.tree.unflatten(structure, found), reference()) < 1e-5
+
+
+def test_each_of_eight_devices_holds_an_eighth_of_weights_average_and_moments(on_eight_devices):
+    weights_average_and_moments = slice(1, None)  # the number of updates is everywhere
+    shares = on_eight_devices["held"] / on_eight_devices["of"]
+    assert shares.shape == (8, 4)
+    # Biases are whole, of which so small a model has many.
+    np.testing.assert_allclose(shares[:, weights_average_and_moments], 1 / 8, atol=0.03)
+    whole, held = on_eight_devices["published"]
+    assert held / whole == pytest.approx(0.1263, abs=1e-4)  # an eighth, and a thousandth for what is whole
 
 
 def test_rematerialisation_is_of_each_block_of_the_unet():

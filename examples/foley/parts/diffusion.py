@@ -14,13 +14,13 @@ from examples.foley.world.corpus import CAPTIONS_PER_CLIP, Corpus
 from litefocus_jax.decoding.encoding import encode_mels
 from litefocus_jax.models.components import AudioLDM2Components
 from litefocus_jax.models.vae import VAE, LatentDistribution
+from litefocus_jax.parallel.mesh import DATA_AXIS
 from litefocus_jax.system.files import written_beside
 from litefocus_jax.system.platform import current_platform
 from litefocus_jax.system.progress import progress_bar
 from litefocus_jax.training.config import TrainingConfig
 from litefocus_jax.training.loop import LOG, train
 from litefocus_jax.training.losses import Batch
-from litefocus_jax.training.step import DATA_AXIS
 from litefocus_jax.training.updates import NamedBatch
 
 # T5 and GPT-2 have no other source of weights; CLAP is trained before, against sound, and stays as it is.

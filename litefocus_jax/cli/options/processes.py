@@ -1,4 +1,4 @@
-"""Options of several processes that make sounds together, and of several devices."""
+"""Options of several processes that do one thing together, and of several devices."""
 
 from typing import Annotated, Literal
 
@@ -51,6 +51,15 @@ JoinTimeout = Annotated[
         min=1,
         max=86_400,
         help="How long to wait for the other processes.",
+        rich_help_panel=PANEL,
+    ),
+]
+Shard = Annotated[
+    Literal["none", "fsdp"],
+    typer.Option(
+        "--shard",
+        help="What each device holds: all weights, with their average and moments; or, fully sharded, its share of "
+        "them alone, which are put together where they are needed: less memory, more exchange.",
         rich_help_panel=PANEL,
     ),
 ]

@@ -54,6 +54,13 @@ BatchSize = Annotated[
     int, typer.Option(min=1, max=LARGEST_BATCH, help="Clips in an update, over all devices and parts.")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in OUT; all else as it was begun with.")]
+AutoResume = Annotated[
+    bool,
+    typer.Option(
+        "--autoresume",
+        help="--resume if there is a run in OUT, else begin one: for schedulers that run a command again.",
+    ),
+]
 LearningRate = Annotated[
     float, typer.Option(help="Learning rate at its highest, after the warm-up.", rich_help_panel=_OPTIMISER)
 ]
