@@ -51,7 +51,7 @@ class ValidationClips:
         """Batches that are there already, or the clips as they are."""
         if isinstance(batches, ValidationClips):
             return batches
-        return cls(_Given(batches), len(batches), len(batches[0].clap_mask) if batches else 1)
+        return cls(_Given(batches), len(batches), len(batches[0].latents.mean) if batches else 1)
 
     def spread(self, distribution: Distribution) -> list[Batch]:
         """All batches, with each device's clips on that device."""
