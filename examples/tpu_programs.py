@@ -14,7 +14,7 @@ import functools
 import itertools
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -25,7 +25,7 @@ from jax.sharding import Mesh, NamedSharding, Sharding, SingleDeviceSharding
 from jax.stages import Lowered
 
 from litefocus_jax.checkpoint.random_model import sub_model_configs
-from litefocus_jax.checkpoint.weights import abstract
+from litefocus_jax.checkpoint.weights import abstract, leaves
 from litefocus_jax.decoding.plan import TilingConfig, plan_decoding
 from litefocus_jax.decoding.programs import lower_programs
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
@@ -34,16 +34,21 @@ from litefocus_jax.generation.length import sound_length
 from litefocus_jax.generation.plan import DenoisingPlan
 from litefocus_jax.generation.sampling import denoise, project_context
 from litefocus_jax.generation.spreading import Arguments, RandomKeys, spread_arguments
-from litefocus_jax.models.components import LatentGeometry
+from litefocus_jax.models.components import NETWORKS, LatentGeometry
 from litefocus_jax.models.conditioning import TextConditioning
 from litefocus_jax.models.unet.looped import loop_over_transformers
 from litefocus_jax.models.unet.network import UNet
-from litefocus_jax.models.vae import VAE
+from litefocus_jax.models.vae import VAE, LatentDistribution
 from litefocus_jax.models.vocoder import Vocoder
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
 from litefocus_jax.parallel.exchange import Collective, Exchange, exchange_of_step
 from litefocus_jax.parallel.mesh import DATA_AXIS, EVERYWHERE, TIME_AXIS
 from litefocus_jax.system.platform import platform_named, targeting
+from litefocus_jax.training.config import LOSS_MODELS, TrainingConfig
+from litefocus_jax.training.distribution import Distribution
+from litefocus_jax.training.losses import Batch
+from litefocus_jax.training.state import Architecture, first_state
+from litefocus_jax.training.step import PER_CLIP, update
 
 ATTENTIONS: dict[str, LiteFocusConfig | None] = {
     "dense": None,
@@ -61,13 +66,14 @@ class Program:
     Attributes:
         activations: bytes that a chip takes beside arguments and results, at most.
         code: bytes of the programs themselves, on each chip.
-        exchange: of one round of the loop over steps, or of all of the programs.
+        exchange: of one round of the loop over steps, or of all of the programs; None where some branches alone
+            exchange, as in `litefocus_jax.models.unet.looped`.
         seconds: that compiling took.
     """
 
     activations: int
     code: int
-    exchange: Exchange
+    exchange: Exchange | None
     seconds: float
 
     @classmethod
@@ -77,18 +83,21 @@ class Program:
         with targeting(platform_named("tpu")):
             programs = [lowered.compile() for lowered in lower()]
         memory: list[Any] = [program.memory_analysis() for program in programs]
-        exchanges = [exchange_of_step(program) for program in programs]
-        collectives = [
-            Collective(kind, times, each.received[kind] // times)
-            for each in exchanges
-            for kind, times in each.operations.items()
-        ]
+        try:
+            exchange = Exchange.of(itertools.chain(*(_collectives(exchange_of_step(each)) for each in programs)))
+        except ValueError:
+            exchange = None
         return cls(
             max(each.temp_size_in_bytes for each in memory),
             sum(each.generated_code_size_in_bytes for each in memory),
-            Exchange.of(collectives),
+            exchange,
             time.monotonic() - begin,
         )
+
+
+def _collectives(exchange: Exchange) -> Iterator[Collective]:
+    for kind, times in exchange.operations.items():
+        yield Collective(kind, times, exchange.received[kind] // times)
 
 
 def devices_of(topology: str) -> np.ndarray:
@@ -169,6 +178,46 @@ def decoding_program(configs: dict[str, Any], devices: np.ndarray, duration: flo
     return Program.of(lambda: [*itertools.chain(*lower_programs(vae, vocoder, plan, geometry.frequencies, mesh))])
 
 
+def training_program(configs: dict[str, Any], devices: np.ndarray, *, clips_per_device: int = 1) -> Program:
+    """An update of the UNet of `finetune` in bfloat16; several chips have shares of weights and moments.
+
+    Args:
+        configs: of the model's networks.
+        devices: ``[data]``.
+        clips_per_device: of the training length.
+    """
+    distribution = Distribution(Mesh(devices, (DATA_AXIS,)), "fsdp")
+    count = clips_per_device * devices.size
+    config = TrainingConfig(steps=100, batch_size=count, dtype="bfloat16", rematerialise=True)
+    read = tuple((name, configs[name]) for name in LOSS_MODELS)
+    architecture = Architecture(read, SchedulerConfig(), configs["vae"].scaling_factor)
+    networks = {name: leaves(abstract(NETWORKS[name].model_class, given)) for name, given in read}
+    state = jax.eval_shape(lambda weights: first_state(weights, config), {"unet": networks.pop("unet")})
+    frozen = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.bfloat16), networks)
+    geometry = LatentGeometry.from_configs(**configs)
+    latents = (count, geometry.training_frames, geometry.frequencies, geometry.channels)
+    clap, t5 = (count, 64), (count, PROMPT_LENGTHS[1])
+    batch = Batch(
+        LatentDistribution(*[jax.ShapeDtypeStruct(latents, jnp.float32)] * 2),  # pyright: ignore[reportArgumentType]
+        *(jax.ShapeDtypeStruct(shape, kind) for shape in (clap, t5) for kind in (jnp.int32, jnp.bool_)),  # pyright: ignore[reportArgumentType]
+    )
+    state, frozen = (
+        jax.tree.map(
+            lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
+            tree,
+            distribution.shardings(tree),
+        )
+        for tree in (state, frozen)
+    )
+    batch = _placed(batch, NamedSharding(distribution.mesh, PER_CLIP))
+    key = _placed(jax.eval_shape(lambda: jax.random.key(0)), NamedSharding(distribution.mesh, EVERYWHERE))
+    return Program.of(
+        lambda: [
+            update.lower(state, frozen, batch, key, architecture=architecture, config=config, distribution=distribution)
+        ]
+    )
+
+
 def _placed(tree: Any, place: Sharding) -> Any:
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), tree)
 
@@ -178,7 +227,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--topology", default="v5e:2x4", help="as libtpu names it: v5e:2x4, v6e:2x4, v5p:2x2x1")
     parser.add_argument("--mesh", action="append", metavar="DATAxTIME", help="chips; may be given again")
-    parser.add_argument("--program", action="append", choices=(*ATTENTIONS, "decoder"), help="may be given again")
+    parser.add_argument(
+        "--program", action="append", choices=(*ATTENTIONS, "decoder", "training"), help="may be given again"
+    )
     parser.add_argument("--size", default="audioldm2", help="a published shape")
     parser.add_argument("--duration", type=float, default=80.0, help="seconds of a sound")
     parser.add_argument("--straight", action="store_true", help="without loops over transformers on several chips")
@@ -191,14 +242,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name in options.program or ["dense"]:
             if name == "decoder":
                 made = decoding_program(configs, chips, options.duration)
+            elif name == "training":
+                made = training_program(configs, chips.reshape(-1))
             else:
                 made = denoising_program(configs, chips, options.duration, ATTENTIONS[name], straight=options.straight)
-            received = ", ".join(
-                f"{size / 1e6:.1f} in {made.exchange.operations[kind]} {kind}"
-                for kind, size in made.exchange.received.items()
-            )
-            sizes = f"{made.activations / 1e6:.0f} | {made.code / 1e6:.0f}"
-            print(f"| {options.topology} {mesh} | {name} | {sizes} | {received} | {made.seconds:.0f} |", flush=True)
+            print(f"| {options.topology} {mesh} | {name} | {_figures(made)} |", flush=True)
+
+
+def _figures(program: Program) -> str:
+    """The last columns of a line."""
+    received = "-"
+    if program.exchange is not None:
+        operations = program.exchange.operations
+        parts = (f"{size / 1e6:.1f} in {operations[kind]} {kind}" for kind, size in program.exchange.received.items())
+        received = ", ".join(parts)
+    sizes = (f"{size / 1e6:.0f}" for size in (program.activations, program.code))
+    return " | ".join([*sizes, received, f"{program.seconds:.0f}"])
 
 
 if __name__ == "__main__":
