@@ -1,6 +1,6 @@
 """What XLA makes of this project's programs for TPUs that are not there: memory, code and exchange of each chip.
 
-    pip install 'jax[tpu]' litefocus-jax
+    pip install 'jax[tpu]'
     python -m examples.tpu_programs --topology v5e:2x4 --mesh 1x1 --mesh 1x8 --program dense --program decoder
 
 libtpu compiles for a topology without a chip; nothing is run, and nothing says how long a program would take. A line

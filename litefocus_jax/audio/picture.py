@@ -41,12 +41,11 @@ def band_levels(
     full_scale = n_fft * float(np.square(hann_window(n_fft), dtype=np.float64).sum()) / 4.0
     bands = mel_bands(sampling_rate, n_fft=n_fft, num_mels=num_bands)
     quietest = 10.0 ** (QUIETEST_IN_DBFS / 10.0)
-    return np.concatenate(
-        [
-            10.0 * np.log10(np.maximum(np.square(magnitudes) @ bands / full_scale, quietest))
-            for magnitudes in magnitude_blocks(waveform, n_fft, _HOP_LENGTH)
-        ]
-    )
+    levels = [
+        10.0 * np.log10(np.maximum(np.square(magnitudes) @ bands / full_scale, quietest))
+        for magnitudes in magnitude_blocks(waveform, n_fft, _HOP_LENGTH)
+    ]
+    return np.maximum(np.concatenate(levels), QUIETEST_IN_DBFS)  # some processors' logarithms end a little below
 
 
 def draw_levels(

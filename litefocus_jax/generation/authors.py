@@ -11,9 +11,6 @@ Left out on purpose: in one text of ten they take CLAP's vector of "" for that o
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from litefocus_jax.models.model_type import AUDIOLDM, MUSICLDM
-from litefocus_jax.models.unet.config import ClassConditionedAudioLDM2UNetConfig
-
 if TYPE_CHECKING:
     from litefocus_jax.models.components import LatentGeometry, ModelFacts
 
@@ -73,6 +70,10 @@ def _own_options(model: "ModelFacts") -> dict[str, Any]:
     """What the authors of a model do otherwise than those of AudioLDM2."""
     if model.model_type.has_language_model:
         return {}
+    # Not at the top: the help of the command line names what is here, and has no time for networks.
+    from litefocus_jax.models.model_type import AUDIOLDM, MUSICLDM
+    from litefocus_jax.models.unet.config import ClassConditionedAudioLDM2UNetConfig
+
     own: dict[str, Any] = {"force_zeros_for_empty_prompt": None}
     if model.model_type is MUSICLDM:
         own |= _OF_MUSICLDM

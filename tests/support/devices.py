@@ -16,7 +16,7 @@ from litefocus_jax.generation.resume import ResumableRun
 from litefocus_jax.generation.sampling import Progress
 from litefocus_jax.models.unet.exchange import exchange_along_time
 from litefocus_jax.models.unet.network import UNet
-from litefocus_jax.parallel.exchange import exchange_of_step
+from litefocus_jax.parallel.exchange import Collective, Exchange, exchange_of_step
 from litefocus_jax.parallel.mesh import DATA_AXIS, EVERYWHERE, GUIDANCE_AXIS
 from litefocus_jax.parallel.time_axis import TIME_AXIS, FrameShares
 from tests.support.models import small_components, small_pipeline
@@ -92,8 +92,11 @@ def denoising_memory(pipe: AudioLDM2Pipeline, litefocus: LiteFocusConfig | None,
     return account.temp_size_in_bytes
 
 
-def exchange_on(mesh: Mesh, batch: int, wish: dict[str, Any] = GUIDED) -> np.ndarray:
-    """Operations and bytes of each kind: as XLA's program has them, and as they are worked out."""
+def exchange_on(mesh: Mesh, batch: int, wish: dict[str, Any] = GUIDED, *, output: int = 0) -> np.ndarray:
+    """Operations and bytes of each kind: as XLA's program has them, and as they are worked out.
+
+    What is worked out is of the network. Branches of guidance gather their ``output`` beside, which has so many bytes.
+    """
     pipe = small_pipeline()
     request = request_for(pipe, **wish, mesh=mesh)
     program = exchange_of_step(pipe.compile_ahead(request, pipe.inputs(request), request.plan).result())
@@ -106,11 +109,15 @@ def exchange_on(mesh: Mesh, batch: int, wish: dict[str, Any] = GUIDED) -> np.nda
         bytes_per_number=4,
         attention=request.plan.attention,
     )
+    gathered = Exchange.of([Collective("all-gather", 1, output)] if output else ())
     return np.array(
         [
-            [count.get(kind, 0) for kind in ("all-to-all", "collective-permute", "all-gather", "all-reduce")]
-            for exchange in (program, worked_out)
-            for count in (exchange.operations, exchange.received)
+            [
+                count.get(kind, 0) + beside.get(kind, 0)
+                for kind in ("all-to-all", "collective-permute", "all-gather", "all-reduce")
+            ]
+            for exchange, more in ((program, Exchange.of(())), (worked_out, gathered))
+            for count, beside in ((exchange.operations, more.operations), (exchange.received, more.received))
         ]
     )
 
@@ -203,7 +210,7 @@ if __name__ == "__main__":
         refusal_of_no_guidance=np.array(refusal_of_no_guidance()),
         **sounds,  # pyright: ignore[reportArgumentType]
         exchange_on_2x4=exchange_on(mesh_of(2, 4), batch=6),
-        exchange_on_2x2x2=exchange_on(guidance_mesh(), batch=3),
+        exchange_on_2x2x2=exchange_on(guidance_mesh(), batch=3, output=3 * 8 * 8 * 4 * 4),
         exchange_on_1x8=exchange_on(mesh_of(1, 8), batch=2, wish=DRAWN_OFTEN),
         **draws(),  # pyright: ignore[reportArgumentType]
         **measure_memory(),  # pyright: ignore[reportArgumentType]
