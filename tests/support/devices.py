@@ -63,6 +63,7 @@ DRAWN_OFTEN: dict[str, Any] = {
     "scheduler": "dpm++",
     "litefocus": LiteFocusConfig(levels="all", sparse_ratio=0.5),
 }
+KINDS = ("all-to-all", "collective-permute", "all-gather", "all-reduce")
 LONG_IN_S = 655.36
 """Enough for activations to outweigh the tiles of a CPU, whose size does not depend on the length."""
 
