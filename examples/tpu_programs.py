@@ -255,7 +255,7 @@ def _figures(program: Program) -> str:
     if program.exchange is not None:
         operations = program.exchange.operations
         parts = (f"{size / 1e6:.1f} in {operations[kind]} {kind}" for kind, size in program.exchange.received.items())
-        received = ", ".join(parts)
+        received = ", ".join(parts) or "0"
     sizes = (f"{size / 1e6:.0f}" for size in (program.activations, program.code))
     return " | ".join([*sizes, received, f"{program.seconds:.0f}"])
 
