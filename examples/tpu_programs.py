@@ -14,7 +14,8 @@ import functools
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -41,7 +42,7 @@ from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.models.vae import VAE, LatentDistribution
 from litefocus_jax.models.vocoder import Vocoder
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
-from litefocus_jax.parallel.exchange import Collective, Exchange, exchange_of_step
+from litefocus_jax.parallel.exchange import Exchange, exchange_of_step
 from litefocus_jax.parallel.mesh import DATA_AXIS, EVERYWHERE, TIME_AXIS
 from litefocus_jax.system.platform import platform_named, targeting
 from litefocus_jax.training.config import LOSS_MODELS, TrainingConfig
@@ -84,7 +85,7 @@ class Program:
             programs = [lowered.compile() for lowered in lower()]
         memory: list[Any] = [program.memory_analysis() for program in programs]
         try:
-            exchange = Exchange.of(itertools.chain(*(_collectives(exchange_of_step(each)) for each in programs)))
+            exchange = _together([exchange_of_step(program) for program in programs])
         except ValueError:
             exchange = None
         return cls(
@@ -95,9 +96,13 @@ class Program:
         )
 
 
-def _collectives(exchange: Exchange) -> Iterator[Collective]:
-    for kind, times in exchange.operations.items():
-        yield Collective(kind, times, exchange.received[kind] // times)
+def _together(exchanges: Sequence[Exchange]) -> Exchange:
+    """What programs that run one after another exchange."""
+    operations, received = Counter[str](), Counter[str]()
+    for exchange in exchanges:
+        operations.update(exchange.operations)
+        received.update(exchange.received)
+    return Exchange(operations, received)
 
 
 def devices_of(topology: str) -> np.ndarray:

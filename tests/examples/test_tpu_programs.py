@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from examples.tpu_programs import ATTENTIONS, decoding_program, denoising_program, devices_of, main, training_program
+from examples.tpu_programs import ATTENTIONS, denoising_program, devices_of, main
 from litefocus_jax.checkpoint.random_model import sub_model_configs
 from litefocus_jax.generation.length import sound_length
 from litefocus_jax.models.components import LatentGeometry
@@ -55,15 +55,6 @@ def test_loops_over_transformers_make_the_program_small() -> None:
         for straight in (False, True)
     )
     assert looped < 0.8 * straight
-
-
-def test_decoder_and_training_compile_for_several_chips() -> None:
-    configs = sub_model_configs("tiny")
-    assert decoding_program(configs, chips().reshape(1, 8), SECONDS).code > 0
-    exchanges = [training_program(configs, devices).exchange for devices in (chips()[:1], chips())]
-    totals = [exchange.total for exchange in exchanges if exchange is not None]
-    assert len(totals) == 2
-    assert totals[1] > totals[0] == 0
 
 
 def test_a_line_for_each_program(capsys: pytest.CaptureFixture[str]) -> None:

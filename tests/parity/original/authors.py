@@ -19,7 +19,9 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-_MISSING = "boto3 braceexpand ftfy h5py librosa matplotlib pandas progressbar sklearn soundfile timm torchaudio torchvision"
+_MISSING = (
+    "boto3 braceexpand ftfy h5py librosa matplotlib pandas progressbar sklearn soundfile timm torchaudio torchvision"
+)
 ABSENT = frozenset(f"{_MISSING} unidecode wandb webdataset wget".split())
 """Packages that the authors' files import for what is not run here."""
 
