@@ -1,7 +1,6 @@
 """AudioLDM and MusicLDM on the way of AudioLDM2: the pipeline's options, files, and what only AudioLDM2 has."""
 
 import dataclasses
-import functools
 import json
 import shutil
 from pathlib import Path
@@ -13,37 +12,21 @@ import pytest
 from typer.testing import CliRunner
 
 import litefocus_jax
-from litefocus_jax import AudioLDM2Pipeline, AudioLDMPipeline, MusicLDMPipeline
-from litefocus_jax.checkpoint.native import save_native
-from litefocus_jax.checkpoint.random_model import random_model, save_random_model, sub_model_configs
+from litefocus_jax import AudioLDMPipeline, MusicLDMPipeline
+from litefocus_jax.checkpoint.random_model import sub_model_configs
 from litefocus_jax.checkpoint.store import load_components, open_checkpoint
 from litefocus_jax.cli import app
 from litefocus_jax.models.components import Components, differences_in_width
 from litefocus_jax.models.unet.config import ClassConditionedUNetConfig
 from litefocus_jax.models.unet.heads import doubt, with_heads
-from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.system.json_config import ConfigError
 from litefocus_jax.training.state import Architecture, frozen_weights, trained_weights
+from tests.support.family import FIRST, family_folder, family_pipeline
 from tests.support.models import LABELLED_UNET, tiny_checkpoint
 from tests.support.tolerance import deviation
 from tests.support.training import CONFIG
 
 BRIEF: Any = {"audio_length_in_s": 0.4, "num_inference_steps": 2, "litefocus": None, "progress": False}
-
-
-@functools.cache
-def small_audioldm() -> Path:
-    """A native folder with a random AudioLDM, whose UNet has two levels."""
-    folder = tiny_checkpoint().with_name("small-audioldm")
-    save_random_model(folder, size="tiny-audioldm")
-    components = dataclasses.replace(load_components(folder), unet=random_model(UNet, LABELLED_UNET))
-    save_native(components, folder, overwrite=True)
-    return folder
-
-
-@functools.cache
-def pipeline() -> AudioLDM2Pipeline:
-    return AudioLDM2Pipeline.from_pretrained(small_audioldm())
 
 
 def invoke(*arguments: Any) -> str:
@@ -53,17 +36,17 @@ def invoke(*arguments: Any) -> str:
 
 
 def test_the_pipeline_is_that_of_the_model_and_has_no_part_that_the_model_has_not() -> None:
-    assert type(pipeline()) is AudioLDMPipeline
-    assert isinstance(AudioLDMPipeline.from_pretrained(small_audioldm()).components, Components)
-    assert "text_encoder_2" not in pipeline().components.modules
+    assert type(family_pipeline(FIRST)) is AudioLDMPipeline
+    assert isinstance(AudioLDMPipeline.from_pretrained(family_folder(FIRST)).components, Components)
+    assert "text_encoder_2" not in family_pipeline(FIRST).components.modules
     with pytest.raises(AttributeError, match="AudioLDMPipeline has no attribute 'language_model'"):
-        _ = pipeline().language_model
+        _ = family_pipeline(FIRST).language_model
     with pytest.raises(AttributeError, match="no 'tokenizer_2'; an AudioLDM has unet, vae, vocoder, text_encoder"):
-        _ = pipeline().components.tokenizer_2  # pyright: ignore[reportAttributeAccessIssue]
+        _ = family_pipeline(FIRST).components.tokenizer_2  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @pytest.mark.parametrize(("kind", "source", "message"), [
-    (MusicLDMPipeline, small_audioldm, r"is an AudioLDM, and MusicLDMPipeline is for a MusicLDM; expected .*AudioLDMP"),
+    (MusicLDMPipeline, lambda: family_folder(FIRST), r"an AudioLDM, and MusicLDMPipeline is for a MusicLDM"),
     (AudioLDMPipeline, tiny_checkpoint, "is an AudioLDM2, and AudioLDMPipeline is for an AudioLDM; expected .*LDM2P"),
 ])  # fmt: skip
 def test_a_pipeline_for_one_model_refuses_another(kind: Any, source: Any, message: str) -> None:
@@ -82,32 +65,32 @@ def test_a_pipeline_for_one_model_refuses_another(kind: Any, source: Any, messag
 def test_what_only_audioldm2_has_is_one_clear_error(options: dict[str, Any], message: str) -> None:
     prompt = None if "prompt_embeds" in options else "rain"
     with pytest.raises(ValueError, match=message):
-        pipeline().request(prompt, **options)
+        family_pipeline(FIRST).request(prompt, **options)
 
 
 def test_vectors_make_the_sound_of_their_words_and_neighbours_change_nothing() -> None:
-    both = pipeline()(["rain", "a much longer prompt of wind"], seed=3, **BRIEF)
-    alone = pipeline()("rain", seed=3, **BRIEF)
+    both = family_pipeline(FIRST)(["rain", "a much longer prompt of wind"], seed=3, **BRIEF)
+    alone = family_pipeline(FIRST)("rain", seed=3, **BRIEF)
     assert deviation(both.audios[:1], alone.audios) < 1e-4
-    embeddings = pipeline().encode_prompt("rain")
-    vectors = pipeline()(seed=3, **(BRIEF | embeddings._asdict()))
+    embeddings = family_pipeline(FIRST).encode_prompt("rain")
+    vectors = family_pipeline(FIRST)(seed=3, **(BRIEF | embeddings._asdict()))
     assert deviation(vectors.audios, alone.audios) < 1e-4
-    other = pipeline()("hail", seed=3, **BRIEF)
+    other = family_pipeline(FIRST)("hail", seed=3, **BRIEF)
     assert deviation(other.audios, alone.audios) > 1e-3  # the prompt is heard
 
 
 def test_guidance_steers_away_from_a_vector_as_from_its_words() -> None:
-    negative = pipeline().encode_prompt("wind").prompt_embeds
-    words = pipeline()("rain", seed=3, negative_prompt="wind", **BRIEF).audios
-    vectors = pipeline()("rain", seed=3, negative_prompt_embeds=negative, **BRIEF).audios
+    negative = family_pipeline(FIRST).encode_prompt("wind").prompt_embeds
+    words = family_pipeline(FIRST)("rain", seed=3, negative_prompt="wind", **BRIEF).audios
+    vectors = family_pipeline(FIRST)("rain", seed=3, negative_prompt_embeds=negative, **BRIEF).audios
     assert deviation(vectors, words) < 1e-4
-    assert deviation(pipeline()("rain", seed=3, **BRIEF).audios, words) > 1e-4
+    assert deviation(family_pipeline(FIRST)("rain", seed=3, **BRIEF).audios, words) > 1e-4
 
 
 def test_litefocus_and_windows_serve_it_too() -> None:
     options: dict[str, Any] = {**BRIEF, "audio_length_in_s": 1.3, "guidance_scale": 1.0, "output_type": "latent"}
     changes: tuple[dict[str, Any], ...] = ({}, {"litefocus": "on"}, {"windowed": "average"})
-    dense, sparse, windowed = (pipeline()("rain", **{**options, **each}).audios for each in changes)
+    dense, sparse, windowed = (family_pipeline(FIRST)("rain", **{**options, **each}).audios for each in changes)
     assert deviation(sparse, dense) > 1e-5
     assert deviation(windowed, dense) > 1e-5
 
@@ -116,7 +99,7 @@ def test_what_is_kept_of_a_given_sound_is_kept_to_the_sample() -> None:
     given = 0.1 * np.random.default_rng(0).standard_normal(6400).astype(np.float32)
     options: dict[str, Any] = {**BRIEF, "audio": given, "sampling_rate": 16000, "fill": [(0.2, 0.3)]}
     del options["audio_length_in_s"]
-    filled = pipeline()("rain", **options).audios[0]
+    filled = family_pipeline(FIRST)("rain", **options).audios[0]
     np.testing.assert_array_equal(filled[:1600], given[:1600])
     assert deviation(filled[3200:4800], given[3200:4800]) > 1e-3
 
@@ -124,16 +107,16 @@ def test_what_is_kept_of_a_given_sound_is_kept_to_the_sample() -> None:
 def test_a_sound_is_made_again_from_its_recipe(tmp_path: Path) -> None:
     first, second = tmp_path / "first.wav", tmp_path / "second.wav"
     few = ("-d", 0.4, "--steps", 2, "--litefocus", "off")
-    invoke("generate", "rain", "-m", small_audioldm(), *few, "--seed", 4, "-o", first)
+    invoke("generate", "rain", "-m", family_folder(FIRST), *few, "--seed", 4, "-o", first)
     invoke("generate", "--from", first, "-o", second)
     assert first.read_bytes() == second.read_bytes()
-    shown = invoke("info", small_audioldm())
+    shown = invoke("info", family_folder(FIRST))
     assert "native checkpoint of an AudioLDM" in shown
     assert "text_encoder_2" not in shown
 
 
 def test_training_knows_the_encoder_that_there_is() -> None:
-    components = pipeline().components
+    components = family_pipeline(FIRST).components
     architecture = Architecture.of(components)
     assert [name for name, _ in architecture.configs] == ["unet", "text_encoder"]
     config = dataclasses.replace(CONFIG, trainable=("unet",))
@@ -145,7 +128,7 @@ def test_training_knows_the_encoder_that_there_is() -> None:
 def damaged(tmp_path: Path, change: Any) -> Path:
     """The model in diffusers' layout, with a change to its folder."""
     folder = tmp_path / "diffusers"
-    litefocus_jax.save_diffusers(load_components(small_audioldm()), folder)
+    litefocus_jax.save_diffusers(load_components(family_folder(FIRST)), folder)
     change(folder)
     return folder
 
@@ -174,7 +157,7 @@ def test_a_folder_that_is_wrong_is_one_clear_error(tmp_path: Path, change: Any, 
 
 def test_a_text_tower_alone_cannot_rank() -> None:
     with pytest.raises(ValueError, match=r"rank=True: .* is in the native format"):
-        pipeline()("rain", rank=True, **BRIEF)
+        family_pipeline(FIRST)("rain", rank=True, **BRIEF)
 
 
 def test_a_text_tower_alone_is_said_to_hear_nothing(tmp_path: Path) -> None:
@@ -183,7 +166,7 @@ def test_a_text_tower_alone_is_said_to_hear_nothing(tmp_path: Path) -> None:
 
 
 def test_the_authors_keys_are_not_written_of_sizes_that_their_code_has_not(tmp_path: Path) -> None:
-    arguments = ["export", str(small_audioldm()), str(tmp_path / "x.safetensors"), "--format", "original"]
+    arguments = ["export", str(family_folder(FIRST)), str(tmp_path / "x.safetensors"), "--format", "original"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 1
     assert "the authors' code has no network of these sizes" in " ".join(result.output.split())
@@ -210,6 +193,6 @@ def test_published_shapes_fit_together_and_their_heads_are_in_doubt(
 
 def test_a_network_says_which_kind_of_prompt_it_takes() -> None:
     with pytest.raises(ValueError, match="takes class_labels; found encoder_hidden_states"):
-        pipeline().unet.project_context(jnp.zeros((1, 8, 16)), jnp.zeros((1, 4, 24)))
+        family_pipeline(FIRST).unet.project_context(jnp.zeros((1, 8, 16)), jnp.zeros((1, 4, 24)))
     with pytest.raises(ConfigError, match="cross_attention_dim"):
         ClassConditionedUNetConfig.from_dict({**LABELLED_UNET.to_dict(), "cross_attention_dim": None})
