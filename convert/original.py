@@ -1,13 +1,13 @@
 """A file of the authors in, a native folder out."""
 
 import contextlib
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from convert import pickles
 from convert.speech_tokenizers import folders_for_speech, is_for_speech
+from convert.tokenizer_folders import FILES, copy_tokenizer
 from litefocus_jax.checkpoint import native, safetensors_files, store
 from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.checkpoint.original import STATE, OriginalCheckpoint, Weights, open_original
@@ -22,16 +22,6 @@ TOKENIZERS = (
 """What can be given for tokenizers."""
 
 _TOGETHER = ("tokenizer", "tokenizer_2")
-_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "spiece.model",
-)
-"""Of a folder of its own; beside them may lie a whole model."""
 
 
 def convert_original(
@@ -106,7 +96,7 @@ def _folders(tokenizers: Sequence[str]) -> Iterator[tuple[Path, ...]]:
     if len(tokenizers) > 2:
         raise ValueError(f"tokenizers = {', '.join(tokenizers)}; expected {TOKENIZERS}")
     if len(tokenizers) == 1:
-        folder = store.local_folder(tokenizers[0], patterns=(*_FILES, *(f"{name}/*" for name in _TOGETHER)))
+        folder = store.local_folder(tokenizers[0], patterns=(*FILES, *(f"{name}/*" for name in _TOGETHER)))
         places = tuple(folder / name for name in _TOGETHER if (folder / name).is_dir())
         if places:
             yield places
@@ -114,12 +104,7 @@ def _folders(tokenizers: Sequence[str]) -> Iterator[tuple[Path, ...]]:
     with tempfile.TemporaryDirectory() as scratch:
         own = []
         for name, asked in zip(_TOGETHER, tokenizers, strict=False):
-            folder = store.local_folder(asked, patterns=_FILES)
-            found = [folder / file for file in _FILES if (folder / file).is_file()]
-            if not found:
-                raise CheckpointError(f"{asked} holds no tokenizer, such as {_FILES[0]}; expected {TOKENIZERS}")
             own.append(Path(scratch) / name)
-            own[-1].mkdir()
-            for file in found:
-                shutil.copyfile(file, own[-1] / file.name)
+            if not copy_tokenizer(store.local_folder(asked, patterns=FILES), own[-1]):
+                raise CheckpointError(f"{asked} holds no tokenizer, such as {FILES[0]}; expected {TOKENIZERS}")
         yield tuple(own)

@@ -1,11 +1,11 @@
 """The tokenizers of a file for speech: CLAP's, which is to be given, and that of phonemes, which is always the same."""
 
 import contextlib
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from convert.tokenizer_folders import FILES, copy_tokenizer
 from litefocus_jax.checkpoint import store
 from litefocus_jax.checkpoint.errors import CheckpointError
 from litefocus_jax.checkpoint.original_kinds import OF_SPEECH
@@ -19,7 +19,6 @@ _EXPECTED = (
     "such as roberta-base"
 )
 _FOLDER = "tokenizer"
-_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt")
 
 
 def is_for_speech(tensors: Tensors) -> bool:
@@ -41,16 +40,12 @@ def folders_for_speech(tokenizers: Sequence[str], tensors: Tensors) -> Iterator[
     """
     if len(tokenizers) != 1:
         raise ValueError(f"tokenizers = {', '.join(tokenizers)}; expected {_EXPECTED}")
-    source = store.local_folder(tokenizers[0], patterns=(f"{_FOLDER}/*", *_FILES))
+    source = store.local_folder(tokenizers[0], patterns=(f"{_FOLDER}/*", *FILES))
     folder = source / _FOLDER if (source / _FOLDER).is_dir() else source
-    found = [folder / name for name in _FILES if (folder / name).is_file()]
-    if not found:
-        raise CheckpointError(f"{tokenizers[0]} holds no tokenizer; expected {_EXPECTED}")
     with tempfile.TemporaryDirectory() as scratch:
         clap, phonemes = Path(scratch) / _FOLDER, Path(scratch) / f"{_FOLDER}_2"
-        clap.mkdir()
-        for path in found:
-            shutil.copyfile(path, clap / path.name)
+        if not copy_tokenizer(folder, clap):
+            raise CheckpointError(f"{tokenizers[0]} holds no tokenizer; expected {_EXPECTED}")
         positions = tensors.get(PHONEMES + "learnable_positional_embedding")
         save_phoneme_tokenizer(phonemes, model_max_length=LONGEST if positions is None else positions.shape[-1])
         yield clap, phonemes

@@ -14,6 +14,7 @@ from litefocus_jax.models.model_type import ModelType
 from litefocus_jax.models.phonemes import PhonemeTokenizer
 from litefocus_jax.models.speech_conditioning import SpeechTokens, tokenize_speech
 from litefocus_jax.models.t5_conditioning import T5Conditioning, T5Tokens
+from litefocus_jax.models.text_layers import padded_to
 from litefocus_jax.models.tokenization import LENGTH_BUCKET, PromptTokens, Tokenizer, tokenize
 from litefocus_jax.models.unet.config import UNetConfig
 from litefocus_jax.system.same_run import digest
@@ -39,12 +40,9 @@ class PromptEmbeddings(NamedTuple):
     @property
     def conditioning(self) -> TextConditioning:
         """Padded with masked vectors to a length that prompts of like length share, so that they share programs."""
-        length = self.prompt_embeds.shape[1]
-        padding = _bucket(length) - length
+        length = _bucket(self.prompt_embeds.shape[1])
         return TextConditioning(
-            self.generated_prompt_embeds,
-            jnp.pad(self.prompt_embeds, ((0, 0), (0, padding), (0, 0))),
-            jnp.pad(self.attention_mask, ((0, 0), (0, padding))),
+            self.generated_prompt_embeds, padded_to(length, self.prompt_embeds), padded_to(length, self.attention_mask)
         )
 
     def tokens_beside(
@@ -109,12 +107,8 @@ class WordEmbeddings(NamedTuple):
     @property
     def conditioning(self) -> T5Conditioning:
         """Padded with masked vectors to a length that prompts of like length share, so that they share programs."""
-        length = self.prompt_embeds.shape[1]
-        padding = _bucket(length) - length
-        return T5Conditioning(
-            jnp.pad(self.prompt_embeds, ((0, 0), (0, padding), (0, 0))),
-            jnp.pad(self.attention_mask, ((0, 0), (0, padding))),
-        )
+        length = _bucket(self.prompt_embeds.shape[1])
+        return T5Conditioning(padded_to(length, self.prompt_embeds), padded_to(length, self.attention_mask))
 
     def tokens_beside(self, tokenizers: Sequence[Tokenizer], negative_prompts: tuple[str, ...]) -> T5Tokens:
         """Tokens of negative prompts beside these; see `PromptEmbeddings.tokens_beside`."""

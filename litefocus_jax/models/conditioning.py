@@ -1,5 +1,6 @@
 """Turn token ids into what AudioLDM2's UNet attends to: CLAP and Flan-T5, joined and continued by GPT-2."""
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple, Self
 
@@ -11,6 +12,7 @@ from litefocus_jax.models.generation_defaults import PromptPadding
 from litefocus_jax.models.gpt2 import GPT2
 from litefocus_jax.models.projection import ProjectionModel
 from litefocus_jax.models.t5 import T5Encoder
+from litefocus_jax.models.text_layers import padded_to
 from litefocus_jax.models.tokenization import PromptTokens, Tokenizer, tokenize_prompts
 from litefocus_jax.models.unet.network import Context, UNet
 
@@ -39,11 +41,7 @@ class TextConditioning(NamedTuple):
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> "TextConditioning":
         """One batch of several; shorter ones are padded to the longest, which changes nothing: padding is masked."""
-        longest = max(part.prompt_embeds.shape[1] for part in parts)
-
-        def padded(array: Array) -> Array:
-            return jnp.pad(array, ((0, 0), (0, longest - array.shape[1]), *[(0, 0)] * (array.ndim - 2)))
-
+        padded = functools.partial(padded_to, max(part.prompt_embeds.shape[1] for part in parts))
         return TextConditioning(
             jnp.concatenate([part.generated_prompt_embeds for part in parts]),
             jnp.concatenate([padded(part.prompt_embeds) for part in parts]),

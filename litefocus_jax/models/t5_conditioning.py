@@ -1,5 +1,6 @@
 """What a model gets to know of a prompt by T5 alone, which it reads word by word: ``audioldm_16k_crossattn_t5``."""
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple, Self
 
@@ -9,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from litefocus_jax.models.generation_defaults import PromptPadding
 from litefocus_jax.models.t5 import T5Encoder
+from litefocus_jax.models.text_layers import padded_to
 from litefocus_jax.models.tokenization import Tokenizer, tokenize
 from litefocus_jax.models.unet.network import Context, UNet
 
@@ -45,14 +47,10 @@ class T5Conditioning(NamedTuple):
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> "T5Conditioning":
         """One batch of several; shorter ones are padded to the longest, which changes nothing: padding is masked."""
-        longest = max(part.prompt_embeds.shape[1] for part in parts)
-
-        def joined(arrays: Sequence[Array]) -> Array:
-            padding = [((0, 0), (0, longest - each.shape[1]), *[(0, 0)] * (each.ndim - 2)) for each in arrays]
-            return jnp.concatenate([jnp.pad(*each) for each in zip(arrays, padding, strict=True)])
-
+        padded = functools.partial(padded_to, max(part.prompt_embeds.shape[1] for part in parts))
         return T5Conditioning(
-            joined([part.prompt_embeds for part in parts]), joined([part.attention_mask for part in parts])
+            jnp.concatenate([padded(part.prompt_embeds) for part in parts]),
+            jnp.concatenate([padded(part.attention_mask) for part in parts]),
         )
 
 

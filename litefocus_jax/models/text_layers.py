@@ -26,6 +26,11 @@ class Embedding(nnx.Module):
         return jnp.take(self.embedding[...], ids, axis=0, mode="fill", fill_value=jnp.nan)
 
 
+def padded_to(length: int, array: Array) -> Array:
+    """Zeros, or false, behind what each batch entry has along the second axis, until it is so long."""
+    return jnp.pad(array, ((0, 0), (0, length - array.shape[1]), *[(0, 0)] * (array.ndim - 2)))
+
+
 def multi_head_attention(
     query: Float[Array, "batch queries features"],
     key: Float[Array, "batch keys features"],

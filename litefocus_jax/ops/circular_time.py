@@ -7,12 +7,11 @@ fast algorithms of `litefocus_jax.ops.convolution` serve here too.
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from litefocus_jax.ops.convolution import convolve, convolve_3x3, convolve_doubled
+from litefocus_jax.ops.convolution import convolve, convolve_3x3, convolve_doubled, padding_in_numbers
 
 
 def wrap_time(
@@ -33,9 +32,7 @@ def convolve_circular(
     **keywords: Any,
 ) -> Float[Array, "batch new_time new_frequency out_channels"]:
     """Stands in for `convolve` in an ``nnx.Conv``: what it pads in time with zeros is wrapped around."""
-    if isinstance(padding, str):
-        padding = jax.lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], window_strides, padding)
-    (before, after), frequency = padding
+    (before, after), frequency = padding_in_numbers(x, kernel, window_strides, padding)
     return convolve(wrap_time(x, before, after), kernel, window_strides, ((0, 0), frequency), **keywords)
 
 

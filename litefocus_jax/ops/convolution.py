@@ -4,7 +4,7 @@ Letters in shape comments: B batch, T time, F frequency, C channels, O output ch
 along time and frequency.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -26,6 +26,15 @@ def convolve(
 ) -> Float[Array, "batch *new_axes out_channels"]:
     """`jax.lax.conv_general_dilated`, under a name by which an ``nnx.Conv`` tells what may stand in for it."""
     return jax.lax.conv_general_dilated(x, *arguments, **keywords)
+
+
+def padding_in_numbers(
+    x: Float[Array, "batch *axes channels"], kernel: Array, window_strides: Sequence[int], padding: Any
+) -> Sequence[tuple[int, int]]:
+    """What is padded before and after each axis, where `jax.lax.conv_general_dilated` takes a word too."""
+    if isinstance(padding, str):
+        return jax.lax.padtype_to_pads(x.shape[1:-1], kernel.shape[:-2], window_strides, padding)
+    return padding
 
 
 def convolve_3x3(

@@ -3,10 +3,9 @@
 import dataclasses
 from typing import Any
 
-import jax
 from jaxtyping import Array, Float
 
-from litefocus_jax.ops.convolution import convolve, convolve_doubled
+from litefocus_jax.ops.convolution import convolve, convolve_doubled, padding_in_numbers
 from litefocus_jax.parallel.time_axis import FrameShares
 
 
@@ -31,9 +30,7 @@ class ConvolveShared:
         **keywords: Any,
     ) -> Float[Array, "batch new_own new_frequency out_channels"]:
         """Convolve a device's frames. Strides divide the number that it has room for."""
-        if isinstance(padding, str):
-            padding = jax.lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], window_strides, padding)
-        (before, _), frequency = padding
+        (before, _), frequency = padding_in_numbers(x, kernel, window_strides, padding)
         # What lies after the frames that the last output of this device begins with.
         after = kernel.shape[0] - before - window_strides[0]
         if before or after:

@@ -35,6 +35,10 @@ class Prompts(NamedTuple):
     generated: Prompt | None
     text: Prompt | None
 
+    def at(self, place: int) -> Prompt | None:
+        """What a transformer reads, by its number among those that follow a resnet block."""
+        return self.generated if place < 2 else self.text
+
 
 class AttentionLayers(nnx.Module):
     """The transformers of a block: after each of its resnet blocks, one per entry of ``cross_attention_dim``.
@@ -63,7 +67,7 @@ class AttentionLayers(nnx.Module):
     def project_prompts(self, prompts: Prompts) -> BlockKeys:
         """Keys and values of every cross-attention of the block."""
         return tuple(
-            transformer.project_prompt(prompts.generated if index % self.per_layer < 2 else prompts.text)
+            transformer.project_prompt(prompts.at(index % self.per_layer))
             for index, transformer in enumerate(self.transformers)
         )
 

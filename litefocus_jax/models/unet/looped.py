@@ -14,6 +14,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Int
 
+from litefocus_jax.models.text_layers import padded_to
 from litefocus_jax.models.unet.blocks import AttentionLayers, BlockKeys, Prompts
 from litefocus_jax.models.unet.network import UNet
 from litefocus_jax.models.unet.self_attention import LayoutAttention
@@ -67,10 +68,10 @@ class LoopedAttentionLayers(AttentionLayers):
         keys: list[tuple[PromptKeys | None, ...]] = []
         for _ in self.stacked:
             for place, reads_prompt in enumerate(self.reads_prompt):
-                prompt = prompts.generated if place < 2 else prompts.text
                 if not reads_prompt:
                     keys.append((None,) * self.num_blocks)
                     continue
+                prompt = prompts.at(place)
                 assert prompt is not None, "UNet.project_context refuses it"
                 keys.append(tuple(next(attentions).project_prompt(prompt) for _ in range(self.num_blocks)))
         return tuple(keys)
@@ -151,10 +152,8 @@ def _padded(keys: Sequence[PromptKeys | None]) -> PromptKeys:
     def fill(each: PromptKeys | None) -> PromptKeys:
         if each is None:
             each = PromptKeys(jnp.zeros_like(longest), jnp.zeros_like(longest), None)
-        count = each.key.shape[1]
-        key, value = (jnp.pad(array, ((0, 0), (0, length - count), (0, 0), (0, 0))) for array in each[:2])
-        mask = jnp.ones((batch, count), bool) if each.mask is None else each.mask
-        return PromptKeys(key, value, jnp.pad(mask, ((0, 0), (0, length - count))))
+        mask = jnp.ones((batch, each.key.shape[1]), bool) if each.mask is None else each.mask
+        return PromptKeys(*(padded_to(length, array) for array in (each.key, each.value, mask)))
 
     return jax.tree.map(lambda *arrays: jnp.stack(arrays), *map(fill, keys))
 

@@ -201,14 +201,13 @@ def _attend(
     apart = queries.shape
     queries = queries.reshape(-1, *apart[3:])
 
+    counted_once = drawn.indices if drawn is not None and count_once else None
     keys = _Keys(
         key=fold(key, reach, padding + reach),
         value=fold(value, reach, padding + reach),
         cross_key=None if drawn is None else fold_drawn(drawn.key).swapaxes(2, 3),
         cross_value=None if drawn is None else fold_drawn(drawn.value),
-        cross_indices=jnp.tile(drawn.indices, (groups, 1))
-        if count_once and drawn and drawn.indices is not None
-        else None,
+        cross_indices=None if counted_once is None else jnp.tile(counted_once, (groups, 1)),
     )
     mixed = map_in_place(functools.partial(_attend_tile, tiling), keys, queries, groups=groups)
 
