@@ -52,6 +52,7 @@ def make_and_save(
     total = sum(len(batch.destinations) for _, batch in work)
     done = 0
     unfinished = []
+    saving.load_ahead([file for _, batch in work for file in batch.destinations])
     for request, batch in work:
         count = len(batch.destinations)
         started = time.perf_counter()

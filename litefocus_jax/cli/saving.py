@@ -1,6 +1,8 @@
 """How the sounds of ``litefocus-jax generate`` become files."""
 
 import dataclasses
+import importlib
+import threading
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -52,6 +54,11 @@ class Saving:
             sound_format(file.sound, self.subtype, self.finish.sample_rate or sampling_rate)
             if file.json:
                 check_file(file.recipe, overwrite=overwrite)
+
+    def load_ahead(self, files: Sequence[Destination]) -> None:
+        """Import what draws pictures, if there are to be any, in another thread: Python waits while sound is made."""
+        if any(file.picture for file in files):
+            threading.Thread(target=importlib.import_module, args=("matplotlib.figure",), daemon=True).start()
 
     def write(
         self,

@@ -32,6 +32,9 @@ from litefocus_jax.models.vocoder import Vocoder
 from litefocus_jax.parallel.mesh import EVERYWHERE, along_all, map_shares
 from litefocus_jax.system.platform import LowMemoryJit
 
+DecodingPrograms = tuple[list[Lowered], list[Lowered]]
+"""Those of the VAE and those of the vocoder, which run one at a time."""
+
 
 class Windows(NamedTuple):
     """Where some windows of one size lie in a sound.
@@ -271,8 +274,8 @@ def no_corrections(vae: VAE) -> tuple[Correction, ...]:
 
 def lower_programs(
     vae: VAE, vocoder: Vocoder, plan: DecodingPlan, frequencies: int, mesh: Mesh | None = None
-) -> tuple[list[Lowered], list[Lowered]]:
-    """The programs of the VAE and those of the vocoder, which run one at a time.
+) -> DecodingPrograms:
+    """The programs that decode.
 
     Args:
         vae: the VAE; shapes in place of its weights will do.

@@ -12,13 +12,14 @@ from jaxtyping import Array, Float
 
 from litefocus_jax.checkpoint.fingerprint import fingerprint
 from litefocus_jax.decoding.plan import DecodingPlan
+from litefocus_jax.decoding.programs import DecodingPrograms, lower_programs
 from litefocus_jax.diffusion.inpainting import hold_clean
 from litefocus_jax.diffusion.schedulers import initial_state
 from litefocus_jax.generation import sampling
 from litefocus_jax.generation.callbacks import StepCallbacks
 from litefocus_jax.generation.inputs import Inputs, make_inputs
 from litefocus_jax.generation.least_memory import require_least_memory
-from litefocus_jax.generation.needs import Estimate, MemoryEstimate, estimate_memory, estimate_time, require_memory
+from litefocus_jax.generation.needs import Estimate, estimate_memory, estimate_time, require_memory
 from litefocus_jax.generation.networks import Networks
 from litefocus_jax.generation.plan import DenoisingPlan
 from litefocus_jax.generation.request import Request
@@ -156,18 +157,19 @@ class Denoiser:
             compiled = self.compile_ahead(request, inputs, plan)
             arguments = self._arguments(request, inputs, plan)
         with busy("Compiling the UNet", enabled=progress):
+            decoders = self._decoders(request, decoding) if decoding is not None and check_memory else None
             is_compiled = compiled.exception() is None  # else it goes wrong again below, where it is raised
         if is_compiled and check_memory:
             with busy("Compiling the decoder", enabled=progress and decoding is not None):
-                needs = self._needs(request, compiled.result(), decoding)
+                needs = estimate_memory(self._components, compiled.result(), decoders)
             require_memory(needs, request, self._components)
         return arguments
 
-    def _needs(self, request: Request, compiled: Compiled, decoding: DecodingPlan | None) -> MemoryEstimate:
-        """The memory of a request on each of its devices."""
-        mesh = None if decoding is None or decoding.is_whole else request.plan.mesh
-        decoders = self._networks.decoders(loop=False, mesh=mesh) if mesh is not None else None
-        return estimate_memory(self._components, compiled, decoding, decoders, mesh)
+    def _decoders(self, request: Request, decoding: DecodingPlan) -> DecodingPrograms:
+        """The programs that decode a request on its devices."""
+        mesh = None if decoding.is_whole else request.plan.mesh
+        vae, vocoder = self._networks.decoders(loop=False, mesh=mesh)
+        return lower_programs(vae, vocoder, decoding, self._components.facts.geometry.frequencies, mesh)
 
     def _facts(self, request: Request, inputs: Inputs, earlier: sampling.Progress | None) -> dict[str, Any]:
         """All that has to be the same in the processes of a mesh; of other requests nothing."""
@@ -189,7 +191,7 @@ class Denoiser:
             )
         inputs = self.inputs(request)
         compiled = self.compile_ahead(request, inputs, request.plan).result()
-        memory = self._needs(request, compiled, decoding)
+        memory = estimate_memory(self._components, compiled, self._decoders(request, decoding))
         exchange = (
             None
             if request.plan.mesh is None

@@ -4,20 +4,17 @@ import dataclasses
 import time
 from collections.abc import Callable
 
-from jax.sharding import Mesh
 from jax.stages import Compiled
 from jaxtyping import Array
 
 from litefocus_jax.checkpoint.weights import leaves
 from litefocus_jax.decoding import whole
 from litefocus_jax.decoding.plan import DecodingPlan
-from litefocus_jax.decoding.programs import lower_programs
+from litefocus_jax.decoding.programs import DecodingPrograms
 from litefocus_jax.generation import sampling
 from litefocus_jax.generation.request import Request
 from litefocus_jax.generation.sampling import Arguments
 from litefocus_jax.models.components import Components
-from litefocus_jax.models.vae import VAE
-from litefocus_jax.models.vocoder import Vocoder
 from litefocus_jax.parallel.exchange import Exchange
 from litefocus_jax.system.platform import current_platform, memory_limit
 from litefocus_jax.system.waiting import wait_for
@@ -114,13 +111,7 @@ class Estimate:
     exchange: Exchange | None = None
 
 
-def estimate_memory(
-    components: Components,
-    denoise: Compiled,
-    decoding: DecodingPlan | None,
-    decoders: tuple[VAE, Vocoder] | None = None,
-    mesh: Mesh | None = None,
-) -> MemoryEstimate:
+def estimate_memory(components: Components, denoise: Compiled, decoders: DecodingPrograms | None) -> MemoryEstimate:
     """Add up what XLA says its programs take; on a mesh, on each device.
 
     The interpreter, the compiler and copies on the host are not in it.
@@ -128,17 +119,12 @@ def estimate_memory(
     Args:
         components: the model.
         denoise: the compiled loop, from `compile_ahead`.
-        decoding: its programs are compiled unless they have been; None leaves VAE and vocoder out.
-        decoders: the networks that decode, where they are not the model's own, such as their copies on a mesh.
-        mesh: devices that share the tiles of a long sound.
+        decoders: from `lower_programs`, compiled unless they have been; None leaves VAE and vocoder out.
     """
     weights = {name: sum(leaf.nbytes for leaf in leaves(part).values()) for name, part in components.modules.items()}
     stages = {DENOISING: _bytes_beside(denoise, weights["unet"])}
-    if decoding is not None:
-        frequencies = components.facts.geometry.frequencies
-        vae, vocoder = decoders or (components.vae, components.vocoder)
-        programs = lower_programs(vae, vocoder, decoding, frequencies, mesh)
-        for stage, name, lowered in zip(("VAE", "vocoder"), ("vae", "vocoder"), programs, strict=True):
+    if decoders is not None:
+        for stage, name, lowered in zip(("VAE", "vocoder"), ("vae", "vocoder"), decoders, strict=True):
             stages[stage] = max(_bytes_beside(program.compile(), weights[name]) for program in lowered)
     return MemoryEstimate(sum(weights.values()), stages, memory_limit())
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.stages import Compiled
 from jaxtyping import Array, Bool, Float, Int, Key
 
@@ -26,6 +27,7 @@ from litefocus_jax.generation.plan import DenoisingPlan
 from litefocus_jax.generation.spreading import (
     Arguments,
     RandomKeys,
+    packed_arguments,
     per_frame,
     shares_of,
     specs,
@@ -39,6 +41,7 @@ from litefocus_jax.models.unet.network import Context, UNet
 from litefocus_jax.parallel.mesh import EVERYWHERE, GUIDANCE_AXIS
 from litefocus_jax.parallel.processes import gathered, spans_processes
 from litefocus_jax.parallel.time_axis import FrameShares
+from litefocus_jax.system.packing import Packed
 from litefocus_jax.system.platform import LowMemoryJit, current_platform, targeting
 from litefocus_jax.system.waiting import wait_for
 
@@ -54,10 +57,14 @@ def random_keys(seed: int, waveforms: Sequence[int]) -> RandomKeys:
         seed: of all randomness.
         waveforms: one number per sound, from 0; see `Request.waveforms`.
     """
-    latents, steps, litefocus = jax.random.split(jax.random.key(seed), 3)
-    numbers = jnp.asarray(waveforms, jnp.int32)
+    return _keys_of(jax.random.key(seed), np.asarray(waveforms, np.int32))
+
+
+@jax.jit
+def _keys_of(key: Key[Array, ""], waveforms: Int[Array, " sounds"]) -> RandomKeys:
+    latents, steps, litefocus = jax.random.split(key, 3)
     per_sound = jax.vmap(jax.random.fold_in, (None, 0))
-    return RandomKeys(per_sound(latents, numbers), per_sound(steps, numbers), litefocus)
+    return RandomKeys(per_sound(latents, waveforms), per_sound(steps, waveforms), litefocus)
 
 
 @functools.partial(jax.jit, static_argnames="shape")
@@ -126,6 +133,8 @@ def denoise(
         guidance_scale: ignored unless the plan is guided.
         plan: all that is static. All windows of a step share what LiteFocus draws.
     """
+    if isinstance(arguments.unet, Packed):
+        arguments = arguments._replace(unet=arguments.unet.whole)
     if plan.mesh is None:
         return _run_steps(arguments, schedule, first_step, guidance_scale, plan)
     shares = shares_of(arguments.unet.config, plan)
@@ -278,9 +287,9 @@ def sample(
     length = plan.steps_per_call
     queued_ahead = current_platform().calls_queued_ahead if after_call is None else 0
     scale = jnp.float32(guidance_scale)
-    given = arguments.state.latents
+    given, config = arguments.state.latents, arguments.unet.config
     sounds, frames = given.shape[:2]
-    arguments = spread_arguments(arguments, plan)
+    arguments = packed_arguments(spread_arguments(arguments, plan))
     running: collections.deque[Progress] = collections.deque()
     goes_on = True
     logger.debug("sampling starts")
@@ -302,7 +311,7 @@ def sample(
             verdict = AfterStep(None, True) if after_call is None else after_call(whole)
             if verdict.latents is not None:
                 whole = whole._replace(state=whole.state._replace(latents=verdict.latents))
-                arguments = arguments._replace(state=spread_state(whole.state, plan, arguments.unet.config))
+                arguments = arguments._replace(state=spread_state(whole.state, plan, config))
             if on_call is not None:
                 on_call(whole)
             goes_on = verdict.goes_on
@@ -351,7 +360,7 @@ def compile_ahead(
         project = functools.partial(project_context, num_waveforms_per_prompt=num_waveforms_per_prompt)
         context = jax.eval_shape(project, unet, conditioning)
         state = jax.eval_shape(functools.partial(initial_state, schedule), latents)
-        arguments = spread_arguments(Arguments(unet, context, state, keys, known), plan)
+        arguments = packed_arguments(spread_arguments(Arguments(unet, context, state, keys, known), plan))
         part = _part(schedule, 0, plan.steps_per_call)
         return denoise.lower(arguments, part, jnp.int32(0), jnp.float32(1), plan=plan).compile()
 

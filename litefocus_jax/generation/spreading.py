@@ -16,6 +16,7 @@ from litefocus_jax.models.unet.network import Context, UNet
 from litefocus_jax.models.unet.self_attention import shares_of_frames
 from litefocus_jax.parallel.mesh import DATA_AXIS, EVERYWHERE, GUIDANCE_AXIS, TIME_AXIS, along_data, spread
 from litefocus_jax.parallel.time_axis import FrameShares
+from litefocus_jax.system.packing import Packed
 
 
 class RandomKeys(NamedTuple):
@@ -36,7 +37,8 @@ class Arguments(NamedTuple):
     """What denoising takes beside its plan and its schedule; weights are among it, and no program holds any.
 
     Attributes:
-        unet: computes in the dtype of its weights; the latents and the guidance stay in float32.
+        unet: computes in the dtype of its weights; the latents and the guidance stay in float32. For programs that are
+            called again and again it is packed, when it lies where it is to.
         context: from `project_context`.
         state: latents ``[sounds, time, frequency, channels]`` and the scheduler's memory.
         keys: from `random_keys`.
@@ -66,6 +68,11 @@ def spread_arguments(arguments: Arguments, plan: DenoisingPlan) -> Arguments:
         state, known = _with_room((arguments.state, arguments.known), shares.room)
         arguments = arguments._replace(state=state, known=known)
     return spread(plan.mesh, arguments, specs(plan))
+
+
+def packed_arguments(arguments: Arguments) -> Arguments:
+    """The arguments as a program takes them with least delay."""
+    return arguments._replace(unet=Packed(arguments.unet))
 
 
 def spread_state(state: SchedulerState, plan: DenoisingPlan, config: UNetConfig) -> SchedulerState:

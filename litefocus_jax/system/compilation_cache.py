@@ -15,8 +15,8 @@ logger = logging.getLogger(__name__)
 ENVIRONMENT_VARIABLE = "LITEFOCUS_COMPILATION_CACHE"
 """Name of the variable that gives another folder for the cache, or turns it off with ``off``."""
 
-# Smaller programs compile about as fast as they are read.
-_SHORTEST_COMPILATION_IN_S = 0.3
+# To read one takes about a hundredth of a second.
+_SHORTEST_COMPILATION_IN_S = 0.02
 
 
 def default_folder() -> Path:

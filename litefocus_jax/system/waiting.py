@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from litefocus_jax.system.interruption import raise_if_interrupted
 
@@ -61,7 +62,8 @@ def require_finite(stage: str, arrays: Any, *, dtype: str | None = None) -> None
     """
     for array in jax.tree.leaves(arrays):
         wait_for(array)  # reading a value would wait too, but not for Ctrl-C
-    finite = all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(arrays) if leaf.dtype != bool)
+    # On the host: on the device each of their shapes would take two programs of its own, compiled at every start.
+    finite = all(np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(arrays) if leaf.dtype != bool)
     if not finite:
         is_half = any(leaf.dtype == jnp.float16 for leaf in jax.tree.leaves(arrays)) or dtype == "float16"
         advice = "In float16 values overflow easily: try dtype 'bfloat16' or 'float32', or" if is_half else "Try"
