@@ -36,8 +36,9 @@ for command in (generate, batch, info, init, export, finetune, evaluate, paper, 
     app.command(cls=SuggestingCommand)(command)
 
 
-# Imports and traces make objects by the hundred thousand, nearly all of which stay, and Python's collector looks through
-# them again and again: without this, and without what `main` does at its end, a start takes about a second more of nine.
+# Imports and traces make objects by the hundred thousand, nearly all of which stay, and Python's collector looks
+# through them again and again. Without this, and without what `main` does at its end, a start takes a second more of
+# nine.
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 
