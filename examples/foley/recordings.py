@@ -17,6 +17,8 @@ from examples.foley.evaluate import numbers
 from examples.foley.world.clips import SAMPLING_RATE, TRAINING_SECONDS
 from examples.foley.world.corpus import FULL_SCALE, make_corpus
 from litefocus_jax.audio import save_audio
+from litefocus_jax.evaluation.captions import read_captions
+from litefocus_jax.evaluation.paper.subjects import CAPTIONS
 from litefocus_jax.system.files import write_text
 
 
@@ -30,29 +32,41 @@ def main(
 
 
 def write_recordings(folder: Path, sounds: int, lengths: tuple[int, ...]) -> None:
-    """Render what is missing; the table of captions comes last.
+    """Render the lengths that are missing, and the table of captions.
+
+    A caption is drawn after its sound is, and so it differs from length to length. Those of the training length are
+    taken for all, whichever lengths are asked for, so that lengths can be added.
 
     Args:
         folder: where to.
         sounds: scenes.
         lengths: in training lengths.
     """
-    texts: list[str] = []
-    for length in lengths:
+    captions = folder / CAPTIONS
+    known = captions.exists() and len(read_captions(captions)) == sounds
+    for length in sorted({*lengths, *(() if known else (1,))}):
+        paths = [folder / f"{length}x" / f"{number:04}.wav" for number in range(sounds)]
+        is_wanted = length in lengths and not all(path.exists() for path in paths)
+        if not is_wanted and (known or length != 1):
+            continue
         with tempfile.TemporaryDirectory() as scratch:
             corpus = make_corpus(
                 Path(scratch), "test", sounds, duration_in_s=length * TRAINING_SECONDS, held_out=True, workers=1
             )
-            # A caption is drawn after the sound is, and so differs from length to length: those of the first are taken.
-            texts = texts or corpus.first_captions
-            for number, waveform in enumerate(corpus.waveforms):
-                path = folder / f"{length}x" / f"{number:04}.wav"
-                save_audio(path, np.asarray(waveform, np.float32) / FULL_SCALE, SAMPLING_RATE)
+            if is_wanted:
+                for path, waveform in zip(paths, corpus.waveforms, strict=True):
+                    save_audio(path, np.asarray(waveform, np.float32) / FULL_SCALE, SAMPLING_RATE)
+            texts = corpus.first_captions if length == 1 else []
+        if texts and not known:
+            _write_captions(captions, texts)
+
+
+def _write_captions(path: Path, texts: list[str]) -> None:
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(("file_name", "text"))
     rows.writerows((f"{number:04}.wav", text) for number, text in enumerate(texts))
-    write_text(folder / "captions.csv", table.getvalue())
+    write_text(path, table.getvalue())
 
 
 if __name__ == "__main__":
