@@ -1,7 +1,10 @@
 """Settings that every test runs under."""
 
+import atexit
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 
 import psutil
@@ -15,13 +18,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("LITEFOCUS_COMPILATION_CACHE", "off")
+# What one worker compiles, or a process that a test starts, the others read. Workers inherit the folder.
+if "LITEFOCUS_COMPILATION_CACHE" not in os.environ:
+    os.environ["LITEFOCUS_COMPILATION_CACHE"] = tempfile.mkdtemp(prefix="litefocus-jax-programs-")
+    atexit.register(shutil.rmtree, os.environ["LITEFOCUS_COMPILATION_CACHE"], ignore_errors=True)
 # Most programs of tests run once or twice, and to optimise them takes longer than that. New processes inherit this.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ["XLA_FLAGS"] = fast_to_compile(os.environ.get("XLA_FLAGS", ""))
 
 import jax
 
+from litefocus_jax.system.compilation_cache import use_compilation_cache
+
+use_compilation_cache()
+# Tests compile many thousand small programs, once each.
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 # Parity is a statement about formulas, not about the rounding of fast matrix units.
 jax.config.update("jax_default_matmul_precision", "highest")
 

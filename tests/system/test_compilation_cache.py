@@ -20,6 +20,7 @@ def folder_of_jax() -> str | None:
 @pytest.fixture(autouse=True)
 def _restored_settings():
     before = folder_of_jax()
+    jax.config.update("jax_compilation_cache_dir", None)
     yield
     jax.config.update("jax_compilation_cache_dir", before)
 
