@@ -20,6 +20,14 @@ def evaluate(
     reference: Annotated[
         Path | None, typer.Option("--reference", "-r", help="The folder of recordings that they are compared with.")
     ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(
+            "--baseline",
+            "-b",
+            help="Other sounds of the same names, such as another model's: by how much theirs are nearer or farther.",
+        ),
+    ] = None,
     captions: Annotated[
         Path | None,
         typer.Option(
@@ -86,20 +94,22 @@ def evaluate(
         judges, weights = load_judges(vggish, cnn14, clap, aisfx, log_mel=log_mel)
         sounds = open_sounds(generated)
         recordings = None if reference is None else open_sounds(reference)
+        others = None if baseline is None else open_sounds(baseline)
         texts = None if captions is None else captions_of(captions, sounds.sounds)
-        count = len(sounds.sounds) + (0 if recordings is None else len(recordings.sounds))
+        count = sum(len(each.sounds) for each in (sounds, recordings, others) if each is not None)
         with described_progress_bar(count + _MOST_METRICS) as on_sound:
             found = judge(
                 judges,
                 sounds,
                 recordings,
                 texts,
+                baseline=others,
                 paired=not unpaired,
                 bootstrap=bootstrap,
                 seed=seed,
                 on_sound=on_sound,
             )
-        report = Report(found, sounds, recordings, captions, weights, bootstrap, seed)
+        report = Report(found, sounds, recordings, others, captions, weights, bootstrap, seed)
         write_report(folder, report, overwrite=overwrite)
         output.print(report.table(), markup=False)
         for note in found.notes:

@@ -14,4 +14,5 @@ from litefocus_jax.evaluation.frechet import frechet_distance as frechet_distanc
 from litefocus_jax.evaluation.frechet import frechet_distance_at_infinity as frechet_distance_at_infinity
 from litefocus_jax.evaluation.frechet import pooled_frechet_distance as pooled_frechet_distance
 from litefocus_jax.evaluation.kernel import kernel_distance as kernel_distance
+from litefocus_jax.evaluation.kernel import kernel_distance_difference as kernel_distance_difference
 from litefocus_jax.evaluation.similarity import clap_score as clap_score

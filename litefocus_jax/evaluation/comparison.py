@@ -13,20 +13,27 @@ from litefocus_jax.evaluation.classes import inception_score, kl_divergence
 from litefocus_jax.evaluation.features import FewSoundsWarning, MetricError
 from litefocus_jax.evaluation.frechet import frechet_distance, frechet_distance_at_infinity, pooled_frechet_distance
 from litefocus_jax.evaluation.judges import Cnn14Judge, Embedder, VggishJudge
-from litefocus_jax.evaluation.kernel import kernel_distance
+from litefocus_jax.evaluation.kernel import kernel_distance, kernel_distance_difference
 from litefocus_jax.evaluation.similarity import clap_score
 from litefocus_jax.evaluation.sounds import SoundFile, SoundFolder, check_pairs, listed
 from litefocus_jax.models.clap.joint import Clap
 from litefocus_jax.system.interruption import raise_if_interrupted
+from litefocus_jax.system.same_run import digest
 
 APART = "KAD, pairs apart"
 """KAD that does not compare a sound with the recording of its own name."""
+
+AGAINST = "KAD against the baseline"
+"""By how much `APART` is greater than that of other sounds of the same names; below 0, the judged ones are better."""
 
 _SPLITS = 10  # of the Inception score
 _FEWEST_AT_INFINITY = 10  # sounds, below which nothing can be followed
 
 OnSound = Callable[[str], None]
 """Told what is listened to, before each sound and each metric."""
+
+Heard = dict[str, dict[str, Any]]
+"""What judges heard in folders, by the folder and its sounds, so that none is listened to twice."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,9 +116,11 @@ def evaluate(
     reference: SoundFolder | None = None,
     captions: Mapping[str, str] | None = None,
     *,
+    baseline: SoundFolder | None = None,
     paired: bool = True,
     bootstrap: int | None = 1000,
     seed: int = 0,
+    heard: Heard | None = None,
     on_sound: OnSound = lambda what: None,
 ) -> Evaluation:
     """Listen to all sounds, and compute every metric that the judges allow.
@@ -121,23 +130,29 @@ def evaluate(
         generated: the sounds that are judged.
         reference: recordings to compare them with.
         captions: of the sounds, by their names.
+        baseline: other sounds of the same names, such as those of another model, whose distance from the recordings is
+            held against that of the sounds.
         paired: whether a recording belongs to the sound of its name, for the KL divergence.
         bootstrap: sets to draw anew for an interval of 95%; None or 0 for none.
         seed: of these draws.
+        heard: what the same judges heard before, which is added to; nothing unless given.
         on_sound: told what is being done.
 
     Raises:
-        MetricError: as `check_evaluation` and `check_pairs`; or when a judge hears something that is not finite.
+        MetricError: as `check_evaluation` and `check_pairs`; when a judge hears something that is not finite; or when
+            there is a baseline and nothing to measure it by, or of other names.
     """
     check_evaluation(judges, reference, captions)
+    if baseline is not None:
+        _check_baseline(judges, generated, baseline, reference, paired)
     if judges.cnn14 is not None and reference is not None and paired:
         check_pairs(generated, reference)
     draws: dict[str, Any] = {"bootstrap": bootstrap, "seed": seed}
-    heard = {"generated": _listen(judges, generated, on_sound)}
-    if reference is not None:
-        heard["reference"] = _listen(judges, reference, on_sound)
+    memory: Heard = {} if heard is None else heard
+    sets = {"generated": generated, "reference": reference, "baseline": baseline}
+    answers = {name: _listen(judges, each, memory, on_sound) for name, each in sets.items() if each is not None}
     figures, notes = [], [*_notes_of_silence(generated), *_notes_of_rates(judges, generated, reference)]
-    for metric, judge, better, compute in _metrics(judges, heard, captions, paired, draws):
+    for metric, judge, better, compute in _metrics(judges, answers, captions, paired, draws):
         raise_if_interrupted()
         on_sound(f"{metric} ({judge})")
         with warnings.catch_warnings(record=True) as caught:
@@ -172,6 +187,9 @@ def _metrics(
                 yield "KAD", name, "less", lambda sets=sets: kernel_distance(*sets, **draws)
                 if paired and sounds["names"] == recordings["names"]:
                     yield APART, name, "less", lambda sets=sets: kernel_distance(*sets, paired=True, **draws)
+                if "baseline" in heard:
+                    three = sounds[key], heard["baseline"][key], recordings[key]
+                    yield AGAINST, name, "less", lambda three=three: kernel_distance_difference(*three, **draws)
         if judges.vggish is not None:
             ours, theirs = sounds["VGGish"], recordings["VGGish"]
             yield "FAD", "VGGish", "less", lambda: pooled_frechet_distance(ours, theirs, **draws)
@@ -193,8 +211,26 @@ def _metrics(
         yield "CLAP score", "CLAP", "more", lambda: clap_score(sounds["CLAP"], embedded, **draws)
 
 
-def _listen(judges: Judges, folder: SoundFolder, on_sound: OnSound) -> dict[str, Any]:
-    """What every judge hears in each sound."""
+def _check_baseline(
+    judges: Judges, generated: SoundFolder, baseline: SoundFolder, reference: SoundFolder | None, paired: bool
+) -> None:
+    if reference is None or not paired:
+        raise MetricError("a baseline is held against sounds by recordings of the same names; give --reference, paired")
+    if not judges.embedders and judges.cnn14 is None and judges.clap is None:
+        raise MetricError("a baseline is held against sounds by KAD; give --cnn14, --clap, --aisfx or --log-mel too")
+    check_pairs(generated, reference)
+    check_pairs(baseline, reference)
+
+
+def _listen(judges: Judges, folder: SoundFolder, memory: Heard, on_sound: OnSound) -> dict[str, Any]:
+    """What every judge hears in each sound, or heard in it before."""
+    key = digest(str(folder.folder).encode(), *(sound.facts.digest.encode() for sound in folder.sounds.values()))
+    if key not in memory:
+        memory[key] = _listen_anew(judges, folder, on_sound)
+    return memory[key]
+
+
+def _listen_anew(judges: Judges, folder: SoundFolder, on_sound: OnSound) -> dict[str, Any]:
     heard: dict[str, list[Any]] = {"names": [], "VGGish": [], "embedding": [], "logits": [], "CLAP": []}
     heard |= {name: [] for name in judges.embedders}
     for name, sound in folder.sounds.items():

@@ -44,11 +44,9 @@ def kernel_distance(
     """
     sets = checked("generated", generated), checked("reference", reference)
     check_alike("generated", sets[0], "reference", sets[1], paired=paired)
-    if bandwidth is not None and not 0.0 < bandwidth < np.inf:
-        raise MetricError(f"bandwidth = {bandwidth!r}; expected a positive number")
+    width = _checked_width(bandwidth, sets[1])
     within, among, across = (_squared_distances(a, b) for a, b in ((sets[0],) * 2, (sets[1],) * 2, sets))
-    width = _median_distance(among) if bandwidth is None else bandwidth
-    kernels = [np.exp(-squares / (2.0 * width**2 + _LEAST)) for squares in (within, among, across)]
+    kernels = [_kernel(squares, width) for squares in (within, among, across)]
 
     def of_rows(first: np.ndarray, second: np.ndarray) -> float:
         between = kernels[2]
@@ -57,6 +55,58 @@ def kernel_distance(
 
     rows = [np.arange(len(each)) for each in sets]
     return estimated(of_rows, rows, bootstrap=bootstrap, seed=seed, paired=paired)
+
+
+def kernel_distance_difference(
+    generated: Float[Array | np.ndarray, "sounds features"],
+    baseline: Float[Array | np.ndarray, "sounds features"],
+    reference: Float[Array | np.ndarray, "sounds features"],
+    *,
+    bandwidth: float | None = None,
+    bootstrap: int | None = None,
+    seed: int = 0,
+) -> float:
+    """By how much some sounds are farther from recordings than other sounds are; below 0 they are nearer.
+
+    It is the difference of two `kernel_distance` of pairs. Its interval is far narrower than theirs, since the same
+    captions are drawn for both: what a caption is like moves both distances, and not what is between them.
+
+    Args:
+        generated: features of the sounds that are judged.
+        baseline: those of the sounds that they are held against, of the same captions in the same order.
+        reference: those of recordings, likewise; the bandwidth is theirs.
+        bandwidth: as for `kernel_distance`.
+        bootstrap: sets of captions to draw anew for an interval.
+        seed: of these draws.
+
+    Raises:
+        MetricError: as `kernel_distance`; and when there are unequal numbers of sounds.
+    """
+    sets = checked("generated", generated), checked("baseline", baseline), checked("reference", reference)
+    for name, each in zip(("generated", "baseline"), sets, strict=False):
+        check_alike(name, each, "reference", sets[2], paired=True)
+    width = _checked_width(bandwidth, sets[2])
+    kernels = [[_kernel(_squared_distances(each, other), width) for other in (each, sets[2])] for each in sets[:2]]
+
+    def of_rows(rows: np.ndarray) -> float:
+        ours, theirs = (
+            _mean_of_others(within, rows) - 2.0 * _mean_of_others(across, rows) for within, across in kernels
+        )
+        return _SCALE * (ours - theirs)
+
+    return estimated(of_rows, [np.arange(len(sets[0]))], bootstrap=bootstrap, seed=seed)
+
+
+def _checked_width(bandwidth: float | None, reference: Float64[np.ndarray, "others features"]) -> float:
+    if bandwidth is None:
+        return _median_distance(_squared_distances(reference, reference))
+    if not 0.0 < bandwidth < np.inf:
+        raise MetricError(f"bandwidth = {bandwidth!r}; expected a positive number")
+    return bandwidth
+
+
+def _kernel(squares: Float64[np.ndarray, "sounds others"], width: float) -> Float64[np.ndarray, "sounds others"]:
+    return np.exp(-squares / (2.0 * width**2 + _LEAST))
 
 
 def _squared_distances(

@@ -23,6 +23,7 @@ class Report:
         evaluation: what was found.
         generated: the sounds that were judged.
         reference: what they were compared with, or None.
+        baseline: other sounds that they were held against, or None.
         captions: the table of captions, or None.
         weights: where the weights of each judge came from.
         bootstrap: sets that were drawn anew for the intervals.
@@ -32,6 +33,7 @@ class Report:
     evaluation: Evaluation
     generated: SoundFolder
     reference: SoundFolder | None
+    baseline: SoundFolder | None
     captions: Path | None
     weights: Mapping[str, str]
     bootstrap: int
@@ -43,6 +45,7 @@ class Report:
             "library_version": litefocus_jax.__version__,
             "generated": _described(self.generated),
             "reference": None if self.reference is None else _described(self.reference),
+            "baseline": None if self.baseline is None else _described(self.baseline),
             "captions": None if self.captions is None else str(self.captions),
             "judges": dict(self.weights),
             "bootstrap": {"sets": self.bootstrap, "seed": self.seed, "confidence": CONFIDENCE},
@@ -55,6 +58,8 @@ class Report:
         lines = ["# How good are these sounds?", "", _sentence("Sounds", self.generated)]
         if self.reference is not None:
             lines.append(_sentence("Recordings", self.reference))
+        if self.baseline is not None:
+            lines.append(_sentence("Baseline", self.baseline))
         if self.captions is not None:
             lines.append(f"- Captions: {self.captions}")
         lines += [f"- {name}: {source}" for name, source in self.weights.items()]

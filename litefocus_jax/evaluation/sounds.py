@@ -129,8 +129,8 @@ def check_pairs(generated: SoundFolder, reference: SoundFolder) -> None:
     if spare:
         problems.append(f"{generated.folder} has no sound for {listed(spare)}")
     raise MetricError(
-        f"{' and '.join(problems)}: the KL divergence needs pairs of the same names ({len(generated.sounds)} and "
-        f"{len(reference.sounds)} sounds). Give such folders, or --unpaired to leave it out"
+        f"{' and '.join(problems)}: KL divergence and baselines need pairs of the same names ({len(generated.sounds)} "
+        f"and {len(reference.sounds)} sounds). Give such folders; or --unpaired, and no baseline, to leave them out"
     )
 
 

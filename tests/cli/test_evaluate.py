@@ -112,6 +112,28 @@ def test_aisfx_and_log_mels_compare_without_anything_else(sounds, recordings, tm
     )
 
 
+def test_a_baseline_is_held_against_the_sounds(sounds, recordings, tmp_path):
+    farther = folder_of(tmp_path / "farther", offset=2000.0)
+    options = ("-r", recordings, "--log-mel", "--bootstrap", 20)
+    for name, given, baseline in ("there", farther, sounds), ("back", sounds, farther):
+        result = run("evaluate", given, "-b", baseline, "-o", tmp_path / name, *options)
+        assert result.exit_code == 0, result.output
+    there, back = (figures(tmp_path / name)["KAD against the baseline", "log-mel"] for name in ("there", "back"))
+    assert there["value"] == pytest.approx(-back["value"])
+    assert back["value"] < 0 < there["interval"][0]
+    assert f"- Baseline: {sounds}, 10 of 10 s together" in (tmp_path / "there" / "report.md").read_text()
+
+
+def test_a_baseline_without_something_to_hold_it_by_is_refused(sounds, recordings, tmp_path):
+    others = folder_of(tmp_path / "others", NAMES[:-1])
+    for options, expected in (
+        (("-b", sounds, "--clap", clap_folder(), "-c", captions_file(tmp_path / "captions.csv")), "give --reference"),
+        (("-b", sounds, "-r", recordings, "--vggish", vggish_file()), "by KAD; give --cnn14"),
+        (("-b", others, "-r", recordings, "--log-mel"), "sound for sound09"),
+    ):
+        assert expected in " ".join(evaluate_error(tmp_path, sounds, *options).split())
+
+
 def evaluate_error(tmp_path: Path, *arguments) -> str:
     """The message of an evaluation that must fail, and leave nothing behind."""
     result = run("evaluate", *arguments, "-o", tmp_path / "report")

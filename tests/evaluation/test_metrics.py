@@ -15,6 +15,7 @@ from litefocus_jax.evaluation import (
     frechet_distance_at_infinity,
     inception_score,
     kernel_distance,
+    kernel_distance_difference,
     kl_divergence,
 )
 
@@ -68,6 +69,23 @@ def test_the_kernel_distance_of_pairs_of_one_world_is_about_nothing_only_where_t
     assert interval.low < interval < interval.high
     with pytest.raises(MetricError):
         kernel_distance(sounds, recordings[:-1], paired=True)
+
+
+def test_what_two_sets_are_apart_is_surer_than_either_distance():
+    generator = np.random.default_rng(4)
+    recordings = generator.standard_normal((60, 16))
+    baseline = recordings + 0.5 * generator.standard_normal((60, 16))
+    sounds = baseline + 0.06  # a little farther, all of them in the same way
+    difference = kernel_distance_difference(sounds, baseline, recordings, bootstrap=200)
+    ours, theirs = (kernel_distance(each, recordings, paired=True, bootstrap=200) for each in (sounds, baseline))
+    assert difference == pytest.approx(ours - theirs)
+    assert all(isinstance(each, Estimate) for each in (difference, ours, theirs))
+    assert 0.0 < difference.low < difference < difference.high
+    assert ours.low < theirs.high
+    assert difference.high - difference.low < 0.6 * (ours.high - ours.low)
+    assert kernel_distance_difference(baseline, sounds, recordings) == pytest.approx(-difference)
+    with pytest.raises(MetricError, match="baseline"):
+        kernel_distance_difference(sounds, baseline[:-1], recordings)
 
 
 def test_the_kernel_distance_of_small_sets_of_one_world_is_about_nothing():

@@ -1,6 +1,7 @@
 """What the judges say of the sounds, and the tables that it makes."""
 
 import dataclasses
+import functools
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ ENOUGH_SOUNDS, ENOUGH_SEEDS = 96, 2
 """From which on a table is not marked as one of too few sounds."""
 
 _FIGURES = "figures.json"
-_METRICS = 2  # goes up when judges come to say more or other things of the same sounds, which are then judged again
+_METRICS = 3  # goes up when judges come to say more or other things of the same sounds, which are then judged again
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,22 +65,29 @@ def judged(
     Raises:
         MetricError: as `evaluate`.
     """
-    rows, notes = [], {}
+    rows, notes, heard = [], {}, {}
+    originals = {cell.length: cell.folder for cell in cells if cell.variant == ORIGINAL}
     captions = dict(zip(subjects.names, subjects.captions, strict=True))
+    opened = functools.cache(functools.partial(open_sounds, silence_is_usable=True))
     for cell in cells:
         on_cell(f"{cell.length}x, {cell.variant.name}: listening")
         reference = subjects.recordings_at(cell.length)
-        sounds = open_sounds(cell.folder, silence_is_usable=True)
+        sounds = opened(cell.folder)
+        is_compared = reference is not None and cell.variant != ORIGINAL and cell.length in originals
+        baseline = opened(originals[cell.length]) if is_compared else None
         key = digest(
             json.dumps([_METRICS, dict(weights), bootstrap, subjects.digest]).encode(),
-            *(sound.facts.digest.encode() for sound in sounds.sounds.values()),
-            *(sound.facts.digest.encode() for sound in (reference.sounds.values() if reference else ())),
+            *(
+                sound.facts.digest.encode()
+                for folder in (sounds, reference, baseline)
+                for sound in (folder.sounds.values() if folder else ())
+            ),
         )
         path = cell.folder / _FIGURES
         known = kept(path)
         if known.get("of") != key:
             texts = captions if judges.clap is not None else None
-            found = evaluate(judges, sounds, reference, texts, bootstrap=bootstrap)
+            found = evaluate(judges, sounds, reference, texts, baseline=baseline, bootstrap=bootstrap, heard=heard)
             figures = [dataclasses.asdict(figure) for figure in found.figures]
             known = {"of": key, "figures": figures, "notes": list(found.notes)}
             write_json(path, known)
@@ -129,8 +137,9 @@ def write_tables(
         lines += [f"**{marks}**", ""]
     lines += [
         f"Figures with intervals of {CONFIDENCE:.0%} (basic bootstrap over sounds). Of KAD, FAD, FD and KL less is "
-        "better, of IS and the CLAP score more. Seconds per sound are those of denoising: the median step times their "
-        "number. Speed is by how much that is faster than the original at the same length.",
+        "better, of IS and the CLAP score more. The baseline is the original at the same length: below 0 is better; "
+        "the same captions are drawn for both. Seconds per sound are those of denoising: the median step times "
+        "their number. Speed is by how much that is faster than the original at the same length.",
         "",
     ]
     lines += [table(number, rows) for number in tables]
