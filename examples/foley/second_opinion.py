@@ -3,7 +3,8 @@
 With ``--aisfx`` a network listens too that knows nothing of foley; docs/evaluation.md says where its weights are.
 
 ``python -m examples.foley.second_opinion report/`` reads the folder of a report, and adds ``second_opinion.md``. A
-sound is not compared with the recording of its own scene.
+sound is not compared with the recording of its own scene. Every kind of attention is held against the original, with
+the same captions drawn for both. What is not complete yet is left out.
 """
 
 import json
@@ -21,9 +22,10 @@ from examples.foley.judges.panel import SHIPPED_JUDGES, Judges
 from examples.foley.world.clips import SAMPLING_RATE
 from litefocus_jax.checkpoint.judges import load_aisfx
 from litefocus_jax.checkpoint.store import load_components
-from litefocus_jax.evaluation import Estimate, kernel_distance
+from litefocus_jax.evaluation import Estimate, kernel_distance, kernel_distance_difference
 from litefocus_jax.evaluation.judges import AisfxJudge
 from litefocus_jax.evaluation.paper.subjects import subjects_of
+from litefocus_jax.evaluation.paper.variants import ORIGINAL
 from litefocus_jax.evaluation.sounds import SoundFolder, open_sounds
 from litefocus_jax.system.files import write_text
 
@@ -50,26 +52,49 @@ def second_opinion(report: Path, judges: Judges, aisfx: AisfxJudge | None, boots
         bootstrap: sets to draw anew for the intervals.
     """
     names = ["foley's classifier", *([] if aisfx is None else ["aiSFX"])]
-    heads = ["length", "attention", *(f"{_APART} ({name})" for name in names), "CLAP similarity"]
+    columns = [f"{metric} ({name})" for name in names for metric in (_APART, "against the original")]
+    heads = ["length", "attention", *columns, "CLAP similarity"]
     rows = [_line(heads), "|---" * len(heads) + "|\n"]
     lengths = sorted(int(folder.name.removesuffix("x")) for folder in (report / "sounds").iterdir())
     settings = json.loads((report / "paper.json").read_text(encoding="utf-8"))
-    subjects = subjects_of(None, report / "recorded", tuple(lengths), settings["sounds"] * settings["seeds"])
+    count = settings["sounds"] * settings["seeds"]
+    subjects = subjects_of(None, report / "recorded", tuple(lengths), count)
     captions = dict(zip(subjects.names, subjects.captions, strict=True))
     for length in lengths:
         reference = subjects.recordings_at(length)
         assert reference is not None, "each length has a folder of its own"
         recorded, likeness = _listen(judges, aisfx, reference, captions)
-        rows.append(_line([f"{length}x", "synthesised", *[""] * len(names), likeness]))
-        for folder in sorted((report / "sounds" / f"{length}x").iterdir()):
-            made, likeness = _listen(judges, aisfx, open_sounds(folder, silence_is_usable=True), captions)
-            distances = [
-                _with_interval(kernel_distance(ours, theirs, paired=True, bootstrap=bootstrap))
-                for ours, theirs in zip(made, recorded, strict=True)
-            ]
-            rows.append(_line([f"{length}x", folder.name, *distances, likeness]))
+        rows.append(_line([f"{length}x", "synthesised", *[""] * len(columns), likeness]))
+        original: list[np.ndarray] | None = None
+        for kind in _complete(report / "sounds" / f"{length}x", count):
+            made, likeness = _listen(judges, aisfx, open_sounds(kind, silence_is_usable=True), captions)
+            figures = _compared(made, original, recorded, bootstrap)
+            rows.append(_line([f"{length}x", kind.name, *figures, likeness]))
+            original = made if kind.name == ORIGINAL.folder else original
     write_text(report / "second_opinion.md", "".join(rows))
     return "".join(rows)
+
+
+def _complete(folder: Path, count: int) -> list[Path]:
+    """The kinds of attention whose sounds are all there, the original first."""
+    kinds = [kind for kind in sorted(folder.iterdir()) if len([*kind.glob("*.wav")]) == count]
+    return sorted(kinds, key=lambda kind: kind.name != ORIGINAL.folder)
+
+
+def _compared(
+    made: list[np.ndarray], original: list[np.ndarray] | None, recorded: list[np.ndarray], bootstrap: int
+) -> list[str]:
+    """For each judge the distance, and by how much it is greater than the original's where there is one."""
+    figures = []
+    for judge, (ours, theirs) in enumerate(zip(made, recorded, strict=True)):
+        figures.append(_with_interval(kernel_distance(ours, theirs, paired=True, bootstrap=bootstrap)))
+        first = None if original is None else original[judge]
+        figures.append(
+            ""
+            if first is None
+            else _with_interval(kernel_distance_difference(ours, first, theirs, bootstrap=bootstrap))
+        )
+    return figures
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -79,7 +79,9 @@ def test_what_two_sets_are_apart_is_surer_than_either_distance():
     difference = kernel_distance_difference(sounds, baseline, recordings, bootstrap=200)
     ours, theirs = (kernel_distance(each, recordings, paired=True, bootstrap=200) for each in (sounds, baseline))
     assert difference == pytest.approx(ours - theirs)
-    assert all(isinstance(each, Estimate) for each in (difference, ours, theirs))
+    assert isinstance(difference, Estimate)
+    assert isinstance(ours, Estimate)
+    assert isinstance(theirs, Estimate)
     assert 0.0 < difference.low < difference < difference.high
     assert ours.low < theirs.high
     assert difference.high - difference.low < 0.6 * (ours.high - ours.low)
