@@ -55,9 +55,10 @@ def second_opinion(report: Path, judges: Judges, aisfx: AisfxJudge | None, boots
     columns = [f"{metric} ({name})" for name in names for metric in (_APART, "against the original")]
     heads = ["length", "attention", *columns, "CLAP similarity"]
     rows = [_line(heads), "|---" * len(heads) + "|\n"]
-    lengths = sorted(int(folder.name.removesuffix("x")) for folder in (report / "sounds").iterdir())
     settings = json.loads((report / "paper.json").read_text(encoding="utf-8"))
     count = settings["sounds"] * settings["seeds"]
+    found = {int(folder.name.removesuffix("x")): _complete(folder, count) for folder in (report / "sounds").iterdir()}
+    lengths = sorted(length for length, kinds in found.items() if kinds)
     subjects = subjects_of(None, report / "recorded", tuple(lengths), count)
     captions = dict(zip(subjects.names, subjects.captions, strict=True))
     for length in lengths:
@@ -66,7 +67,7 @@ def second_opinion(report: Path, judges: Judges, aisfx: AisfxJudge | None, boots
         recorded, likeness = _listen(judges, aisfx, reference, captions)
         rows.append(_line([f"{length}x", "synthesised", *[""] * len(columns), likeness]))
         original: list[np.ndarray] | None = None
-        for kind in _complete(report / "sounds" / f"{length}x", count):
+        for kind in found[length]:
             made, likeness = _listen(judges, aisfx, open_sounds(kind, silence_is_usable=True), captions)
             figures = _compared(made, original, recorded, bootstrap)
             rows.append(_line([f"{length}x", kind.name, *figures, likeness]))

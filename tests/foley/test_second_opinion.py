@@ -23,7 +23,8 @@ def test_synthesised_sounds_are_nearer_to_each_other_than_tones_are_and_what_is_
         (tmp_path / "sounds" / "1x" / "original").mkdir(parents=True, exist_ok=True)
         (tmp_path / "sounds" / "1x" / "original" / name).write_bytes((tmp_path / "recorded" / "1x" / name).read_bytes())
         write_sound(tmp_path / "sounds" / "1x" / "tones" / name, tone(2.56, hertz=300 + 50 * number))
-    write_sound(tmp_path / "sounds" / "1x" / "begun" / "0000.wav", tone(2.56))
+    for length in ("1x", "2x"):
+        write_sound(tmp_path / "sounds" / length / "begun" / "0000.wav", tone(2.56))
     (tmp_path / "paper.json").write_text(json.dumps({"sounds": 4, "seeds": 1}))
     judges = Judges.load(SHIPPED_JUDGES, load_components("foley").tokenizer)
     aisfx = AisfxJudge(load_aisfx(aisfx_file()))
