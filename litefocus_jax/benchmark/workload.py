@@ -8,6 +8,7 @@ from typing import Any, Literal
 from litefocus_jax.generation.attention import attention_layout
 from litefocus_jax.generation.options import LiteFocusChoice
 from litefocus_jax.models.components import LatentGeometry
+from litefocus_jax.models.generation_defaults import PUBLISHED
 from litefocus_jax.models.unet.config import UNetConfig, read_unet_config
 from litefocus_jax.models.unet.heads import Heads, with_heads
 from litefocus_jax.models.vae import VAEConfig
@@ -75,7 +76,18 @@ class Workload:
             "auto": "auto",
         }
         choice = choices.get(self.variant)
-        return DENSE if choice is None else attention_layout(choice, self.geometry(), self.duration_in_s)
+        if choice is None:
+            return DENSE
+        sparse_from = self._sparse_from() if choice == "auto" else PUBLISHED.sparse_from_training_lengths
+        return attention_layout(choice, self.geometry(), self.duration_in_s, sparse_from=sparse_from)
+
+    def _sparse_from(self) -> float:
+        """Training lengths from which "auto" is sparse, for this model."""
+        if self.model is None:
+            return PUBLISHED.sparse_from_training_lengths
+        from litefocus_jax.checkpoint.store import open_checkpoint
+
+        return open_checkpoint(self.model).defaults.sparse_from_training_lengths
 
     def configs(self) -> dict[str, Any]:
         """The configurations that decide the shapes, by sub-model.

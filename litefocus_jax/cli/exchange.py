@@ -61,13 +61,18 @@ def exchange(
         from litefocus_jax.generation.attention import attention_layout
         from litefocus_jax.generation.length import sound_length
         from litefocus_jax.models.components import LatentGeometry
+        from litefocus_jax.models.generation_defaults import PUBLISHED
         from litefocus_jax.models.unet.exchange import exchange_along_time
         from litefocus_jax.models.unet.self_attention import frames_at_last_level
 
-        configs = sub_model_configs(size, heads) if model is None else open_model(model, revision, heads).configs
+        checkpoint = None if model is None else open_model(model, revision, heads)
+        configs = sub_model_configs(size, heads) if checkpoint is None else checkpoint.configs
+        defaults = PUBLISHED if checkpoint is None else checkpoint.defaults
         network, geometry = configs["unet"], LatentGeometry.from_configs(**configs)
         length = sound_length(duration, None, geometry, None, loop=False)
-        frames, attention = length.frames, attention_layout(litefocus, geometry, length.seconds)
+        sparse_from = defaults.sparse_from_training_lengths
+        frames = length.frames
+        attention = attention_layout(litefocus, geometry, length.seconds, sparse_from=sparse_from)
         last_frames = frames_at_last_level(network, frames)
         rows: list[list[str]] = []
         most_pairs = widest = 0

@@ -117,7 +117,8 @@ def load(
     samples = clip_samples(geometry, options.audio_length_in_s)
     _check_batch_fits(config.batch_size, samples)
     seconds = samples / geometry.sampling_rate
-    litefocus = chosen_litefocus(attention.choose(geometry.training_length_in_s), geometry, seconds)
+    asked = attention.choose(geometry.training_length_in_s)
+    litefocus = chosen_litefocus(asked, geometry, seconds, checkpoint.defaults.sparse_from_training_lengths)
     if litefocus is not None:
         check_layout(checkpoint.facts.unet, litefocus.layout(geometry.frame_in_s))
     components = checkpoint.load("float32")

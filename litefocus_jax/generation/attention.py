@@ -8,7 +8,7 @@ from litefocus_jax.generation.checks import finite_number
 from litefocus_jax.generation.options import LiteFocusChoice
 from litefocus_jax.models.components import LatentGeometry
 from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
-from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
+from litefocus_jax.ops.litefocus.settings import SPARSE_FROM_TRAINING_LENGTHS, LiteFocusConfig
 from litefocus_jax.ops.token_merging import TokenMerging
 
 
@@ -17,6 +17,7 @@ def attention_layout(
     geometry: LatentGeometry,
     seen_in_s: float,
     *,
+    sparse_from: float = SPARSE_FROM_TRAINING_LENGTHS,
     scale_scores: bool = False,
     token_merging: float | TokenMerging | None = None,
 ) -> AttentionLayout:
@@ -26,6 +27,7 @@ def attention_layout(
         litefocus: see `RequestOptions`.
         geometry: of the model.
         seen_in_s: seconds of sound that the network sees at a time.
+        sparse_from: training lengths from which ``"auto"`` is sparse; of the model (`GenerationDefaults`).
         scale_scores: see `AttentionLayout`.
         token_merging: see `RequestOptions`.
 
@@ -43,7 +45,7 @@ def attention_layout(
         if scale_scores:
             raise ValueError(f"token_merging = {merging.ratio:g} beside scale_scores; expected one of them")
         return dataclasses.replace(DENSE, merging=merging)
-    config = chosen_litefocus(litefocus, geometry, seen_in_s)
+    config = chosen_litefocus(litefocus, geometry, seen_in_s, sparse_from)
     if config is None:
         return dataclasses.replace(DENSE, scale_scores=scale_scores)
     return config.layout(geometry.frame_in_s, scale_scores=scale_scores)
@@ -64,7 +66,12 @@ def chosen_merging(token_merging: Any) -> TokenMerging | None:
         raise ValueError(str(error).replace("ratio", "token_merging", 1)) from None
 
 
-def chosen_litefocus(litefocus: LiteFocusChoice, geometry: LatentGeometry, seen_in_s: float) -> LiteFocusConfig | None:
+def chosen_litefocus(
+    litefocus: LiteFocusChoice,
+    geometry: LatentGeometry,
+    seen_in_s: float,
+    sparse_from: float = SPARSE_FROM_TRAINING_LENGTHS,
+) -> LiteFocusConfig | None:
     """The setting that a choice means, None being dense attention.
 
     Takes and raises what `attention_layout` does.
@@ -75,7 +82,7 @@ def chosen_litefocus(litefocus: LiteFocusChoice, geometry: LatentGeometry, seen_
         raise TypeError(f"litefocus is a {type(litefocus).__name__}; expected 'auto', None or a LiteFocusConfig")
     training_length = geometry.training_length_in_s
     words: dict[str, Callable[[], LiteFocusConfig | None]] = {
-        "auto": lambda: LiteFocusConfig.for_duration(seen_in_s, training_length),
+        "auto": lambda: LiteFocusConfig.for_duration(seen_in_s, training_length, sparse_from=sparse_from),
         "on": LiteFocusConfig,
         "linear": lambda: LiteFocusConfig.linear(training_length),
         "authors": LiteFocusConfig.authors,

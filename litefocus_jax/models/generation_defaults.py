@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 from litefocus_jax.diffusion.scheduler_config import SAMPLERS, SPACINGS, Kind, SchedulerConfig, Spacing
+from litefocus_jax.ops.litefocus.settings import SPARSE_FROM_TRAINING_LENGTHS
 from litefocus_jax.system.json_config import ConfigError, JsonConfig
 from litefocus_jax.system.typed_json import Range
 
@@ -21,6 +22,7 @@ LARGEST_GUIDANCE = 1_000.0
 
 GuidanceScale = Annotated[float, Range(0.0, LARGEST_GUIDANCE)]
 Steps = Annotated[int, Range(1, 100_000)]
+TrainingLengths = Annotated[float, Range(0.001, 1_000_000.0)]
 
 
 def _check_word(name: str, value: Any, known: tuple[Any, ...]) -> None:
@@ -70,6 +72,8 @@ class GenerationDefaults(Sampling):
     Attributes:
         guidance_scale: how closely to follow the prompt.
         prompt_padding: see `PromptPadding`.
+        sparse_from_training_lengths: length of sound, in training lengths, from which ``litefocus="auto"`` is sparse;
+            that of the paper unless a model's own sounds say otherwise.
         fast: the way to sample for a first impression.
         good: the way to sample for use.
         reference: the way to sample where time does not matter.
@@ -80,6 +84,7 @@ class GenerationDefaults(Sampling):
 
     guidance_scale: GuidanceScale = 3.5
     prompt_padding: PromptPadding = "batch"
+    sparse_from_training_lengths: TrainingLengths = SPARSE_FROM_TRAINING_LENGTHS
     fast: Sampling = Sampling("dpm++", 25, "trailing")
     good: Sampling = Sampling("dpm++", 50, "trailing")
     reference: Sampling = Sampling("ddim", 200, "trailing")
@@ -119,6 +124,9 @@ class GenerationDefaults(Sampling):
         if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 <= scale < math.inf:
             raise ConfigError(f"guidance_scale = {scale!r}; expected a finite number from 0")
         _check_word("prompt_padding", self.prompt_padding, get_args(PromptPadding))
+        lengths = self.sparse_from_training_lengths
+        if isinstance(lengths, bool) or not isinstance(lengths, int | float) or not 0 < lengths < math.inf:
+            raise ConfigError(f"sparse_from_training_lengths = {lengths!r}; expected a positive, finite number")
 
     def way(self, quality: Quality | None) -> Sampling:
         """How to sample for a quality, or for none in particular."""

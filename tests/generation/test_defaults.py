@@ -7,6 +7,7 @@ import pytest
 
 from litefocus_jax.generation.request import Request, make_request
 from litefocus_jax.models.generation_defaults import GenerationDefaults, Sampling
+from litefocus_jax.ops.litefocus.layout import DENSE
 from tests.support.models import tiny_pipeline
 
 OWN = GenerationDefaults(
@@ -36,6 +37,15 @@ def test_a_published_model_is_sampled_as_diffusers_does() -> None:
 def test_a_quality_names_scheduler_steps_and_spacing() -> None:
     assert ask(quality="fast").sampling == Sampling("dpm++", 10, "trailing")
     assert ask(None, quality="good").sampling == Sampling("dpm++", 50, "trailing")
+
+
+def test_a_model_says_from_which_length_on_auto_is_sparse() -> None:
+    long = {"audio_length_in_s": 5 * 0.64}
+    assert ask(**long).plan.attention.sets is not None
+    own = dataclasses.replace(OWN, sparse_from_training_lengths=6.0)
+    assert ask(own, **long).plan.attention == DENSE
+    assert ask(own, audio_length_in_s=6 * 0.64).plan.attention.sets is not None
+    assert ask(own, **long, litefocus="on").plan.attention.sets is not None
 
 
 def test_what_is_asked_for_holds_beside_a_quality() -> None:

@@ -31,6 +31,8 @@ def test_files_that_say_nothing_mean_what_diffusers_does() -> None:
         ({"guidance_scale": "3.5"}, "guidance_scale = '3.5'; expected a finite number"),
         ({"guidance_scale": float("nan")}, "guidance_scale = nan"),
         ({"prompt_padding": None}, "prompt_padding = None; expected 'batch' or 'alone'"),
+        ({"sparse_from_training_lengths": 0}, "sparse_from_training_lengths = 0; expected a positive, finite number"),
+        ({"sparse_from_training_lengths": "6"}, "sparse_from_training_lengths = '6'; expected a positive"),
         ({"good": 50}, r"model\.json: good = 50; expected an object"),
         ({"fast": {"num_inference_steps": 0}}, r"model\.json: fast: num_inference_steps = 0"),
         ({"best": {}}, "best = {} is not a field this version knows"),

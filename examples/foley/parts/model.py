@@ -96,12 +96,13 @@ CONFIGS: dict[str, JsonConfig] = {
     "projection_model": PROJECTION_CONFIG,
 }
 # What examples/foley/measure/presets.py measured. Every prompt is encoded as if alone, as nearly all were in training,
-# whose batches are of like length.
+# whose batches are of like length. Where attention is sparse is what docs/paper.md found.
 GENERATION_DEFAULTS = GenerationDefaults(
     scheduler="dpm++",
     num_inference_steps=25,
     timestep_spacing="trailing",
     prompt_padding="alone",
+    sparse_from_training_lengths=6.0,
     fast=Sampling("dpm++", 12, "trailing"),
     good=Sampling("dpm++", 25, "trailing"),
     reference=Sampling("ddim", 250, "trailing"),

@@ -9,6 +9,7 @@ from litefocus_jax.ops.litefocus.layout import AttentionLayout, FocusSets
 PUBLISHED_TRAINING_LENGTH_IN_S = 10.24
 # What `LiteFocusConfig.for_duration` goes by, in training lengths. From the paper's tables: at 10 s, one training
 # length, dense attention is better; at 20 s and 40 s both focus sets together are; at 80 s same-frequency focus alone.
+# A model of which something else is known says from where its attention is sparse (`GenerationDefaults`).
 SPARSE_FROM_TRAINING_LENGTHS = 1.5
 SAME_FREQUENCY_ALONE_FROM_TRAINING_LENGTHS = 6.0
 # The paper ends at 80 s. Beyond this length the setting is `LiteFocusConfig.linear`.
@@ -42,17 +43,24 @@ class LiteFocusConfig(FocusSets):
             raise ValueError(f"reach_in_s = {self.reach_in_s}; expected a positive, finite number of seconds")
 
     @classmethod
-    def for_duration(cls, seconds: float, training_length_in_s: float | None = None) -> "LiteFocusConfig | None":
+    def for_duration(
+        cls,
+        seconds: float,
+        training_length_in_s: float | None = None,
+        *,
+        sparse_from: float = SPARSE_FROM_TRAINING_LENGTHS,
+    ) -> "LiteFocusConfig | None":
         """The setting for sound of this length, which is what ``"auto"`` means: as far as it goes, the paper's.
 
         Args:
             seconds: length of the sound.
             training_length_in_s: seconds of the clips that the model was trained on
                 (`LatentGeometry.training_length_in_s`); 10.24, as of the published models, unless given.
+            sparse_from: training lengths below which attention is dense.
 
         Returns:
-            ``None`` (dense attention) under 1.5 training lengths, both focus sets from there, same-frequency focus
-            alone from 6 training lengths, and `linear` from 12.
+            ``None`` (dense attention) under ``sparse_from`` training lengths, both focus sets from there,
+            same-frequency focus alone from 6 training lengths, and `linear` from 12.
 
         Raises:
             ValueError: when one of the two is not a positive, finite number.
@@ -63,7 +71,7 @@ class LiteFocusConfig(FocusSets):
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} = {value}; expected a positive, finite duration")
         training_lengths = seconds / training_length_in_s
-        if training_lengths < SPARSE_FROM_TRAINING_LENGTHS:
+        if training_lengths < sparse_from:
             return None
         if training_lengths < LINEAR_FROM_TRAINING_LENGTHS:
             return cls(cross_frequency=training_lengths < SAME_FREQUENCY_ALONE_FROM_TRAINING_LENGTHS)

@@ -260,6 +260,13 @@ def test_duration_counts_in_training_lengths():
     assert choose(24.0) == LiteFocusConfig.linear(2.0)
 
 
+def test_a_model_may_say_from_which_length_on_it_is_sparse():
+    choose = functools.partial(LiteFocusConfig.for_duration, training_length_in_s=2.0, sparse_from=8.0)
+    assert choose(15.99) is None
+    assert choose(16.0) == LiteFocusConfig(cross_frequency=False)
+    assert choose(24.0) == LiteFocusConfig.linear(2.0)
+
+
 @pytest.mark.parametrize("wrong", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_duration_that_is_none_is_an_error(wrong):
     with pytest.raises(ValueError, match=f"^seconds = {wrong}; expected a positive, finite duration"):
