@@ -40,7 +40,7 @@ def test_a_quality_names_scheduler_steps_and_spacing() -> None:
 
 
 def test_a_model_says_from_which_length_on_auto_is_sparse() -> None:
-    long = {"audio_length_in_s": 5 * 0.64}
+    long: Any = {"audio_length_in_s": 5 * 0.64}
     assert ask(**long).plan.attention.sets is not None
     own = dataclasses.replace(OWN, sparse_from_training_lengths=6.0)
     assert ask(own, **long).plan.attention == DENSE
