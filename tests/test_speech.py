@@ -24,7 +24,7 @@ from litefocus_jax.system.extras import MissingExtraError
 from litefocus_jax.training.batches import AudioBatches
 from litefocus_jax.training.data import open_dataset
 from tests.support.command_line import run
-from tests.support.folders import new_folder
+from tests.support.folders import new_path
 from tests.support.models import tiny_pipeline
 from tests.support.sounds import sound_folder
 from tests.support.tolerance import deviation
@@ -37,7 +37,7 @@ HELLO, MORNING = "həlˈoʊ wˈɜːld", "ɡˈʊd mˈɔːnɪŋ"
 @functools.cache
 def small_speech() -> Path:
     """A native folder with a random model for speech, whose UNet has two levels: a third of the time to compile."""
-    folder = new_folder("small-speech")
+    folder = new_path("small-speech")
     save_random_model(folder, size="tiny-speech")
     components = load_components(folder)
     unet = dataclasses.replace(

@@ -44,7 +44,7 @@ def write_recordings(folder: Path, sounds: int, lengths: tuple[int, ...]) -> Non
     """
     captions = folder / CAPTIONS
     known = captions.exists() and len(read_captions(captions)) == sounds
-    for length in sorted({*lengths, *(() if known else (1,))}):
+    for length in sorted({1, *lengths}):
         paths = [folder / f"{length}x" / f"{number:04}.wav" for number in range(sounds)]
         is_wanted = length in lengths and not all(path.exists() for path in paths)
         if not is_wanted and (known or length != 1):
@@ -56,9 +56,8 @@ def write_recordings(folder: Path, sounds: int, lengths: tuple[int, ...]) -> Non
             if is_wanted:
                 for path, waveform in zip(paths, corpus.waveforms, strict=True):
                     save_audio(path, np.asarray(waveform, np.float32) / FULL_SCALE, SAMPLING_RATE)
-            texts = corpus.first_captions if length == 1 else []
-        if texts and not known:
-            _write_captions(captions, texts)
+            if length == 1 and not known:
+                _write_captions(captions, corpus.first_captions)
 
 
 def _write_captions(path: Path, texts: list[str]) -> None:

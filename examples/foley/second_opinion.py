@@ -89,12 +89,11 @@ def _compared(
     figures = []
     for judge, (ours, theirs) in enumerate(zip(made, recorded, strict=True)):
         figures.append(_with_interval(kernel_distance(ours, theirs, paired=True, bootstrap=bootstrap)))
-        first = None if original is None else original[judge]
-        figures.append(
-            ""
-            if first is None
-            else _with_interval(kernel_distance_difference(ours, first, theirs, bootstrap=bootstrap))
-        )
+        if original is None:
+            figures.append("")
+        else:
+            against = kernel_distance_difference(ours, original[judge], theirs, bootstrap=bootstrap)
+            figures.append(_with_interval(against))
     return figures
 
 

@@ -1,6 +1,7 @@
 """The work that is measured: one evaluation of the UNet under guidance, or the decoding of one sound."""
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 from typing import Any, Literal
@@ -8,7 +9,6 @@ from typing import Any, Literal
 from litefocus_jax.generation.attention import attention_layout
 from litefocus_jax.generation.options import LiteFocusChoice
 from litefocus_jax.models.components import LatentGeometry
-from litefocus_jax.models.generation_defaults import PUBLISHED
 from litefocus_jax.models.unet.config import UNetConfig, read_unet_config
 from litefocus_jax.models.unet.heads import Heads, with_heads
 from litefocus_jax.models.vae import VAEConfig
@@ -78,16 +78,9 @@ class Workload:
         choice = choices.get(self.variant)
         if choice is None:
             return DENSE
-        sparse_from = self._sparse_from() if choice == "auto" else PUBLISHED.sparse_from_training_lengths
-        return attention_layout(choice, self.geometry(), self.duration_in_s, sparse_from=sparse_from)
-
-    def _sparse_from(self) -> float:
-        """Training lengths from which "auto" is sparse, for this model."""
-        if self.model is None:
-            return PUBLISHED.sparse_from_training_lengths
-        from litefocus_jax.checkpoint.store import open_checkpoint
-
-        return open_checkpoint(self.model).defaults.sparse_from_training_lengths
+        if self.model is None or choice != "auto":
+            return attention_layout(choice, self.geometry(), self.duration_in_s)
+        return attention_layout(choice, self.geometry(), self.duration_in_s, sparse_from=_sparse_from(self.model))
 
     def configs(self) -> dict[str, Any]:
         """The configurations that decide the shapes, by sub-model.
@@ -114,6 +107,14 @@ class Workload:
         """``(batch, time, frequency, channels)`` of the UNet's input."""
         geometry = self.geometry()
         return BATCH_SIZE, geometry.latent_frames(self.duration_in_s), geometry.frequencies, geometry.channels
+
+
+@functools.cache
+def _sparse_from(model: str) -> float:
+    """Training lengths from which "auto" is sparse for a model, which is opened once however many workloads ask."""
+    from litefocus_jax.checkpoint.store import open_checkpoint
+
+    return open_checkpoint(model).defaults.sparse_from_training_lengths
 
 
 def prompt_widths(config: UNetConfig) -> tuple[int, int]:

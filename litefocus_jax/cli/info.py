@@ -66,9 +66,9 @@ def info(
             output.print(f"Heads: {doubtful}\n", markup=False)
         output.print("LiteFocus by duration, if left to choose:")
         training_length = geometry.training_length_in_s or PUBLISHED_TRAINING_LENGTH_IN_S
+        sparse_from = checkpoint.defaults.sparse_from_training_lengths
         for multiple in _TRAINING_LENGTHS:
             seconds = multiple * training_length
-            sparse_from = checkpoint.defaults.sparse_from_training_lengths
             chosen = LiteFocusConfig.for_duration(seconds, training_length, sparse_from=sparse_from)
             output.print(f" {seconds:g} s  {_describe_litefocus(chosen)}")
 

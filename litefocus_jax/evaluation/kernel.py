@@ -44,8 +44,9 @@ def kernel_distance(
     """
     sets = checked("generated", generated), checked("reference", reference)
     check_alike("generated", sets[0], "reference", sets[1], paired=paired)
-    width = _checked_width(bandwidth, sets[1])
+    _check_bandwidth(bandwidth)
     within, among, across = (_squared_distances(a, b) for a, b in ((sets[0],) * 2, (sets[1],) * 2, sets))
+    width = _median_distance(among) if bandwidth is None else bandwidth
     kernels = [_kernel(squares, width) for squares in (within, among, across)]
 
     def of_rows(first: np.ndarray, second: np.ndarray) -> float:
@@ -85,7 +86,8 @@ def kernel_distance_difference(
     sets = checked("generated", generated), checked("baseline", baseline), checked("reference", reference)
     for name, each in zip(("generated", "baseline"), sets, strict=False):
         check_alike(name, each, "reference", sets[2], paired=True)
-    width = _checked_width(bandwidth, sets[2])
+    _check_bandwidth(bandwidth)
+    width = _median_distance(_squared_distances(sets[2], sets[2])) if bandwidth is None else bandwidth
     kernels = [[_kernel(_squared_distances(each, other), width) for other in (each, sets[2])] for each in sets[:2]]
 
     def of_rows(rows: np.ndarray) -> float:
@@ -97,12 +99,9 @@ def kernel_distance_difference(
     return estimated(of_rows, [np.arange(len(sets[0]))], bootstrap=bootstrap, seed=seed)
 
 
-def _checked_width(bandwidth: float | None, reference: Float64[np.ndarray, "others features"]) -> float:
-    if bandwidth is None:
-        return _median_distance(_squared_distances(reference, reference))
-    if not 0.0 < bandwidth < np.inf:
+def _check_bandwidth(bandwidth: float | None) -> None:
+    if bandwidth is not None and not 0.0 < bandwidth < np.inf:
         raise MetricError(f"bandwidth = {bandwidth!r}; expected a positive number")
-    return bandwidth
 
 
 def _kernel(squares: Float64[np.ndarray, "sounds others"], width: float) -> Float64[np.ndarray, "sounds others"]:

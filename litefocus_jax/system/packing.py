@@ -25,8 +25,8 @@ def _known_again(structure: Any) -> _Structure:
 class Packed(Generic[Tree]):
     """A tree whose arrays are found once, and not at every call of a compiled function.
 
-    At each call JAX takes its arguments apart. For a module of Flax that is Python at every one of its modules, which
-    for AudioLDM2's UNet is some hundreds, and some 20 ms.
+    At each call JAX takes its arguments apart. For a module of Flax that is Python at every one of the modules in it,
+    which for the UNet of the bundled model took some 20 ms (docs/measurements/fast_on_a_cpu.md).
 
     Args:
         tree: of arrays, such as a network.

@@ -5,7 +5,6 @@ import dataclasses
 import functools
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -33,6 +32,7 @@ from litefocus_jax.models.vocabulary import Vocabulary
 from litefocus_jax.training.checkpoints import Checkpoints
 from litefocus_jax.training.data import open_dataset
 from litefocus_jax.training.examination import UnusableSoundError, examine
+from tests.support.folders import new_path
 from tests.support.models import tiny_checkpoint, tiny_pipeline
 from tests.support.stored_models import tiny_diffusers_checkpoint
 
@@ -137,7 +137,7 @@ RUN = "rain.wav.partial.safetensors"
 @functools.cache
 def _whole_run() -> tuple[Path, Progress]:
     """A file of a run, and what it holds."""
-    path = Path(tempfile.mkdtemp(prefix="litefocus-jax-")) / RUN
+    path = new_path(RUN)
     run = _partial_run(path, False)
     latents = jnp.full((1, 10, 8, 4), 0.25, jnp.float32)
     state = initial_state(tiny_pipeline().request("rain", num_inference_steps=4, scheduler="dpm++").schedule, latents)

@@ -1,7 +1,6 @@
 """The converter on files of AudioLDM, MusicLDM, audioldm_48k and audioldm_16k_crossattn_t5."""
 
 import functools
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from convert.__main__ import app
 from litefocus_jax.checkpoint import safetensors_files
 from litefocus_jax.checkpoint.store import load_components, open_checkpoint
 from tests.support.command_line import run
+from tests.support.folders import new_path
 from tests.support.models import tiny_checkpoint
 from tests.support.originals import FIRST, FULL, OF_48K, OF_T5, small
 from tests.support.stored_models import assert_same_model
@@ -33,7 +33,7 @@ def original(name: str) -> Path:
     state = {key: torch.from_numpy(np.array(each)) for key, each in small(name).items()}
     moments = {"exp_avg": torch.full((7,), torch.nan)}  # never looked at, and so never found not to be finite
     training = {"optimizer_states": [{"state": {0: moments}, "param_groups": [{"lr": 1e-4}]}], "epoch": 3}
-    path = Path(tempfile.mkdtemp(prefix="litefocus-jax-")) / f"{name}.ckpt"
+    path = new_path(f"{name}.ckpt")
     torch.save({"state_dict": state, **training}, path)
     return path
 

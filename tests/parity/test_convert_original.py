@@ -4,7 +4,6 @@ import functools
 import pickle
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from litefocus_jax import AudioLDM2Pipeline
 from litefocus_jax.checkpoint import safetensors_files
 from litefocus_jax.checkpoint.store import load_components, open_checkpoint
 from tests.support.command_line import run
+from tests.support.folders import new_path
 from tests.support.models import tiny_checkpoint
 from tests.support.originals import FULL, LARGE, small
 from tests.support.stored_models import assert_same_model
@@ -42,7 +42,7 @@ def write(path: Path, tensors: dict[str, np.ndarray], *, zipped: bool = True, **
 @functools.cache
 def original() -> Path:
     """A small model in the file of the authors."""
-    return write(Path(tempfile.mkdtemp(prefix="litefocus-jax-")) / "audioldm2-full.pth", small())
+    return write(new_path("audioldm2-full.pth"), small())
 
 
 @functools.cache

@@ -17,7 +17,7 @@ from litefocus_jax.checkpoint.random_model import random_model, save_random_mode
 from litefocus_jax.checkpoint.store import load_components
 from litefocus_jax.models.unet.network import UNet
 from tests.support.devices import mesh_of
-from tests.support.folders import new_folder
+from tests.support.folders import new_path
 from tests.support.models import LABELLED_UNET
 from tests.support.training import quick_compilation
 
@@ -33,7 +33,7 @@ _PROMPTS: dict[str, Any] = {OF_48K: ((None, None),) * 2, OF_T5: ((None, 24),) * 
 @functools.cache
 def family_folder(name: str) -> Path:
     """A native folder with a small random model."""
-    folder = new_folder(f"small-{name}")
+    folder = new_path(f"small-{name}")
     save_random_model(folder, size=f"tiny-{name}")
     components = load_components(folder)
     unet = LABELLED_UNET

@@ -14,7 +14,7 @@ from litefocus_jax.models.gpt2 import GPT2
 from litefocus_jax.models.t5 import T5Encoder
 from litefocus_jax.models.unet.config import ClassConditionedUNetConfig
 from litefocus_jax.models.unet.network import UNet
-from tests.support.folders import new_folder
+from tests.support.folders import new_path
 
 LABELLED_UNET = dataclasses.replace(
     ClassConditionedUNetConfig.tiny(),
@@ -29,7 +29,7 @@ LABELLED_UNET = dataclasses.replace(
 @functools.cache
 def tiny_checkpoint() -> Path:
     """A native folder with a tiny random model."""
-    folder = new_folder("tiny")
+    folder = new_path("tiny")
     save_random_model(folder, size="tiny", seed=0)
     return folder
 
@@ -71,7 +71,7 @@ def many_headed_checkpoint() -> Path:
     """A native folder like `small_checkpoint`, wide enough for heads of 32 channels: 1 and 2, where its file says 8."""
     small = small_components()
     wide = dataclasses.replace(small.unet.config, block_out_channels=(32, 64), attention_head_dim=8)
-    folder = new_folder("many-headed")
+    folder = new_path("many-headed")
     save_native(dataclasses.replace(small, unet=random_model(UNet, wide)), folder)
     return folder
 
@@ -85,6 +85,6 @@ def small_pipeline() -> AudioLDM2Pipeline:
 @functools.cache
 def small_checkpoint() -> Path:
     """`small_components` as a native folder."""
-    folder = new_folder("small")
+    folder = new_path("small")
     save_native(small_components(), folder)
     return folder

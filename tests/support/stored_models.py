@@ -15,7 +15,7 @@ from litefocus_jax.checkpoint import weights as modules
 from litefocus_jax.checkpoint.matching import invert
 from litefocus_jax.checkpoint.store import load_components
 from litefocus_jax.models.components import NETWORKS, Components
-from tests.support.folders import new_folder
+from tests.support.folders import new_path
 from tests.support.models import tiny_checkpoint
 
 
@@ -23,7 +23,7 @@ from tests.support.models import tiny_checkpoint
 def tiny_diffusers_checkpoint() -> Path:
     """What diffusers would have saved for `tiny_checkpoint`, made by running the key tables backwards."""
     components = load_components(tiny_checkpoint())
-    folder = new_folder("tiny-diffusers")
+    folder = new_path("tiny-diffusers")
     shutil.copytree(tiny_checkpoint(), folder, ignore=shutil.ignore_patterns("model.*", "digests.json"))
     index: dict[str, object] = {"_class_name": "AudioLDM2Pipeline"}
     for name, network in NETWORKS.items():
