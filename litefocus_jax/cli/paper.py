@@ -124,15 +124,19 @@ def _tables(
     bootstrap: int,
 ) -> str:
     """Make what is missing of the sounds, have all judged, and write the tables."""
+    from litefocus_jax.benchmark.report import machine
     from litefocus_jax.evaluation.paper.sounds import batches_missing, cells_of, make_sounds
+    from litefocus_jax.evaluation.paper.speed import ROUNDS, seconds_per_sound
     from litefocus_jax.evaluation.paper.tables import judged, write_tables
     from litefocus_jax.evaluation.paper.variants import variants_of
     from litefocus_jax.system.progress import described_progress_bar
 
-    cells = cells_of(folder, plan.lengths, variants_of(tables))
-    with described_progress_bar(batches_missing(plan, cells) + len(cells)) as on_progress:
+    variants = variants_of(tables)
+    cells = cells_of(folder, plan.lengths, variants)
+    with described_progress_bar(batches_missing(plan, cells) + (ROUNDS + 1) * len(cells)) as on_progress:
         make_sounds(pipe, plan, subjects, cells, on_progress)
-        rows, notes = judged(cells, *judged_by, subjects, bootstrap=bootstrap, on_cell=on_progress)
+        seconds = seconds_per_sound(folder, pipe, plan, subjects, variants, machine(), on_progress)
+        rows, notes = judged(cells, *judged_by, subjects, seconds, bootstrap=bootstrap, on_cell=on_progress)
     return write_tables(folder, tables, rows, plan, _facts(folder, pipe, plan, judged_by[1]), notes)
 
 

@@ -5,6 +5,7 @@ import json
 import pytest
 from PIL import Image
 
+from litefocus_jax.evaluation.paper.speed import ROUNDS
 from litefocus_jax.pipeline import AudioLDM2Pipeline
 from tests.support.command_line import run
 from tests.support.models import small_checkpoint
@@ -44,10 +45,13 @@ def test_a_table_is_made_in_turns_goes_on_and_never_mixes_settings(tmp_path, rec
     folder = tmp_path / "report"
     result = paper(folder, recordings, "--batch-size", 1)
     assert result.exit_code == 0, result.output
-    assert [prompts for prompts, _ in made] == [("tone a",)] * 3 + [("tone b",)] * 3
-    assert made[0][1].sets is None
-    assert made[1][1].sets is not None
-    assert made[2][1].merging is not None
+    batches, timed = made[:6], made[6:]
+    assert [prompts for prompts, _ in batches] == [("tone a",)] * 3 + [("tone b",)] * 3
+    assert [prompts for prompts, _ in timed] == [("tone a",)] * 3 * ROUNDS
+    for original, litefocus, merging in (batches[:3], timed[:3]):
+        assert original[1].sets is None
+        assert litefocus[1].sets is not None
+        assert merging[1].merging is not None
     assert "| 1x | Token Merging |" in result.stdout
     assert "Too few to conclude from: 2 sounds of 1 seed" in result.stdout
     rows = json.loads((folder / "tables.json").read_text())["rows"]
@@ -55,18 +59,18 @@ def test_a_table_is_made_in_turns_goes_on_and_never_mixes_settings(tmp_path, rec
     assert all(row["seconds_per_sound"] > 0 for row in rows)
 
     # As if it had been interrupted: one batch is not known to be complete.
-    times = folder / "sounds" / "1x" / "litefocus" / "times.json"
-    kept = json.loads(times.read_text())
-    times.write_text(json.dumps({"0-0": kept["0-0"]}))
+    complete = folder / "sounds" / "1x" / "litefocus" / "made.json"
+    assert json.loads(complete.read_text()) == {"0-0": 1, "0-1": 1}
+    complete.write_text(json.dumps({"0-0": 1}))
     made.clear()
     again = paper(folder, recordings, "--batch-size", 1)
     assert again.exit_code == 0, again.output
     assert [prompts for prompts, _ in made] == [("tone b",)]
 
-    times.write_text("[")
+    complete.write_text("[")
     damaged = paper(folder, recordings, "--batch-size", 1)
     assert damaged.exit_code == 1
-    assert "times.json" in damaged.stderr
+    assert "made.json" in damaged.stderr
     assert "remove the file to have it made again" in damaged.stderr
 
     made.clear()

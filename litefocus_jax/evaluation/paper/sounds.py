@@ -1,10 +1,7 @@
-"""The sounds of the tables: made batch by batch, every kind of attention in turns, and kept as they are made."""
+"""The sounds of the tables: made batch by batch, and kept as they are made."""
 
 import dataclasses
-import itertools
-import statistics
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +21,7 @@ from litefocus_jax.system.typed_json import parse_object
 SETTINGS = "paper.json"
 """What all sounds of a folder have in common."""
 
-_TIMES = "times.json"
+_MADE = "made.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,17 +71,9 @@ class Cell:
     variant: Variant
     folder: Path
 
-    def times(self) -> dict[str, dict[str, Any]]:
-        """By batch: its ``sounds``, its denoising ``steps``, and ``step_in_s``, None where there is one step alone."""
-        return kept(self.folder / _TIMES)
-
-    @property
-    def seconds_per_sound(self) -> float | None:
-        """Seconds of denoising, without what comes before the end of the first step; None where that is not known."""
-        known = [time for time in self.times().values() if time["step_in_s"] is not None]
-        return (
-            statistics.median(time["steps"] * time["step_in_s"] / time["sounds"] for time in known) if known else None
-        )
+    def batches_made(self) -> dict[str, int]:
+        """The batches that are complete, by seed and first sound, and how many sounds each of them has."""
+        return kept(self.folder / _MADE)
 
 
 def kept(path: Path) -> dict[str, Any]:
@@ -116,7 +105,7 @@ def keep_settings(folder: Path, pipe: AudioLDM2Pipeline, plan: Plan, subjects: S
     Raises:
         MetricError: when sounds of other settings are there, naming what differs.
     """
-    request = _request(pipe, plan, subjects, 1, Variant(""), (0, 0, 1))
+    request = request_of(pipe, subjects, 1, Variant(""), (0, 0, 1), plan.options)
     settings = {
         "model": pipe.model_digest,
         "dtype": pipe.dtype,
@@ -150,8 +139,7 @@ def make_sounds(
 ) -> None:
     """Make the sounds that are missing.
 
-    Each batch is made by all kinds of attention, one after another, before the next batch, so that what else happens
-    on the machine slows them alike. Whatever the attention, a sound begins from the same noise.
+    Whatever the attention, a sound begins from the same noise.
 
     Args:
         pipe: the model.
@@ -162,29 +150,17 @@ def make_sounds(
     """
     for cell, batch in _missing(plan, cells):
         raise_if_interrupted()
-        seed, start, stop = batch
+        _, start, stop = batch
         on_batch(f"{cell.length}x, {cell.variant.name}: sounds {start + 1} to {stop}")
-        request = _request(pipe, plan, subjects, cell.length, cell.variant, batch)
-        ends: list[float] = []  # of each step
-        result = pipe.run(
-            request,
-            output_type="latent",
-            progress=False,
-            callback=lambda step, steps, latents, ends=ends: ends.append(time.perf_counter()),
-        )
-        steps_in_s = [later - earlier for earlier, later in itertools.pairwise(ends)]
+        request = request_of(pipe, subjects, cell.length, cell.variant, batch, plan.options)
+        result = pipe.run(request, output_type="latent", progress=False)
         for row, name in enumerate(subjects.names[start:stop]):
             blocks = sound_of_request(request, result.audios[row], pipe.decode_blocks, progress=False)
             comment = result.recipes[row].to_json()
             save_audio_blocks(
                 cell.folder / f"{name}.wav", blocks, result.sampling_rate, comment=comment, overwrite=True
             )
-        entry = {
-            "sounds": stop - start,
-            "steps": len(ends),
-            "step_in_s": statistics.median(steps_in_s) if steps_in_s else None,
-        }
-        write_json(cell.folder / _TIMES, {**cell.times(), f"{seed}-{start}": entry})
+        write_json(cell.folder / _MADE, {**cell.batches_made(), _key(batch): stop - start})
 
 
 def batches_missing(plan: Plan, cells: list[Cell]) -> int:
@@ -196,22 +172,45 @@ def _missing(plan: Plan, cells: list[Cell]) -> Iterator[tuple[Cell, tuple[int, i
     for length in plan.lengths:
         for batch in plan.batches:
             for cell in cells:
-                if cell.length == length and f"{batch[0]}-{batch[1]}" not in cell.times():
+                if cell.length == length and _key(batch) not in cell.batches_made():
                     yield cell, batch
 
 
-def _request(
-    pipe: AudioLDM2Pipeline, plan: Plan, subjects: Subjects, length: int, variant: Variant, batch: tuple[int, int, int]
+def _key(batch: tuple[int, int, int]) -> str:
+    seed, start, _ = batch
+    return f"{seed}-{start}"
+
+
+def request_of(
+    pipe: AudioLDM2Pipeline,
+    subjects: Subjects,
+    length: int,
+    variant: Variant,
+    batch: tuple[int, int, int],
+    options: Mapping[str, Any],
 ) -> Request:
+    """What is asked of the pipeline for one batch.
+
+    Args:
+        pipe: the model.
+        subjects: the captions.
+        length: in training lengths.
+        variant: the kind of attention.
+        batch: one of `Plan.batches`.
+        options: how it is sampled, as of `RequestOptions`.
+
+    Raises:
+        MetricError: when the model does not say how long a training length is.
+    """
     seed, start, stop = batch
     training_length = pipe.geometry.training_length_in_s
     if training_length is None:
         raise MetricError("the UNet's sample_size does not say how long the clips of its training were")
-    options: Any = {**plan.options, **variant.options}
+    all_options: Any = {**options, **variant.options}
     return pipe.request(
         list(subjects.captions[start:stop]),
         audio_length_in_s=length * training_length,
         seed=seed,
         first_waveform=list(range(start, stop)),
-        **options,
+        **all_options,
     )

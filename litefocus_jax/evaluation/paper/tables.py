@@ -45,6 +45,7 @@ def judged(
     judges: Judges,
     weights: Mapping[str, str],
     subjects: Subjects,
+    seconds: Mapping[int, Mapping[str, float]],
     *,
     bootstrap: int,
     on_cell: Callable[[str], None] = lambda what: None,
@@ -56,6 +57,7 @@ def judged(
         judges: who listens.
         weights: where the weights of each judge came from.
         subjects: captions and recordings.
+        seconds: that a sound takes to denoise, by length and name of the variant.
         bootstrap: sets to draw anew for the intervals.
         on_cell: told what comes next.
 
@@ -95,7 +97,8 @@ def judged(
             Figure(**{**figure, "interval": figure["interval"] and tuple(figure["interval"])})
             for figure in known["figures"]
         )
-        rows.append(Row(cell.length, cell.variant.name, figures, cell.seconds_per_sound))
+        name = cell.variant.name
+        rows.append(Row(cell.length, name, figures, seconds[cell.length].get(name)))
         notes |= dict.fromkeys(known["notes"])
     return rows, [note for note in notes if "resampled" not in note]
 
@@ -139,7 +142,8 @@ def write_tables(
         f"Figures with intervals of {CONFIDENCE:.0%} (basic bootstrap over sounds). Of KAD, FAD, FD and KL less is "
         "better, of IS and the CLAP score more. The baseline is the original at the same length: below 0 is better; "
         "the same captions are drawn for both. Seconds per sound are those of denoising: the median step times "
-        "their number. Speed is by how much that is faster than the original at the same length.",
+        "the number of steps, all kinds of attention timed in turns in one run. Speed is by how much that is faster "
+        "than the original at the same length.",
         "",
     ]
     lines += [table(number, rows) for number in tables]

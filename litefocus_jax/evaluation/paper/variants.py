@@ -57,6 +57,9 @@ TABLES = MappingProxyType(
 )
 """The variants of each table; those that several share are made once."""
 
+ALL_VARIANTS = tuple(dict.fromkeys(variant for variants in TABLES.values() for variant in variants))
+"""All of them, each once, the original first."""
+
 TITLES = MappingProxyType(
     {
         1: "original, LiteFocus and Token Merging",

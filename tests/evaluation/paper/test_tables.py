@@ -3,7 +3,7 @@
 import json
 
 from litefocus_jax.evaluation.comparison import Figure
-from litefocus_jax.evaluation.paper.sounds import Cell, Plan
+from litefocus_jax.evaluation.paper.sounds import Plan
 from litefocus_jax.evaluation.paper.tables import Row, table, too_few, write_tables
 from litefocus_jax.evaluation.paper.variants import LITEFOCUS, TABLES, variants_of
 
@@ -45,14 +45,6 @@ def test_what_several_tables_share_is_made_once_and_lies_in_folders_of_its_own()
     assert all(set(variant.folder) <= set("abcdefghijklmnopqrstuvwxyz0123456789-.") for variant in variants)
     assert LITEFOCUS in TABLES[1]
     assert LITEFOCUS in TABLES[3]
-
-
-def test_seconds_are_the_median_step_times_their_number(tmp_path):
-    cell = Cell(1, LITEFOCUS, tmp_path)
-    assert cell.seconds_per_sound is None
-    batches = [{"sounds": 2, "steps": 10, "step_in_s": seconds} for seconds in (0.2, 0.4, 9.0, None)]
-    (tmp_path / "times.json").write_text(json.dumps(dict(enumerate(batches))))
-    assert cell.seconds_per_sound == 2.0
 
 
 def test_batches_stay_within_their_seed():
