@@ -119,7 +119,9 @@ def test_progress_counts_every_step() -> None:
     pipe = tiny_pipeline()
     request = request_for(pipe, guidance_scale=1.0, num_inference_steps=5)
     inputs = pipe.inputs(request)
-    context = sampling.project_context(pipe.components.unet, sampling.encode(*inputs.tokens), 1)
+    context = sampling.project_context(
+        pipe.components.unet, sampling.encode(*inputs.tokens), num_waveforms_per_prompt=1
+    )
     state = initial_state(request.schedule, inputs.latents)
     arguments = sampling.Arguments(pipe.components.unet, context, state, inputs.keys)
     sampling.sample(arguments, request.schedule, 1.0, request.plan, on_progress=seen.append)

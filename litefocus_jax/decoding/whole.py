@@ -8,10 +8,11 @@ from jaxtyping import Array, Float
 from litefocus_jax.models.vae import VAE
 from litefocus_jax.models.vocoder import Vocoder
 from litefocus_jax.parallel.mesh import EVERYWHERE, along_all, map_shares
+from litefocus_jax.system.kept_jit import KeptJit
 from litefocus_jax.system.platform import LowMemoryJit
 
 
-@functools.partial(LowMemoryJit, static_argnames="mesh")
+@functools.partial(KeptJit, jit=LowMemoryJit, static_argnames="mesh")
 def decode_latents(
     vae: VAE, latents: Float[Array, "sounds time frequency channels"], *, mesh: Mesh | None = None
 ) -> Float[Array, "sounds mel_frames mel_bins"]:
@@ -24,7 +25,7 @@ def decode_latents(
     return vae.decode(latents)[..., 0]
 
 
-@functools.partial(LowMemoryJit, static_argnames="mesh")
+@functools.partial(KeptJit, jit=LowMemoryJit, static_argnames="mesh")
 def vocode(
     vocoder: Vocoder, mel: Float[Array, "sounds mel_frames mel_bins"], *, mesh: Mesh | None = None
 ) -> Float[Array, "sounds samples"]:

@@ -146,7 +146,7 @@ def _recorded(
     """Queries and keys of every self-attention of a level in one step, and how many frequencies there are."""
     unet = pipe.components.unet
     conditioning = encode(*pipe.inputs(request).tokens)
-    context = project_context(unet, conditioning, 1)
+    context = project_context(unet, conditioning, num_waveforms_per_prompt=1)
     timestep = jnp.asarray(request.schedule.steps.timestep)[step]
     frequencies: list[int] = []
 

@@ -221,7 +221,9 @@ class Denoiser:
         """What denoising takes before its first step: the prompts are encoded."""
         conditioning = sampling.encode(*inputs.tokens)
         require_finite("text encoders", conditioning)
-        context = sampling.project_context(self._components.unet, conditioning, _contexts_per_prompt(request))
+        context = sampling.project_context(
+            self._components.unet, conditioning, num_waveforms_per_prompt=_contexts_per_prompt(request)
+        )
         state = initial_state(request.schedule, inputs.latents)
         return sampling.Arguments(self._networks.unet(plan), context, state, inputs.keys, inputs.known)
 

@@ -34,13 +34,17 @@ from litefocus_jax.generation.spreading import (
     spread_arguments,
     spread_state,
 )
-from litefocus_jax.models.conditioning import zero_generated
+from litefocus_jax.models.class_conditioning import ClassConditioning
+from litefocus_jax.models.conditioning import TextConditioning, zero_generated
 from litefocus_jax.models.encoders import Conditioning, Encoders, Tokens
 from litefocus_jax.models.shared_time import on_shares
+from litefocus_jax.models.t5_conditioning import T5Conditioning
 from litefocus_jax.models.unet.network import Context, UNet
+from litefocus_jax.models.unet.transformer import PromptKeys
 from litefocus_jax.parallel.mesh import EVERYWHERE, GUIDANCE_AXIS
 from litefocus_jax.parallel.processes import gathered, spans_processes
 from litefocus_jax.parallel.time_axis import FrameShares
+from litefocus_jax.system.kept_jit import KeptJit
 from litefocus_jax.system.packing import Packed
 from litefocus_jax.system.platform import LowMemoryJit, current_platform, targeting
 from litefocus_jax.system.waiting import wait_for
@@ -75,7 +79,7 @@ def initial_latents(
     return jax.vmap(lambda key: jax.random.normal(key, shape, jnp.float32))(keys)
 
 
-@jax.jit
+@functools.partial(KeptJit, results=(TextConditioning, ClassConditioning, T5Conditioning))
 def encode(
     encoders: Encoders,
     tokens: Tokens | None,
@@ -100,8 +104,8 @@ def encode(
     return type(parts[0]).joined(parts)
 
 
-@functools.partial(jax.jit, static_argnames="num_waveforms_per_prompt")
-def project_context(unet: UNet, conditioning: Conditioning, num_waveforms_per_prompt: int) -> Context:
+@functools.partial(KeptJit, static_argnames="num_waveforms_per_prompt", results=(Context, PromptKeys))
+def project_context(unet: UNet, conditioning: Conditioning, *, num_waveforms_per_prompt: int) -> Context:
     """What the UNet reads of the prompts, such as keys and values of every cross-attention, which no step changes.
 
     The conditioning's batch is the prompts, preceded by the negative prompts under guidance; each is repeated for its
@@ -111,7 +115,7 @@ def project_context(unet: UNet, conditioning: Conditioning, num_waveforms_per_pr
     return repeated.context(unet)
 
 
-@functools.partial(LowMemoryJit, static_argnames="plan")
+@functools.partial(KeptJit, jit=LowMemoryJit, static_argnames="plan", results=(SchedulerState,))
 def denoise(
     arguments: Arguments,
     schedule: Schedule,
@@ -356,9 +360,8 @@ def compile_ahead(
     """
 
     def compile_denoise() -> Compiled:
-        conditioning = jax.eval_shape(encode, *encode_arguments)
-        project = functools.partial(project_context, num_waveforms_per_prompt=num_waveforms_per_prompt)
-        context = jax.eval_shape(project, unet, conditioning)
+        conditioning = encode.eval_shape(*encode_arguments)
+        context = project_context.eval_shape(unet, conditioning, num_waveforms_per_prompt=num_waveforms_per_prompt)
         state = jax.eval_shape(functools.partial(initial_state, schedule), latents)
         arguments = packed_arguments(spread_arguments(Arguments(unet, context, state, keys, known), plan))
         part = _part(schedule, 0, plan.steps_per_call)

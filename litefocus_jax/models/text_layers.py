@@ -82,14 +82,27 @@ def gelu_tanh(x: jax.Array) -> jax.Array:
     return jax.nn.gelu(x, approximate=True)
 
 
+# JAX's own two are objects without a name, by which what was traced of a network could not be known again (`KeptJit`).
+
+
+def relu(x: jax.Array) -> jax.Array:
+    """Rectified linear unit."""
+    return jax.nn.relu(x)
+
+
+def silu(x: jax.Array) -> jax.Array:
+    """Sigmoid linear unit, also called swish."""
+    return jax.nn.silu(x)
+
+
 ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
     {
         "gelu": gelu_exact,
         "gelu_new": gelu_tanh,
         "gelu_pytorch_tanh": gelu_tanh,
-        "relu": jax.nn.relu,
-        "silu": jax.nn.silu,
-        "swish": jax.nn.silu,
+        "relu": relu,
+        "silu": silu,
+        "swish": silu,
         "tanh": jnp.tanh,
     }
 )

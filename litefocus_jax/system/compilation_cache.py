@@ -18,6 +18,8 @@ ENVIRONMENT_VARIABLE = "LITEFOCUS_COMPILATION_CACHE"
 # To read one takes about a hundredth of a second.
 _SHORTEST_COMPILATION_IN_S = 0.02
 
+_stores: dict[str | None, ProgramStore] = {}
+
 
 def default_folder() -> Path:
     """Where compiled programs are kept: the user's cache folder, as the XDG specification names it."""
@@ -46,10 +48,16 @@ def use_compilation_cache() -> Path | None:
     except OSError as error:
         logger.warning("compiled programs cannot be kept in %s: %s", folder, error)
         return None
-    _keep_in(ProgramStore(folder), folder)
+    _stores[str(folder)] = ProgramStore(folder)
+    _keep_in(_stores[str(folder)], folder)
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _SHORTEST_COMPILATION_IN_S)
     return folder
+
+
+def program_store() -> ProgramStore | None:
+    """Where what is compiled is kept, or None where nothing is, or where JAX's own settings say where."""
+    return _stores.get(jax.config.jax_compilation_cache_dir)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _keep_in(store: ProgramStore, folder: Path) -> None:

@@ -14,6 +14,9 @@ class _Structure:
     def __init__(self, of: Any) -> None:
         self.of = of
 
+    def __repr__(self) -> str:
+        return f"_Structure({self.of!r})"
+
 
 @functools.cache
 def _known_again(structure: Any) -> _Structure:

@@ -38,6 +38,7 @@ class Platform:
         longest_call_in_steps: steps of denoising in one call of a compiled program, at most.
         loops_over_layers: whether programs are made small by loops over layers that are alike.
         calls_queued_ahead: calls that wait on the device behind the one that runs.
+        keeps_traces: whether what JAX traces of the networks is kept beside what XLA compiles (`KeptJit`).
         little_memory_options: have XLA make a program that takes little memory.
     """
 
@@ -52,6 +53,7 @@ class Platform:
     longest_call_in_steps: int = 10  # which keep an accelerator busy
     loops_over_layers: bool = False
     calls_queued_ahead: int = 1
+    keeps_traces: bool = False
     little_memory_options: Options = ()
 
     def for_one_of(self, devices: int) -> "Platform":
@@ -74,6 +76,7 @@ _CPU = Platform(
     uses_winograd=True,
     longest_call_in_steps=1,  # a single step takes long enough that the user wants to see each one
     calls_queued_ahead=0,
+    keeps_traces=True,
     # XLA orders a program's operations for speed on CPUs and keeps results until they are wanted; this order wants them
     # early instead. It takes two fifths of the temporary memory for the UNet at 160 s, and no more time.
     little_memory_options=(("xla_cpu_scheduler_type", "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"),),

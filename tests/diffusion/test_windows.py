@@ -121,7 +121,7 @@ def denoise_arguments(frames: int) -> tuple[Any, ...]:
     inputs = pipe.inputs(request)
     latents = jax.random.normal(jax.random.key(2), (1, frames, pipe.geometry.frequencies, pipe.geometry.channels))
     unet = pipe.components.unet
-    context = sampling.project_context(unet, sampling.encode(*inputs.tokens), 1)
+    context = sampling.project_context(unet, sampling.encode(*inputs.tokens), num_waveforms_per_prompt=1)
     state = initial_state(request.schedule, latents)
     return sampling.Arguments(unet, context, state, inputs.keys), request.schedule, jnp.int32(0), jnp.float32(3.0)
 

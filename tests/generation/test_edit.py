@@ -167,7 +167,9 @@ def test_devices_share_what_is_held() -> None:
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]).reshape(1, 1), (DATA_AXIS, TIME_AXIS))
     plan = request(continue_for_s=0.32, mesh=mesh, num_waveforms_per_prompt=2)
     inputs, unet = small_pipeline().inputs(plan), small_pipeline().unet
-    context = jax.eval_shape(sampling.project_context, unet, jax.eval_shape(sampling.encode, *inputs.tokens), 2)
+    context = sampling.project_context.eval_shape(
+        unet, sampling.encode.eval_shape(*inputs.tokens), num_waveforms_per_prompt=2
+    )
     state = initial_state(plan.schedule, inputs.latents)
     arguments = sampling.spread_arguments(
         sampling.Arguments(unet, context, state, inputs.keys, inputs.known), plan.plan

@@ -115,7 +115,7 @@ def _denoised(
     conditioning = sampling.encode(models.encoders, tokens)
     arguments = sampling.Arguments(
         models.unet,
-        sampling.project_context(models.unet, conditioning, 1),
+        sampling.project_context(models.unet, conditioning, num_waveforms_per_prompt=1),
         initial_state(schedule, latents),
         sampling.random_keys(0, [0] * len(captions)),  # never used: no noise in the steps, dense attention
     )
