@@ -29,6 +29,7 @@ from litefocus_jax.generation.resume import PartialRun as PartialRun
 from litefocus_jax.generation.resume import ResumeError as ResumeError
 from litefocus_jax.ops.litefocus.attention import litefocus_attention as litefocus_attention
 from litefocus_jax.ops.litefocus.layout import AttentionLayout as AttentionLayout
+from litefocus_jax.ops.litefocus.settings import FromLength as FromLength
 from litefocus_jax.ops.litefocus.settings import LiteFocusConfig as LiteFocusConfig
 from litefocus_jax.ops.token_merging import TokenMerging as TokenMerging
 from litefocus_jax.pipeline import AudioLDM2Pipeline as AudioLDM2Pipeline

@@ -14,7 +14,7 @@ from litefocus_jax.models.unet.heads import Heads, with_heads
 from litefocus_jax.models.vae import VAEConfig
 from litefocus_jax.models.vocoder import VocoderConfig
 from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
-from litefocus_jax.ops.litefocus.settings import LiteFocusConfig
+from litefocus_jax.ops.litefocus.settings import FromLength, LiteFocusConfig
 
 BATCH_SIZE = 2  # one sound, with and without its prompt
 PROMPT_TOKENS = 32  # tokens of the T5 encoder; a long sentence
@@ -80,7 +80,7 @@ class Workload:
             return DENSE
         if self.model is None or choice != "auto":
             return attention_layout(choice, self.geometry(), self.duration_in_s)
-        return attention_layout(choice, self.geometry(), self.duration_in_s, sparse_from=_sparse_from(self.model))
+        return attention_layout(choice, self.geometry(), self.duration_in_s, by_length=_by_length(self.model))
 
     def configs(self) -> dict[str, Any]:
         """The configurations that decide the shapes, by sub-model.
@@ -110,11 +110,11 @@ class Workload:
 
 
 @functools.cache
-def _sparse_from(model: str) -> float:
-    """Training lengths from which "auto" is sparse for a model, which is opened once however many workloads ask."""
+def _by_length(model: str) -> tuple[FromLength, ...]:
+    """What "auto" chooses for a model, which is opened once however many workloads ask."""
     from litefocus_jax.checkpoint.store import open_checkpoint
 
-    return open_checkpoint(model).defaults.sparse_from_training_lengths
+    return open_checkpoint(model).defaults.litefocus_by_length
 
 
 def prompt_widths(config: UNetConfig) -> tuple[int, int]:

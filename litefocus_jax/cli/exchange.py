@@ -70,9 +70,8 @@ def exchange(
         defaults = PUBLISHED if checkpoint is None else checkpoint.defaults
         network, geometry = configs["unet"], LatentGeometry.from_configs(**configs)
         length = sound_length(duration, None, geometry, None, loop=False)
-        sparse_from = defaults.sparse_from_training_lengths
         frames = length.frames
-        attention = attention_layout(litefocus, geometry, length.seconds, sparse_from=sparse_from)
+        attention = attention_layout(litefocus, geometry, length.seconds, by_length=defaults.litefocus_by_length)
         last_frames = frames_at_last_level(network, frames)
         rows: list[list[str]] = []
         most_pairs = widest = 0

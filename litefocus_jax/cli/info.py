@@ -66,10 +66,10 @@ def info(
             output.print(f"Heads: {doubtful}\n", markup=False)
         output.print("LiteFocus by duration, if left to choose:")
         training_length = geometry.training_length_in_s or PUBLISHED_TRAINING_LENGTH_IN_S
-        sparse_from = checkpoint.defaults.sparse_from_training_lengths
+        by_length = checkpoint.defaults.litefocus_by_length
         for multiple in _TRAINING_LENGTHS:
             seconds = multiple * training_length
-            chosen = LiteFocusConfig.for_duration(seconds, training_length, sparse_from=sparse_from)
+            chosen = LiteFocusConfig.for_duration(seconds, training_length, by_length=by_length)
             output.print(f" {seconds:g} s  {_describe_litefocus(chosen)}")
 
 
@@ -207,8 +207,7 @@ def _describe_litefocus(config: "LiteFocusConfig | None") -> str:
     if config is None:
         return "dense attention"
     reach = "" if config.reach_in_s is None else f" within {config.reach_in_s:g} s"
-    if not config.cross_frequency:
-        return f"same frequency{reach}"
     most = "" if config.max_cross_tokens is None else f", at most {config.max_cross_tokens}"
-    levels = ", at all levels" if config.levels == "all" else ""
-    return f"same frequency{reach} and {config.sparse_ratio:.0%} of all tokens{most}{levels}"
+    sets = [f"same frequency{reach}"] * config.same_frequency
+    sets += [f"{config.sparse_ratio:.0%} of all tokens{most}"] * config.cross_frequency
+    return " and ".join(sets) + (", at all levels" if config.levels == "all" else "")

@@ -118,7 +118,7 @@ def load(
     _check_batch_fits(config.batch_size, samples)
     seconds = samples / geometry.sampling_rate
     asked = attention.choose(geometry.training_length_in_s)
-    litefocus = chosen_litefocus(asked, geometry, seconds, checkpoint.defaults.sparse_from_training_lengths)
+    litefocus = chosen_litefocus(asked, geometry, seconds, checkpoint.defaults.litefocus_by_length)
     if litefocus is not None:
         check_layout(checkpoint.facts.unet, litefocus.layout(geometry.frame_in_s))
     components = checkpoint.load("float32")

@@ -1,14 +1,14 @@
 """The attention that a request's choice comes to."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from litefocus_jax.generation.checks import finite_number
 from litefocus_jax.generation.options import LiteFocusChoice
 from litefocus_jax.models.components import LatentGeometry
 from litefocus_jax.ops.litefocus.layout import DENSE, AttentionLayout
-from litefocus_jax.ops.litefocus.settings import SPARSE_FROM_TRAINING_LENGTHS, LiteFocusConfig
+from litefocus_jax.ops.litefocus.settings import PAPER_BY_LENGTH, FromLength, LiteFocusConfig
 from litefocus_jax.ops.token_merging import TokenMerging
 
 
@@ -17,7 +17,7 @@ def attention_layout(
     geometry: LatentGeometry,
     seen_in_s: float,
     *,
-    sparse_from: float = SPARSE_FROM_TRAINING_LENGTHS,
+    by_length: Sequence[FromLength] = PAPER_BY_LENGTH,
     scale_scores: bool = False,
     token_merging: float | TokenMerging | None = None,
 ) -> AttentionLayout:
@@ -27,7 +27,7 @@ def attention_layout(
         litefocus: see `RequestOptions`.
         geometry: of the model.
         seen_in_s: seconds of sound that the network sees at a time.
-        sparse_from: training lengths from which ``"auto"`` is sparse; of the model (`GenerationDefaults`).
+        by_length: what ``"auto"`` chooses from which length on; of the model (`GenerationDefaults`).
         scale_scores: see `AttentionLayout`.
         token_merging: see `RequestOptions`.
 
@@ -45,7 +45,7 @@ def attention_layout(
         if scale_scores:
             raise ValueError(f"token_merging = {merging.ratio:g} beside scale_scores; expected one of them")
         return dataclasses.replace(DENSE, merging=merging)
-    config = chosen_litefocus(litefocus, geometry, seen_in_s, sparse_from)
+    config = chosen_litefocus(litefocus, geometry, seen_in_s, by_length)
     if config is None:
         return dataclasses.replace(DENSE, scale_scores=scale_scores)
     return config.layout(geometry.frame_in_s, scale_scores=scale_scores)
@@ -70,7 +70,7 @@ def chosen_litefocus(
     litefocus: LiteFocusChoice,
     geometry: LatentGeometry,
     seen_in_s: float,
-    sparse_from: float = SPARSE_FROM_TRAINING_LENGTHS,
+    by_length: Sequence[FromLength] = PAPER_BY_LENGTH,
 ) -> LiteFocusConfig | None:
     """The setting that a choice means, None being dense attention.
 
@@ -82,7 +82,7 @@ def chosen_litefocus(
         raise TypeError(f"litefocus is a {type(litefocus).__name__}; expected 'auto', None or a LiteFocusConfig")
     training_length = geometry.training_length_in_s
     words: dict[str, Callable[[], LiteFocusConfig | None]] = {
-        "auto": lambda: LiteFocusConfig.for_duration(seen_in_s, training_length, sparse_from=sparse_from),
+        "auto": lambda: LiteFocusConfig.for_duration(seen_in_s, training_length, by_length=by_length),
         "on": LiteFocusConfig,
         "linear": lambda: LiteFocusConfig.linear(training_length),
         "authors": LiteFocusConfig.authors,

@@ -257,7 +257,7 @@ def make_request(
         asked["litefocus"],
         geometry,
         seen_in_s,
-        sparse_from=model.defaults.sparse_from_training_lengths,
+        by_length=model.defaults.litefocus_by_length,
         scale_scores=asked["scale_scores"],
         token_merging=asked["token_merging"],
     )

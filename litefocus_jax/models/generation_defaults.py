@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 from litefocus_jax.diffusion.scheduler_config import SAMPLERS, SPACINGS, Kind, SchedulerConfig, Spacing
-from litefocus_jax.ops.litefocus.settings import SPARSE_FROM_TRAINING_LENGTHS
+from litefocus_jax.ops.litefocus.settings import PAPER_BY_LENGTH, FromLength
 from litefocus_jax.system.json_config import ConfigError, JsonConfig
-from litefocus_jax.system.typed_json import Range
+from litefocus_jax.system.typed_json import Range, read_as
 
 Quality = Literal["fast", "good", "reference"]
 QUALITIES: tuple[Quality, ...] = get_args(Quality)
@@ -22,7 +22,6 @@ LARGEST_GUIDANCE = 1_000.0
 
 GuidanceScale = Annotated[float, Range(0.0, LARGEST_GUIDANCE)]
 Steps = Annotated[int, Range(1, 100_000)]
-TrainingLengths = Annotated[float, Range(0.001, 1_000_000.0)]
 
 
 def _check_word(name: str, value: Any, known: tuple[Any, ...]) -> None:
@@ -72,8 +71,8 @@ class GenerationDefaults(Sampling):
     Attributes:
         guidance_scale: how closely to follow the prompt.
         prompt_padding: see `PromptPadding`.
-        sparse_from_training_lengths: length of sound, in training lengths, from which ``litefocus="auto"`` is sparse;
-            that of the paper unless a model's own sounds say otherwise.
+        litefocus_by_length: what ``litefocus="auto"`` chooses from which length on, in ascending order; shorter sound
+            has dense attention. As in the paper unless a model's own sounds say otherwise.
         fast: the way to sample for a first impression.
         good: the way to sample for use.
         reference: the way to sample where time does not matter.
@@ -84,7 +83,7 @@ class GenerationDefaults(Sampling):
 
     guidance_scale: GuidanceScale = 3.5
     prompt_padding: PromptPadding = "batch"
-    sparse_from_training_lengths: TrainingLengths = SPARSE_FROM_TRAINING_LENGTHS
+    litefocus_by_length: tuple[FromLength, ...] = PAPER_BY_LENGTH
     fast: Sampling = Sampling("dpm++", 25, "trailing")
     good: Sampling = Sampling("dpm++", 50, "trailing")
     reference: Sampling = Sampling("ddim", 200, "trailing")
@@ -108,13 +107,19 @@ class GenerationDefaults(Sampling):
         """
         if not isinstance(values, Mapping):
             raise ConfigError(f"{source} is a JSON {type(values).__name__}; expected an object")
-        ways = {}
+        ways: dict[str, Any] = {}
         for quality in QUALITIES:
             if quality in values:
                 where = f"{source}: {quality}"
                 if not isinstance(values[quality], Mapping):
                     raise ConfigError(f"{where} = {values[quality]!r}; expected an object")
                 ways[quality] = Sampling.from_dict(values[quality], where)
+        if "litefocus_by_length" in values:
+            try:
+                steps = read_as(tuple[FromLength, ...], values["litefocus_by_length"], "litefocus_by_length")
+            except ValueError as error:
+                raise ConfigError(f"{source}: {error}") from None
+            ways["litefocus_by_length"] = steps
         fields = {} if otherwise is None else {name: getattr(otherwise, name) for name in otherwise.to_dict()}
         return super().from_dict({**fields, **values, **ways}, source)
 
@@ -124,9 +129,12 @@ class GenerationDefaults(Sampling):
         if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 <= scale < math.inf:
             raise ConfigError(f"guidance_scale = {scale!r}; expected a finite number from 0")
         _check_word("prompt_padding", self.prompt_padding, get_args(PromptPadding))
-        lengths = self.sparse_from_training_lengths
-        if isinstance(lengths, bool) or not isinstance(lengths, int | float) or not 0 < lengths < math.inf:
-            raise ConfigError(f"sparse_from_training_lengths = {lengths!r}; expected a positive, finite number")
+        lengths = [step.training_lengths for step in self.litefocus_by_length]
+        if lengths != sorted(set(lengths)):
+            shown_lengths = ", ".join(f"{length:g}" for length in lengths)
+            raise ConfigError(
+                f"litefocus_by_length begins at {shown_lengths} training lengths; expected ascending ones"
+            )
 
     def way(self, quality: Quality | None) -> Sampling:
         """How to sample for a quality, or for none in particular."""

@@ -204,7 +204,7 @@ def _spans_devices(static: Any) -> bool:
 
 def _setting(name: str) -> Any:
     """A setting of JAX, such as ``enable_x64``: as the contexts of this thread have it, where it has such."""
-    in_context = getattr(jax, name, None)
+    in_context: Any = getattr(jax, name, None)
     return in_context.value if hasattr(in_context, "value") else getattr(jax.config, f"jax_{name}", None)
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from litefocus_jax.generation.request import Request, make_request
 from litefocus_jax.models.generation_defaults import GenerationDefaults, Sampling
-from litefocus_jax.ops.litefocus.layout import DENSE
+from litefocus_jax.ops.litefocus.layout import DENSE, FocusSets
+from litefocus_jax.ops.litefocus.settings import FromLength
 from tests.support.models import tiny_pipeline
 
 OWN = GenerationDefaults(
@@ -39,13 +40,14 @@ def test_a_quality_names_scheduler_steps_and_spacing() -> None:
     assert ask(None, quality="good").sampling == Sampling("dpm++", 50, "trailing")
 
 
-def test_a_model_says_from_which_length_on_auto_is_sparse() -> None:
+def test_a_model_says_what_auto_chooses_from_which_length_on() -> None:
     long: Any = {"audio_length_in_s": 5 * 0.64}
     assert ask(**long).plan.attention.sets is not None
-    own = dataclasses.replace(OWN, sparse_from_training_lengths=6.0)
+    own = dataclasses.replace(OWN, litefocus_by_length=(FromLength(6.0, "cross_frequency", 0.3),))
     assert ask(own, **long).plan.attention == DENSE
-    assert ask(own, audio_length_in_s=6 * 0.64).plan.attention.sets is not None
-    assert ask(own, **long, litefocus="on").plan.attention.sets is not None
+    assert ask(own, audio_length_in_s=6 * 0.64).plan.attention.sets == FocusSets(same_frequency=False, sparse_ratio=0.3)
+    assert ask(own, **long, litefocus="on").plan.attention.sets == FocusSets()
+    assert ask(dataclasses.replace(OWN, litefocus_by_length=()), **long).plan.attention == DENSE
 
 
 def test_what_is_asked_for_holds_beside_a_quality() -> None:

@@ -1,12 +1,22 @@
 """How a model is sampled where a request does not say, as its JSON has it."""
 
+from typing import Any
+
 import pytest
 
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
 from litefocus_jax.models.generation_defaults import PUBLISHED, GenerationDefaults, Sampling
+from litefocus_jax.ops.litefocus.settings import FromLength
 from litefocus_jax.system.json_config import ConfigError
 
-OWN = GenerationDefaults("dpm++", 25, "trailing", 4.0, "alone", fast=Sampling("dpm++", 10, "trailing"))
+OWN = GenerationDefaults(
+    "dpm++", 25, "trailing", 4.0, "alone", (FromLength(6.0, "both", 0.2),), fast=Sampling("dpm++", 10, "trailing")
+)
+
+
+def from_length(*lengths: float, **fields) -> dict[str, list[dict[str, Any]]]:
+    steps = [{"training_lengths": length, "focus": "both"} for length in lengths or (6.0,)]
+    return {"litefocus_by_length": [{**step, **fields} for step in steps]}
 
 
 def test_what_is_written_is_read_again() -> None:
@@ -31,8 +41,12 @@ def test_files_that_say_nothing_mean_what_diffusers_does() -> None:
         ({"guidance_scale": "3.5"}, "guidance_scale = '3.5'; expected a finite number"),
         ({"guidance_scale": float("nan")}, "guidance_scale = nan"),
         ({"prompt_padding": None}, "prompt_padding = None; expected 'batch' or 'alone'"),
-        ({"sparse_from_training_lengths": 0}, "sparse_from_training_lengths = 0; expected a finite number from 0.001"),
-        ({"sparse_from_training_lengths": "6"}, "sparse_from_training_lengths = '6'; expected a finite number"),
+        ({"litefocus_by_length": 6}, r"model\.json: litefocus_by_length = 6; expected a list"),
+        ({"litefocus_by_length": [6]}, r"litefocus_by_length\[0\] = 6; expected an object"),
+        (from_length(focus="on"), r"litefocus_by_length\[0\]: focus = 'on'; expected 'both' or 'same_frequency' or"),
+        (from_length(training_lengths=0), r"training_lengths = 0; expected a finite number from 0\.001"),
+        (from_length(sparse_ratio=2), r"sparse_ratio = 2; expected a finite number from 0\.001 to 1"),
+        (from_length(6.0, 6.0), "litefocus_by_length begins at 6, 6 training lengths; expected ascending ones"),
         ({"good": 50}, r"model\.json: good = 50; expected an object"),
         ({"fast": {"num_inference_steps": 0}}, r"model\.json: fast: num_inference_steps = 0"),
         ({"best": {}}, "best = {} is not a field this version knows"),

@@ -16,6 +16,7 @@ from litefocus_jax.models.t5 import T5Config
 from litefocus_jax.models.unet.config import UNetConfig
 from litefocus_jax.models.vae import VAEConfig
 from litefocus_jax.models.vocoder import VocoderConfig
+from litefocus_jax.ops.litefocus.settings import FromLength
 from litefocus_jax.system.json_config import JsonConfig
 
 LONGEST_PROMPT = 64  # tokens; the longest captions take about 40
@@ -102,7 +103,7 @@ GENERATION_DEFAULTS = GenerationDefaults(
     num_inference_steps=25,
     timestep_spacing="trailing",
     prompt_padding="alone",
-    sparse_from_training_lengths=12.0,
+    litefocus_by_length=(FromLength(6.0, "cross_frequency", 0.2), FromLength(12.0, "linear")),
     fast=Sampling("dpm++", 12, "trailing"),
     good=Sampling("dpm++", 25, "trailing"),
     reference=Sampling("ddim", 250, "trailing"),

@@ -2,21 +2,48 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 from litefocus_jax.ops.litefocus.layout import AttentionLayout, FocusSets
+from litefocus_jax.system.typed_json import Range
 
 # Of the published models, which the paper measured: what a length is compared with where no other is known.
 PUBLISHED_TRAINING_LENGTH_IN_S = 10.24
-# What `LiteFocusConfig.for_duration` goes by, in training lengths. From the paper's tables: at 10 s, one training
-# length, dense attention is better; at 20 s and 40 s both focus sets together are; at 80 s same-frequency focus alone.
-# A model of which something else is known says from where its attention is sparse (`GenerationDefaults`).
-SPARSE_FROM_TRAINING_LENGTHS = 1.5
-SAME_FREQUENCY_ALONE_FROM_TRAINING_LENGTHS = 6.0
-# The paper ends at 80 s. Beyond this length the setting is `LiteFocusConfig.linear`.
-LINEAR_FROM_TRAINING_LENGTHS = 12.0
 # Its reach is a training length, so that a query sees all that it saw in training to either side; the cap is about
 # what a tenth of all tokens is at 50 s in the published shape's second resolution.
 LINEAR_MAX_CROSS_TOKENS = 512
+
+
+@dataclasses.dataclass(frozen=True)
+class FromLength:
+    """What ``"auto"`` chooses from some length of sound on.
+
+    Attributes:
+        training_lengths: from how many, of the model.
+        focus: both sets of `FocusSets`, one of them alone, or `LiteFocusConfig.linear`.
+        sparse_ratio: share of the tokens that are drawn, where ``focus`` is ``"both"`` or ``"cross_frequency"``.
+    """
+
+    training_lengths: Annotated[float, Range(0.001, 1_000_000.0)]
+    focus: Literal["both", "same_frequency", "cross_frequency", "linear"]
+    sparse_ratio: Annotated[float, Range(0.001, 1.0)] = 0.1
+
+    def setting(self, training_length_in_s: float) -> "LiteFocusConfig":
+        """The setting for a model of this training length, in seconds."""
+        if self.focus == "linear":
+            return LiteFocusConfig.linear(training_length_in_s)
+        return LiteFocusConfig(
+            same_frequency=self.focus != "cross_frequency",
+            cross_frequency=self.focus != "same_frequency",
+            sparse_ratio=self.sparse_ratio,
+        )
+
+
+PAPER_BY_LENGTH = (FromLength(1.5, "both"), FromLength(6.0, "same_frequency"), FromLength(12.0, "linear"))
+"""From the paper's tables: at 10 s, one training length, dense attention is better; at 20 s and 40 s both focus sets
+together are; at 80 s same-frequency focus alone. The paper ends there. A model of which something else is known says so
+(`GenerationDefaults`)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +75,7 @@ class LiteFocusConfig(FocusSets):
         seconds: float,
         training_length_in_s: float | None = None,
         *,
-        sparse_from: float = SPARSE_FROM_TRAINING_LENGTHS,
+        by_length: Sequence[FromLength] = PAPER_BY_LENGTH,
     ) -> "LiteFocusConfig | None":
         """The setting for sound of this length, which is what ``"auto"`` means: as far as it goes, the paper's.
 
@@ -56,11 +83,12 @@ class LiteFocusConfig(FocusSets):
             seconds: length of the sound.
             training_length_in_s: seconds of the clips that the model was trained on
                 (`LatentGeometry.training_length_in_s`); 10.24, as of the published models, unless given.
-            sparse_from: training lengths below which attention is dense.
+            by_length: what is chosen from which length on, in ascending order.
 
         Returns:
-            ``None`` (dense attention) under ``sparse_from`` training lengths, both focus sets from there,
-            same-frequency focus alone from 6 training lengths, and `linear` from 12.
+            Of those whose length the sound has, the last one's; ``None`` (dense attention) for shorter sound. Unless
+            something else is given: both focus sets from 1.5 training lengths, same-frequency focus alone from 6, and
+            `linear` from 12.
 
         Raises:
             ValueError: when one of the two is not a positive, finite number.
@@ -71,11 +99,8 @@ class LiteFocusConfig(FocusSets):
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} = {value}; expected a positive, finite duration")
         training_lengths = seconds / training_length_in_s
-        if training_lengths < sparse_from:
-            return None
-        if training_lengths < LINEAR_FROM_TRAINING_LENGTHS:
-            return cls(cross_frequency=training_lengths < SAME_FREQUENCY_ALONE_FROM_TRAINING_LENGTHS)
-        return cls.linear(training_length_in_s)
+        reached = [step for step in by_length if step.training_lengths <= training_lengths]
+        return reached[-1].setting(training_length_in_s) if reached else None
 
     @classmethod
     def linear(cls, training_length_in_s: float | None = None) -> "LiteFocusConfig":

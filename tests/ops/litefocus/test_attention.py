@@ -13,7 +13,7 @@ from litefocus_jax.ops.litefocus.attention import litefocus_attention, sample_cr
 from litefocus_jax.ops.litefocus.layout import AttentionLayout, FocusSets
 from litefocus_jax.ops.litefocus.near import DrawnTokens
 from litefocus_jax.ops.litefocus.scores import keys_per_query, scale_queries
-from litefocus_jax.ops.litefocus.settings import PUBLISHED_TRAINING_LENGTH_IN_S, LiteFocusConfig
+from litefocus_jax.ops.litefocus.settings import PUBLISHED_TRAINING_LENGTH_IN_S, FromLength, LiteFocusConfig
 from litefocus_jax.system.platform import platform_named, targeting
 
 SHAPES = [(2, 7, 4, 3, 8), (2, 75, 2, 2, 4), (1, 5, 1, 2, 4)]  # batch, times, frequencies, heads, dim
@@ -260,11 +260,14 @@ def test_duration_counts_in_training_lengths():
     assert choose(24.0) == LiteFocusConfig.linear(2.0)
 
 
-def test_a_model_may_say_from_which_length_on_it_is_sparse():
-    choose = functools.partial(LiteFocusConfig.for_duration, training_length_in_s=2.0, sparse_from=8.0)
-    assert choose(15.99) is None
-    assert choose(16.0) == LiteFocusConfig(cross_frequency=False)
-    assert choose(24.0) == LiteFocusConfig.linear(2.0)
+def test_a_model_may_say_what_is_chosen_from_which_length_on():
+    steps = (FromLength(4.0, "cross_frequency", 0.2), FromLength(8.0, "both", 0.3), FromLength(9.0, "same_frequency"))
+    choose = functools.partial(LiteFocusConfig.for_duration, training_length_in_s=2.0, by_length=steps)
+    assert choose(7.99) is None
+    assert choose(8.0) == choose(15.99) == LiteFocusConfig(same_frequency=False, sparse_ratio=0.2)
+    assert choose(16.0) == LiteFocusConfig(sparse_ratio=0.3)
+    assert choose(1000.0) == LiteFocusConfig(cross_frequency=False)
+    assert LiteFocusConfig.for_duration(1000.0, by_length=()) is None
 
 
 @pytest.mark.parametrize("wrong", [0.0, -1.0, float("nan"), float("inf")])
