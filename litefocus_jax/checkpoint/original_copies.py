@@ -83,5 +83,7 @@ def _difference(first: np.ndarray | LazyArray, second: np.ndarray | LazyArray) -
     one, other = np.asarray(first), np.asarray(second)
     if np.array_equal(one, other):
         return None
+    dtype = np.result_type(one.dtype, other.dtype, np.float32)
     with np.errstate(invalid="ignore"):  # the difference of two infinities
-        return float(np.max(np.abs(one.astype(np.float64) - other.astype(np.float64))))
+        difference = one.astype(dtype, copy=False) - other.astype(dtype, copy=False)
+    return float(np.max(np.abs(difference, out=difference)))
