@@ -73,6 +73,17 @@ def authors_waveforms(model: "ModelFacts") -> int:
     return {**_OPTIONS, **_own_options(model)}["num_waveforms_per_prompt"]
 
 
+def authors_sampler(model: "ModelFacts") -> dict[str, Any]:
+    """How the authors of a model sample, as options of a request: all but length, candidates and attention.
+
+    Args:
+        model: what is known of it.
+    """
+    options = {**_OPTIONS, **_own_options(model)}
+    del options["num_waveforms_per_prompt"]
+    return options
+
+
 def _own_options(model: "ModelFacts") -> dict[str, Any]:
     """What the authors of a model do otherwise than those of AudioLDM2."""
     if model.model_type.has_language_model:
