@@ -11,6 +11,9 @@ from rich.table import Table
 from litefocus_jax.system.interruption import exit_code, listening, raise_if_interrupted
 from litefocus_jax.system.messages import plain
 
+_FILES = (".pth", ".ckpt", ".pt", ".bin", ".safetensors")
+"""What names of files end in, and those of folders and hub ids do not."""
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -112,6 +115,7 @@ def main(
                 console.print(_summary(sizes, dtype, destination))
                 raise_if_interrupted()
                 return
+            _refuse_missing(source)
             _refuse_for_folders({"--tokenizers": tokenizers, "--variant": variant, "--weights": weights}, source)
             with console.status("Starting") as status:
                 components = convert_checkpoint(
@@ -132,6 +136,18 @@ def main(
         except (ValueError, OSError, ImportError) as error:
             errors.print(f"error: {plain(str(error))}", style="red", markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(1) from None
+
+
+def _refuse_missing(source: str) -> None:
+    """Refuse what is named like a file and is not there.
+
+    Raises:
+        ValueError: naming it.
+    """
+    if Path(source).suffix in _FILES and not Path(source).exists():
+        raise ValueError(
+            f"{source} does not exist; expected a file of the authors, such as audioldm2-full.pth, or of a judge"
+        )
 
 
 def _refuse_for_folders(options: Mapping[str, object], source: str) -> None:

@@ -1,6 +1,7 @@
 """A file of the authors in, a native folder out."""
 
 import contextlib
+import functools
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,8 +11,10 @@ from convert.speech_tokenizers import folders_for_speech, is_for_speech
 from convert.tokenizer_folders import FILES, copy_tokenizer
 from litefocus_jax.checkpoint import native, safetensors_files, store
 from litefocus_jax.checkpoint.errors import CheckpointError
+from litefocus_jax.checkpoint.opened import Checkpoint
 from litefocus_jax.checkpoint.original import STATE, OriginalCheckpoint, Weights, open_original
 from litefocus_jax.models.stored_tokenizers import load_tokenizer
+from litefocus_jax.models.t5 import T5Config
 from litefocus_jax.system.files import check_destination
 
 TOKENIZERS = (
@@ -66,15 +69,13 @@ def convert_original(
     if not tokenizers:
         raise ValueError(f"tokenizers are missing, and {source} holds none; expected {TOKENIZERS} (--tokenizers)")
     report(f"Checking all of {source}")
-    is_pickle = source.suffix != ".safetensors"
-    tensors = pickles.read_file(source, inside=STATE) if is_pickle else safetensors_files.read_file(source)
+    read_file = functools.partial(pickles.read_file, inside=STATE)
+    tensors = (safetensors_files.read_file if _is_safetensors(source) else read_file)(source)
     found = folders_for_speech(tokenizers, tensors) if is_for_speech(tensors) else _folders(tokenizers)
     with found as folders:
         report(f"Checking names and shapes in {source}, and comparing copies")
         original = open_original(tensors, source, folders, variant=variant, weights=weights)
-        configs = original.checkpoint.configs
-        for name, reader in original.checkpoint.model_type.tokenizers.items():
-            load_tokenizer(original.checkpoint.tokenizers[name], configs[reader].vocab_size)
+        _check_tokenizers(original.checkpoint, ", ".join(tokenizers))
         native.save_opened(
             original.checkpoint,
             destination,
@@ -83,6 +84,50 @@ def convert_original(
             on_network=lambda name: report(f"Writing {destination}: {name}"),
         )
     return original
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Whether a file is one of safetensors, whatever its name: a header in JSON follows eight bytes with its length.
+
+    What begins as neither a pickle nor such a header is what its name says.
+
+    Raises:
+        CheckpointError: for a pickle with the name of safetensors, as which PyTorch would read it.
+    """
+    safetensors_files.require_file(path)
+    with path.open("rb") as stream:
+        start = stream.read(9)
+    is_named_so = path.suffix == ".safetensors"
+    if start[:2] == b"PK" or start[:1] == b"\x80":  # an archive of PyTorch, and a pickle
+        if is_named_so:
+            raise CheckpointError(f"{path} is a pickle of PyTorch; expected safetensors, or a name that ends in .pth")
+        return False
+    return start[8:] == b"{" or is_named_so
+
+
+def _check_tokenizers(checkpoint: Checkpoint, given: str) -> None:
+    """Refuse tokenizers that do not belong to the encoders which read with them.
+
+    Args:
+        checkpoint: with its tokenizers.
+        given: what they were asked for as.
+
+    Raises:
+        ValueError: when one cannot be read, knows other tokens, or pads with another one: CLAP's with 1, T5's with 0.
+    """
+    for name, reader in checkpoint.model_type.tokenizers.items():
+        config = checkpoint.configs[reader]
+        try:
+            tokenizer = load_tokenizer(checkpoint.tokenizers[name], config.vocab_size)
+        except ValueError as error:
+            raise ValueError(f"tokenizers = {given}, of which the {name} of the {reader}: {error}") from error
+        expected = getattr(config, "pad_token_id", tokenizer.pad_token_id)
+        if tokenizer.pad_token_id != expected:
+            whose = "T5's" if isinstance(config, T5Config) else "CLAP's"
+            raise ValueError(
+                f"tokenizers = {given}: the {name} pads with token {tokenizer.pad_token_id}, and is not that of the "
+                f"{reader}; expected {whose}, which pads with {expected}: {TOKENIZERS}"
+            )
 
 
 @contextlib.contextmanager

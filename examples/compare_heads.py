@@ -16,6 +16,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import scipy.stats
 from jaxtyping import Array, Float, Key
 
 from litefocus_jax.checkpoint.store import open_checkpoint
@@ -29,7 +30,7 @@ from litefocus_jax.training.data import Dataset, open_dataset
 from litefocus_jax.training.losses import Batch, diffusion_loss
 
 PEAK = 0.5  # the level of the clips that AudioLDM2 was trained on
-CLEAR = 3.0  # standard errors between the two, from which on a difference is not chance
+CHANCE = 0.003  # how likely so large a difference is, at most, where there is none
 
 
 def errors(components: Components, dataset: Dataset, draws: int, seconds: float | None) -> dict[str, np.ndarray]:
@@ -76,8 +77,11 @@ def _error(
 def verdict(found: Mapping[str, np.ndarray]) -> str:
     """What the errors say, in a sentence."""
     difference = found["stored"] - found["trained"]
-    spread = difference.std(ddof=1) / len(difference) ** 0.5 if len(difference) > 1 else np.inf
-    if not abs(difference.mean()) > CLEAR * spread:
+    count = len(difference)
+    spread = difference.std(ddof=1) / count**0.5 if count > 1 else np.inf
+    # Student's t: of two recordings alone hardly any difference is clear.
+    clear = scipy.stats.t.isf(CHANCE / 2, count - 1) if count > 1 else np.inf
+    if not abs(difference.mean()) > clear * spread:
         return "The difference is within chance: more recordings, or more draws, would tell"
     better = "trained" if difference.mean() > 0 else "stored"
     return f"heads='{better}' predicts noise better: load this model with it (--heads {better})"

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from litefocus_jax.checkpoint.errors import Problems, describe, tensor_name
-from litefocus_jax.checkpoint.tensors import LazyArray, Tensors
+from litefocus_jax.checkpoint.tensors import LazyArray, Tensors, name_in_file
 from litefocus_jax.models.keys import TRANSFORMS, KeyTable, Rule, compile_pattern
 from litefocus_jax.system.messages import shown
 
@@ -63,6 +63,7 @@ def check(
     keys: KeyTable,
     targets: Mapping[str, jax.ShapeDtypeStruct],
     source: str = "checkpoint",
+    stored_name: Callable[[str], str | None] | None = None,
 ) -> dict[str, tuple[str, Rule]]:
     """Pair every parameter with its source tensor, from names, shapes and types alone; no value is read.
 
@@ -71,6 +72,7 @@ def check(
         keys: the table of the network; its spellings have been undone.
         targets: every parameter of the model, by dotted path.
         source: where the tensors come from, for error messages.
+        stored_name: what the file calls the tensor of a parameter, for error messages about those that are missing.
 
     Returns:
         Source key and rule of every target.
@@ -83,24 +85,24 @@ def check(
     pairs = _match(tensors, keys.rules, keys.ignored, problems)
     for target, (key, rule) in pairs.items():
         tensor = tensors[key]
+        stored = describe(name_in_file(key, tensor), tensor.shape)
         if target not in targets:
-            problems.add(
-                "tensors without a parameter", f"{describe(key, tensor.shape)}, renamed to {tensor_name(target)}"
-            )
+            problems.add("tensors without a parameter", f"{stored}, renamed to {tensor_name(target)}")
             continue
         expected = tuple(targets[target].shape)
         shape = _transformed_shape(tensor.shape, TRANSFORMS[rule.transform].forward)
         if shape is None:
-            problems.add("misshapen tensors", f"{describe(key, tensor.shape)} is no {rule.transform!r} weight")
+            problems.add("misshapen tensors", f"{stored} is no {rule.transform!r} weight")
         elif shape != expected:
-            found = f"{describe(key, tensor.shape)} becomes {tensor_name(target)} {shown(list(shape))}"
+            found = f"{stored} becomes {tensor_name(target)} {shown(list(shape))}"
             problems.add("misshapen tensors", f"{found}; expected {list(expected)}")
         if not jnp.issubdtype(tensor.dtype, jnp.floating):
-            found = f"{describe(key, tensor.shape)} is {tensor.dtype}"
-            problems.add("tensors of a wrong type", f"{found}; expected a floating-point type")
+            problems.add("tensors of a wrong type", f"{stored} is {tensor.dtype}; expected a floating-point type")
     for target, expected in targets.items():
         if target not in pairs:
-            problems.add("missing parameters", describe(target, expected.shape))
+            name = stored_name and stored_name(target)
+            place = f", in the file {tensor_name(name)}" if name else ""
+            problems.add("missing parameters", describe(target, expected.shape) + place)
     problems.raise_any()
     return pairs
 
@@ -123,7 +125,8 @@ def rename(tensors: Tensors, keys: KeyTable, source: str = "checkpoint") -> dict
         if shape is None:
             problems.add("misshapen tensors", f"{describe(key, tensor.shape)} is no {rule.transform!r} weight")
         else:
-            renamed[target] = LazyArray(shape, tensor.dtype, functools.partial(_read, tensor, forward))
+            read = functools.partial(_read, tensor, forward)
+            renamed[target] = LazyArray(shape, tensor.dtype, read, name_in_file(key, tensor))
     problems.raise_any()
     return renamed
 
@@ -157,7 +160,8 @@ def convert(
         array = np.asarray(tensors[key])
         if not _all_finite(array):
             count = array.size - np.count_nonzero(np.isfinite(array))
-            problems.add("NaN or infinite values", f"{describe(key, array.shape)}: {count} of {array.size}")
+            stored = describe(name_in_file(key, tensors[key]), array.shape)
+            problems.add("NaN or infinite values", f"{stored}: {count} of {array.size}")
         arrays[target] = TRANSFORMS[rule.transform].forward(array)
     problems.raise_any()
     return arrays

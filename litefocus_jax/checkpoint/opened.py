@@ -48,6 +48,7 @@ class StoredNetwork:
         config: its configuration.
         tensors: the stored tensors, unread, in the spelling that the rules of ``keys`` know.
         keys: from the names of ``tensors`` to the parameters of ``network``.
+        stored_name: what the file calls the tensor of a parameter, where it is not ``keys`` that say it.
     """
 
     folder: Path
@@ -55,6 +56,7 @@ class StoredNetwork:
     config: JsonConfig
     tensors: Tensors
     keys: KeyTable
+    stored_name: Callable[[str], str | None] | None = None
 
     @functools.cached_property
     def module(self) -> nnx.Module:
@@ -88,7 +90,7 @@ class StoredNetwork:
         Raises:
             CheckpointError: listing everything that does not fit.
         """
-        check(self.tensors, self.keys, weights.leaves(self.module), str(self.folder))
+        check(self.tensors, self.keys, weights.leaves(self.module), str(self.folder), self.stored_name)
 
     def load(self, dtype: Any) -> nnx.Module:
         """Read the weights into a module, cast to ``dtype``.

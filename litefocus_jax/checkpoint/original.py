@@ -26,7 +26,7 @@ from litefocus_jax.checkpoint.tensors import LazyArray, Tensors
 from litefocus_jax.diffusion.scheduler_config import SchedulerConfig
 from litefocus_jax.models.components import LatentGeometry, differences_in_width
 from litefocus_jax.models.generation_defaults import PUBLISHED, GenerationDefaults
-from litefocus_jax.models.keys import KeyTable
+from litefocus_jax.models.keys import KeyTable, Rule
 from litefocus_jax.models.model_type import ModelType
 from litefocus_jax.models.t5 import T5Config
 from litefocus_jax.models.vocoder import VocoderConfig
@@ -97,8 +97,8 @@ def open_original(
         weights: of the UNet; those with which its authors sample unless given.
 
     Raises:
-        CheckpointError: for another model, another variant, or anything missing, unknown or misshapen.
-        ConfigError: when the sizes are such that no network has.
+        CheckpointError: for another model, another variant, anything missing, unknown or misshapen, or sizes that no
+            network has.
         ValueError: when ``weights`` or ``variant`` is unknown, or there are too few tokenizers.
     """
     if weights is not None and weights not in get_args(Weights):
@@ -116,21 +116,14 @@ def open_original(
             )
     if weights == "ema":
         tensors = _averaged(tensors, source)
-    configs = configs_of(tensors, source, model_type, kind.place, found.head_channels)
-    scheduler = _scheduler(tensors, source)
+    try:
+        configs = configs_of(tensors, source, model_type, kind.place, found.head_channels)
+        scheduler = _scheduler(tensors, source)
+    except ConfigError as error:
+        raise CheckpointError(f"{source} holds what no model has: {error}") from None
     if model_type.has_language_model:
         tensors = _edges_apart(tensors, source)
-    renamed = rename(tensors, _table(found, configs), source)
-    networks: dict[str, StoredNetwork] = {}
-    problems = []
-    for name, network in model_type.networks.items():
-        own = {key.removeprefix(f"{name}/"): tensor for key, tensor in renamed.items() if key.startswith(f"{name}/")}
-        try:
-            own = undo_spellings({**own, **_constants(configs[name])}, network.keys.spellings)
-            networks[name] = StoredNetwork(path / name, network, configs[name], own, network.keys)
-            networks[name].check()
-        except (CheckpointError, ConfigError) as error:
-            problems.append(str(error))
+    networks, problems = _networks(tensors, found, configs, path)
     problems += [f"{source}: {problem}" for problem in differences_in_width(configs)]
     try:
         LatentGeometry.from_configs(**configs)  # pyright: ignore[reportArgumentType]
@@ -152,14 +145,48 @@ def open_original(
     return OriginalCheckpoint(checkpoint, found.words, notices)
 
 
-def _table(found: Found, configs: Mapping[str, JsonConfig]) -> KeyTable:
-    """From the authors' keys to diffusers', each after its network's name and a slash."""
-    rules = (
-        dataclasses.replace(found.kind.rule(rule), target=f"{name}/{rule.target}")
-        for name, network in found.model_type.networks.items()
-        for rule in network.original(configs[name])
-    )
-    return KeyTable(tuple(rules), ignored_of(found.kind))
+def _networks(
+    tensors: Tensors, found: Found, configs: Mapping[str, JsonConfig], path: Path
+) -> tuple[dict[str, StoredNetwork], list[str]]:
+    """The networks of a file, and what is wrong with them.
+
+    Raises:
+        CheckpointError: when there are keys that belong to none.
+    """
+    types = found.model_type.networks
+    rules = {
+        name: tuple(found.kind.rule(rule) for rule in network.original(configs[name]))
+        for name, network in types.items()
+    }
+    table = [dataclasses.replace(rule, target=f"{name}/{rule.target}") for name, own in rules.items() for rule in own]
+    renamed = rename(tensors, KeyTable(tuple(table), ignored_of(found.kind)), str(path))
+    networks: dict[str, StoredNetwork] = {}
+    problems = []
+    for name, network in types.items():
+        own = {key.removeprefix(f"{name}/"): tensor for key, tensor in renamed.items() if key.startswith(f"{name}/")}
+        try:
+            own = undo_spellings({**own, **_constants(configs[name])}, network.keys.spellings)
+        except CheckpointError as error:
+            problems.append(f"{path / name}: {error}")
+            continue
+        stored_name = functools.partial(_stored_name, tables=(network.keys.rules, rules[name]))
+        networks[name] = StoredNetwork(path / name, network, configs[name], own, network.keys, stored_name)
+        try:
+            networks[name].check()
+        except (CheckpointError, ConfigError) as error:
+            problems.append(str(error))
+    return networks, problems
+
+
+def _stored_name(target: str, tables: Sequence[Sequence[Rule]]) -> str | None:
+    """What the authors call the tensor of a parameter, by the tables that lead to it, the last of them first."""
+    name: str | None = target
+    for rules in tables:
+        found = (before for rule in rules if (before := rule.inverse.rename(name)) is not None)
+        name = next(found, None)
+        if name is None:
+            return None
+    return name
 
 
 def ignored_of(kind: Kind) -> tuple[str, ...]:
@@ -176,8 +203,8 @@ def _own_tokenizers(model_type: ModelType, configs: Mapping[str, JsonConfig], gi
     names = model_type.tokenizers
     if len(given) < len(names):
         raise ValueError(
-            f"tokenizers = {', '.join(map(str, given))}; expected CLAP's and T5's, since {model_type.described} reads "
-            "prompts with both"
+            f"{len(given)} tokenizer is given (--tokenizers); expected CLAP's and T5's, since {model_type.described} "
+            "reads prompts with both"
         )
     if len(given) == len(names):
         return dict(zip(names, given, strict=True))
@@ -211,7 +238,12 @@ def _averaged(tensors: Tensors, source: str) -> dict[str, np.ndarray | LazyArray
             f"{source} {what} of the UNet; expected {_EMA}* for each of its weights, or take these (--weights model)"
             f"{lines}"
         )
-    return {key: tensors[averages.get(key, key)] for key in tensors}
+    return {key: _named(averages[key], tensors[averages[key]]) if key in averages else tensors[key] for key in tensors}
+
+
+def _named(name: str, tensor: np.ndarray | LazyArray) -> LazyArray:
+    """A tensor that goes by another name from here on, and is called by its own in errors."""
+    return LazyArray(tensor.shape, tensor.dtype, functools.partial(np.asarray, tensor), name)
 
 
 def _edges_apart(tensors: Tensors, source: str) -> dict[str, np.ndarray | LazyArray]:
@@ -250,11 +282,17 @@ def _scheduler(tensors: Tensors, source: str) -> SchedulerConfig:
     """The published scheduler, with the betas of the file.
 
     Raises:
-        CheckpointError: when they are missing, or rise neither in a straight line nor with a root that does.
+        CheckpointError: when they are missing or no numbers of a schedule, or rise neither in a straight line nor with
+            a root that does.
     """
     if "betas" not in tensors:
         raise CheckpointError(f"{source} lacks betas; expected all keys of a checkpoint of AudioLDM2")
     betas = np.asarray(tensors["betas"]).astype(np.float64)
+    if betas.ndim != 1 or len(betas) < 2 or not (betas > 0).all():
+        raise CheckpointError(
+            f"{source}: betas is {list(betas.shape)}, from {betas.min(initial=np.inf):.3g} on; expected a positive "
+            "number for each of at least two timesteps"
+        )
     published = SchedulerConfig.from_dict(published_config("audioldm2", "scheduler"))
     for schedule, power in (("scaled_linear", 2), ("linear", 1)):
         line = betas ** (1 / power)

@@ -28,6 +28,7 @@ from litefocus_jax.models.vae import VAEConfig
 from litefocus_jax.models.vits import VitsConfig
 from litefocus_jax.models.vocoder import VocoderConfig
 from litefocus_jax.system.json_config import JsonConfig
+from litefocus_jax.system.messages import shown
 
 UNET = "model.diffusion_model."
 VAE = "first_stage_model."
@@ -265,8 +266,6 @@ def _same(values: tuple[int, ...]) -> int | tuple[int, ...]:
 def _vae(tensors: Tensors, source: str) -> VAEConfig:
     shapes = Shapes(tensors, VAE, source)
     levels = shapes.count("encoder.down.{}.block.0.conv1.weight")
-    if "scale_factor" not in tensors:
-        raise CheckpointError(f"{source} lacks scale_factor; expected all keys of a checkpoint of AudioLDM2")
     return VAEConfig(
         in_channels=shapes.of("encoder.conv_in.weight", 4)[1],
         out_channels=shapes.of("decoder.conv_out.weight", 4)[0],
@@ -278,8 +277,22 @@ def _vae(tensors: Tensors, source: str) -> VAEConfig:
         layers_per_block=shapes.count("encoder.down.0.block.{}.conv1.weight"),
         latent_channels=shapes.of("decoder.conv_in.weight", 4)[1],
         norm_num_groups=_GROUPS,
-        scaling_factor=float(np.asarray(tensors["scale_factor"])),
+        scaling_factor=_scale_factor(tensors, source),
     )
+
+
+def _scale_factor(tensors: Tensors, source: str) -> float:
+    """What latents are multiplied by, so that they are as large as noise.
+
+    Raises:
+        CheckpointError: when it is missing, or no positive number.
+    """
+    if "scale_factor" not in tensors:
+        raise CheckpointError(f"{source} lacks scale_factor; expected all keys of a checkpoint of AudioLDM2")
+    found = np.asarray(tensors["scale_factor"]).astype(np.float64)
+    if found.size != 1 or not 0 < found.item() < np.inf:
+        raise CheckpointError(f"{source}: scale_factor is {shown(found.tolist())}; expected one positive number")
+    return found.item()
 
 
 def _vocoder(tensors: Tensors, source: str) -> VocoderConfig:

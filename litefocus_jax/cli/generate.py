@@ -1,6 +1,7 @@
 """``litefocus-jax generate``: prompts in, sound files out."""
 
 import contextlib
+import functools
 import time
 from typing import TYPE_CHECKING, Literal
 
@@ -24,6 +25,7 @@ from litefocus_jax.cli.start import find_devices
 from litefocus_jax.cli.unquoted import check_quoted
 
 if TYPE_CHECKING:
+    from litefocus_jax.checkpoint.opened import Checkpoint
     from litefocus_jax.diffusion.windows import WindowedDenoising
     from litefocus_jax.generation.options import RequestOptions
 
@@ -149,8 +151,8 @@ def generate(
     sampled = SamplingOptions(
         way, quality, steps, guidance, scheduler, spacing, eta, zero_negative, frames_per_second, prompt_padding
     )
-    waveforms = sampled.waveforms(waveforms, one_is_named=waveform is not None or source is not None)
-    rank = sampled.ranks(rank, waveforms)
+    one_is_named = waveform is not None or source is not None
+    rank = sampled.ranks(rank, waveforms, one_is_named=one_is_named)
     along = parse_timeline(timeline)
     check_rank(rank, clap, timeline=along is not None)
 
@@ -184,8 +186,27 @@ def generate(
         if drawn and resume:
             raise UsageError("--resume needs the seeds that were printed: a random seed is another one each time")
         group.refuse(**{"--seed random": bool(drawn)})
-        orders = sound_orders(rows, seed_list, waveforms, origin.waveform or waveform)
         adapters = [parse_adapter(text) for text in lora or ()]
+        model, dtype = origin.model(model), origin.choose("dtype", dtype)
+        heads = origin.choose("heads", heads)
+
+        @functools.cache
+        def opened() -> "Checkpoint":
+            """The model, opened when it is first asked for."""
+            from litefocus_jax.checkpoint.store import BUNDLED_MODEL
+
+            find_devices(quiet=quiet)
+            if group.are_several and not quiet:
+                group.say()
+            if not quiet:
+                # A line and not a spinner, which would fight with the bars of a download.
+                messages.print(_BUNDLED_NOTICE if model is None else f"Loading {model}", markup=False)
+                if source is not None:
+                    messages.print(origin.in_words, markup=False)
+            return open_model(BUNDLED_MODEL if model is None else model, revision, heads)
+
+        sounds = sampled.waveforms(waveforms, one_is_named=one_is_named, opened=opened)
+        orders = sound_orders(rows, seed_list, sounds, origin.waveform or waveform)
 
         # In this order, because each part takes longer than the one before it.
         from litefocus_jax.cli.batches import grouped
@@ -194,7 +215,6 @@ def generate(
         from litefocus_jax.cli.run_files import RunFiles
         from litefocus_jax.cli.saving import Saving, finish_of
 
-        model, dtype = origin.model(model), origin.choose("dtype", dtype)
         subtype = origin.choose_subtype(subtype, target)
         saving = Saving(
             subtype,
@@ -215,21 +235,11 @@ def generate(
             numbers = dict.fromkeys(str(batch.first.seed) for batch in batches)
             messages.print(f"Random seed{'s' if len(numbers) > 1 else ''}: {', '.join(numbers)}")
 
-        from litefocus_jax.checkpoint.store import BUNDLED_MODEL
         from litefocus_jax.generation.least_memory import require_least_memory
         from litefocus_jax.generation.request import make_request
         from litefocus_jax.pipeline import AudioLDM2Pipeline
 
-        find_devices(quiet=quiet)
-        if group.are_several and not quiet:
-            group.say()
-        if not quiet:
-            # A line and not a spinner, which would fight with the bars of a download.
-            messages.print(_BUNDLED_NOTICE if model is None else f"Loading {model}", markup=False)
-            if source is not None:
-                messages.print(origin.in_words, markup=False)
-        heads = origin.choose("heads", heads)
-        checkpoint = open_model(BUNDLED_MODEL if model is None else model, revision, heads)
+        checkpoint = opened()
         origin.check_model(checkpoint)
         facts = checkpoint.facts
         ranking = None

@@ -10,7 +10,7 @@ from litefocus_jax.cli.console import messages, naming_options, output, reportin
 from litefocus_jax.cli.evaluate import load_judges
 from litefocus_jax.cli.models import open_model
 from litefocus_jax.cli.options import sound
-from litefocus_jax.cli.options.checkpoint import Revision
+from litefocus_jax.cli.options.checkpoint import Heads, Revision
 from litefocus_jax.cli.start import find_devices
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def paper(
     *,
     model: sound.Model = None,
     revision: Revision = None,
+    heads: Heads = None,
     folder: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="FOLDER", help="The folder of the report, and of what it is made of."),
@@ -64,6 +65,15 @@ def paper(
     clap: Annotated[str | None, typer.Option(help="CLAP, likewise.", rich_help_panel=_JUDGES)] = None,
     aisfx: Annotated[Path | None, typer.Option(help="aiSFX, likewise.", rich_help_panel=_JUDGES)] = None,
     bootstrap: Annotated[int, typer.Option(min=0, help="Sets of sounds to draw anew for the intervals.")] = 1000,
+    way: Annotated[
+        Literal["authors"] | None,
+        typer.Option(
+            "--sampling",
+            help="As the model's authors sample: DDIM, eta, steps, spacing, guidance, zeros; lengths and attention are "
+            "those of the tables, and there is one candidate. What is given beside it holds instead.",
+            rich_help_panel=_SAMPLING,
+        ),
+    ] = None,
     steps: Annotated[
         int | None, typer.Option(help="Denoising steps; the model's own unless given.", rich_help_panel=_SAMPLING)
     ] = None,
@@ -91,10 +101,14 @@ def paper(
         from litefocus_jax.evaluation.paper.sounds import Plan, keep_settings
         from litefocus_jax.evaluation.paper.subjects import subjects_of
         from litefocus_jax.evaluation.paper.synthesised import synthesised_recordings
+        from litefocus_jax.generation.authors import authors_sampler
         from litefocus_jax.pipeline import AudioLDM2Pipeline
 
-        plan = Plan(long, sounds, seeds, batch_size, {"num_inference_steps": steps, "guidance_scale": guidance})
-        checkpoint = open_model(model or BUNDLED_MODEL, revision)
+        checkpoint = open_model(model or BUNDLED_MODEL, revision, heads)
+        sampled = {} if way is None else authors_sampler(checkpoint.facts)
+        given = {"num_inference_steps": steps, "guidance_scale": guidance}
+        sampled |= {name: value for name, value in given.items() if value is not None}
+        plan = Plan(long, sounds, seeds, batch_size, sampled)
         if captions is None and reference is None and model in (None, BUNDLED_MODEL):
             reference = folder / "recorded"
             synthesised_recordings(reference, plan.count, long)
@@ -143,7 +157,7 @@ def _tables(
 def _facts(folder: Path, pipe: "AudioLDM2Pipeline", plan: "Plan", weights: dict[str, str]) -> dict[str, str]:
     """What the tables were made and measured on, in words."""
     from litefocus_jax.benchmark.report import machine
-    from litefocus_jax.evaluation.paper.sounds import SETTINGS, kept
+    from litefocus_jax.evaluation.paper.sounds import SETTINGS, ZEROS, kept
 
     settings, here = kept(folder / SETTINGS), machine()
     return {
@@ -151,7 +165,9 @@ def _facts(folder: Path, pipe: "AudioLDM2Pipeline", plan: "Plan", weights: dict[
         "training length": f"{pipe.geometry.training_length_in_s:g} s",
         "sounds": f"{plan.sounds} for each seed, length and kind of attention, {plan.batch} at a time",
         "seeds": f"{plan.seeds}",
-        "sampling": f"{settings['sampling']}, guidance {settings['guidance_scale']:g}",
+        "sampling": f"{settings['sampling']}, guidance {settings['guidance_scale']:g}"
+        + (f", eta {settings['eta']:g}" if settings["eta"] else "")
+        + (", zeros for empty prompts" if settings.get(ZEROS) else ""),
         "judges": ", ".join(f"{name} ({source})" for name, source in weights.items()),
         "machine": f"{settings['device']}; {here['processor']}, {here['cores']} cores",
         "version": f"litefocus-jax {settings['library_version']}, JAX {here['versions']['jax']}",

@@ -1,11 +1,13 @@
 """From options of the command line to how sounds are sampled."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
-from litefocus_jax.generation.authors import WAVEFORMS, SamplingChoice
+from litefocus_jax.generation.authors import SamplingChoice, authors_waveforms
 
 if TYPE_CHECKING:
+    from litefocus_jax.checkpoint.opened import Checkpoint
     from litefocus_jax.diffusion.scheduler_config import Kind, Spacing
     from litefocus_jax.generation.options import RequestOptions
 
@@ -53,22 +55,36 @@ class SamplingOptions:
             "prompt_padding": self.prompt_padding,
         }
 
-    def waveforms(self, given: int | None, *, one_is_named: bool) -> int:
+    def has_candidates(self, waveforms: int | None, *, one_is_named: bool) -> bool:
+        """Whether as many sounds are made for each prompt and seed as the model's authors make.
+
+        Args:
+            waveforms: as the command says, if it does.
+            one_is_named: whether it says which one is made, by its number or by its recipe.
+        """
+        return self.way == "authors" and waveforms is None and not one_is_named
+
+    def waveforms(self, given: int | None, *, one_is_named: bool, opened: "Callable[[], Checkpoint]") -> int:
         """How many sounds are made for each prompt and seed.
 
         Args:
             given: as the command says, if it does.
-            one_is_named: whether it says which one is made, by its number or by its recipe.
+            one_is_named: see `has_candidates`.
+            opened: opens the model, whose authors may say it.
         """
-        if given is not None:
-            return given
-        return WAVEFORMS if self.way == "authors" and not one_is_named else 1
+        if self.has_candidates(given, one_is_named=one_is_named):
+            return authors_waveforms(opened().facts)
+        return 1 if given is None else given
 
-    def ranks(self, given: bool | None, waveforms: int) -> bool:
+    def ranks(self, given: bool | None, waveforms: int | None, *, one_is_named: bool) -> bool:
         """Whether the sounds of a prompt are ranked.
 
         Args:
             given: as the command says, if it does.
-            waveforms: how many there are.
+            waveforms: likewise how many there are.
+            one_is_named: see `has_candidates`.
         """
-        return (self.way == "authors" and waveforms > 1) if given is None else given
+        if given is not None:
+            return given
+        several = waveforms is not None and waveforms > 1
+        return self.way == "authors" and (several or self.has_candidates(waveforms, one_is_named=one_is_named))

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 SamplingChoice = Literal["authors"]
 
-WAVEFORMS = 3
-"""Candidates for each prompt, of which they keep the one that CLAP finds to fit best; MusicLDM's make 5."""
-
 _OF_MUSICLDM = {"guidance_scale": 2.0, "num_waveforms_per_prompt": 5}
 _OF_AUDIOLDM = {"guidance_scale": 2.5}
 
@@ -31,7 +28,8 @@ _OPTIONS: Mapping[str, Any] = {
     "num_inference_steps": 200,
     "eta": 1.0,
     "guidance_scale": 3.5,
-    "num_waveforms_per_prompt": WAVEFORMS,
+    # Candidates, of which they keep the one that CLAP finds to fit best.
+    "num_waveforms_per_prompt": 3,
     "force_zeros_for_empty_prompt": True,
     "prompt_padding": "alone",
 }
@@ -64,6 +62,26 @@ def with_sampling(options: Mapping[str, Any], model: "ModelFacts") -> dict[str, 
     if options.get("litefocus", "auto") == "auto":
         options = {**options, "litefocus": None}  # their attention is dense
     return {**options, **{name: value for name, value in filled.items() if options.get(name) is None}}
+
+
+def authors_waveforms(model: "ModelFacts") -> int:
+    """Candidates that the authors of a model make for each prompt.
+
+    Args:
+        model: what is known of it.
+    """
+    return {**_OPTIONS, **_own_options(model)}["num_waveforms_per_prompt"]
+
+
+def authors_sampler(model: "ModelFacts") -> dict[str, Any]:
+    """How the authors of a model sample, as options of a request: all but length, candidates and attention.
+
+    Args:
+        model: what is known of it.
+    """
+    options = {**_OPTIONS, **_own_options(model)}
+    del options["num_waveforms_per_prompt"]
+    return options
 
 
 def _own_options(model: "ModelFacts") -> dict[str, Any]:

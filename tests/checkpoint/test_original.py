@@ -139,6 +139,8 @@ def test_an_average_that_lacks_a_weight_or_is_not_there_is_refused_only_where_it
     message = error_of(tensors, weights="ema")
     assert "lacks a part of the moving average" in message
     assert "model_ema.diffusion_modelout2bias" in message
+    tensors["model_ema.diffusion_modelout2bias"] = np.zeros(3, np.float32)
+    assert "model_ema.diffusion_modelout2bias [3] becomes conv_out.bias" in error_of(tensors, weights="ema")
     without = {key: value for key, value in tensors.items() if not key.startswith("model_ema.")}
     opened(without)
     assert "holds no moving average of the UNet" in error_of(without, weights="ema")
@@ -163,6 +165,55 @@ def test_copies_that_differ_are_told_and_the_one_that_conditions_is_taken(place,
             np.testing.assert_array_equal(array, before[part].arrays()[path])
 
 
+@pytest.mark.parametrize(("change", "words"), [
+    (lambda tensor: tensor[:3], "differ in 1 of 345 tensors, 1 of them in shape or by NaN or infinity: "),
+    (lambda tensor: tensor * np.nan, "differ in 1 of 345 tensors, 1 of them in shape or by NaN or infinity: "),
+    (None, "differ in 1 tensor that one of them lacks: "),
+])  # fmt: skip
+def test_copies_of_other_shapes_without_numbers_or_not_whole_are_told(change, words):
+    tensors, name = small(), "clap.model.text_projection.0.weight"
+    tensor = tensors.pop(name)
+    if change is not None:
+        tensors[name] = change(tensor)
+    (notice,) = opened(tensors).notices
+    assert words in notice
+
+
+def test_the_second_name_of_a_tensor_of_t5_and_numbers_of_places_may_be_left_out_of_either_copy():
+    tensors = small()
+    del tensors["clap.model.text_branch.embeddings.position_ids"]
+    del tensors[T5 + "encoder.embed_tokens.weight"]
+    del tensors[JOINT + "cond_stage_models.1.model.shared.weight"]
+    assert opened(tensors).notices == ()
+    tensors = small()
+    tensors[T5 + "encoder.embed_tokens.weight"] = tensors[T5 + "shared.weight"] + 1
+    assert "model.pth/text_encoder_2: shared.weight [400, 256] and" in error_of(tensors)
+
+
+@pytest.mark.parametrize(("value", "found"), [([0.5, 0.4], "[0.5, 0.4"), (np.nan, "nan"), (0.0, "0.0"), (-1.0, "-1.0")])
+def test_a_scale_of_latents_that_is_none_is_refused(value, found):
+    message = error_of(small() | {"scale_factor": np.array(value, np.float32)})
+    assert f"model.pth: scale_factor is {found}" in message
+    assert "expected one positive number" in message
+
+
+def test_a_scale_of_latents_may_have_an_axis():
+    vae = opened(small() | {"scale_factor": np.array([0.5], np.float32)}).checkpoint.configs["vae"]
+    assert vae.scaling_factor == 0.5
+
+
+@pytest.mark.parametrize("betas", [0.5, [], [0.1], [BETAS], -BETAS, BETAS * np.nan])
+def test_betas_of_no_schedule_are_refused(betas):
+    message = error_of(small() | {"betas": np.array(betas, np.float32)})
+    assert f"model.pth: betas is {list(np.shape(betas))}, from" in message
+    assert "expected a positive number for each of at least two timesteps" in message
+
+
+def test_sizes_that_no_network_has_are_an_error_of_the_file():
+    message = error_of(small() | {"betas": np.array([2.0, 3.0], np.float32)})
+    assert "model.pth holds what no model has: beta_start = 2.0 and beta_end = 3.0" in message
+
+
 def test_a_schedule_of_other_betas_is_read_off_them():
     betas = np.linspace(1e-4, 0.02, 500).astype(np.float32)
     scheduler = opened(small() | {"betas": betas}).checkpoint.scheduler
@@ -176,7 +227,10 @@ def without(key: str) -> Callable[[dict[str, Any]], object]:
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    (without(UNET + "input_blocks.4.0.in_layers.2.bias"), "down_blocks.1.resnets.0.conv1.bias [64]"),
+    (without(UNET + "input_blocks.4.0.in_layers.2.bias"),
+     "down_blocks.1.resnets.0.conv1.bias [64], in the file model.diffusion_model.input_blocks.4.0.in_layers.2.bias"),
+    (without("first_stage_model.encoder.mid.attn_1.q.weight"),
+     "to_q.kernel [128, 128], in the file first_stage_model.encoder.mid.attn_1.q.weight"),
     (without(UNET + "out.2.weight"), "lacks model.diffusion_model.out.2.weight"),
     (without("scale_factor"), "lacks scale_factor"),
     (without("betas"), "lacks betas"),
@@ -185,7 +239,8 @@ def without(key: str) -> Callable[[dict[str, Any]], object]:
     (lambda tensors: tensors.update(stray=np.zeros(3)), "unknown tensors (1):\n    stray [3]"),
     (lambda tensors: tensors.update({UNET + "film.weight": np.zeros(3)}), "model.diffusion_model.film.weight [3]"),
     (lambda tensors: tensors.update({UNET + "conv_in.bias": np.zeros(3)}), "model.diffusion_model.conv_in.bias [3]"),
-    (lambda tensors: tensors.update({UNET + "out.2.bias": np.zeros(3, np.float32)}), "conv_out.bias [3]; expected [8]"),
+    (lambda tensors: tensors.update({UNET + "out.2.bias": np.zeros(3, np.float32)}),
+     "model.diffusion_model.out.2.bias [3] becomes conv_out.bias [3]; expected [8]"),
     (lambda tensors: tensors.update({"first_stage_model.encoder.mid.attn_1.q.weight": np.zeros((4, 4, 3, 3))}),
      "is no 'from_1x1' weight"),
     (lambda tensors: [tensors.pop(key) for key in tuple(tensors) if key.startswith(T5)], "not a whole AudioLDM2"),
@@ -201,7 +256,7 @@ def test_weights_that_are_not_finite_are_named():
     tensors = small()
     name = "first_stage_model.vocoder.conv_pre.bias"
     tensors[name] = np.full_like(tensors[name], np.nan)
-    with pytest.raises(CheckpointError, match=r"conv_pre\.bias \[256\]: 256 of 256"):
+    with pytest.raises(CheckpointError, match=r"first_stage_model\.vocoder\.conv_pre\.bias \[256\]: 256"):
         opened(tensors).checkpoint.networks["vocoder"].arrays()
 
 

@@ -5,8 +5,12 @@ from typing import Any
 
 import pytest
 
+import litefocus_jax.checkpoint.store
 from litefocus_jax import LiteFocusConfig, read_recipe
+from litefocus_jax.checkpoint.opened import Checkpoint
+from litefocus_jax.checkpoint.store import open_checkpoint
 from tests.support.command_line import FakePipeline, generate, run, written
+from tests.support.family import MUSIC, family_folder
 from tests.support.judges import clap_folder
 from tests.support.models import small_checkpoint
 
@@ -18,6 +22,11 @@ def fake(monkeypatch: Any, tmp_path: Path) -> FakePipeline:
     return FakePipeline.put_in_place(monkeypatch, tmp_path)
 
 
+@pytest.fixture
+def musicldm() -> Checkpoint:
+    return open_checkpoint(family_folder(MUSIC))
+
+
 def test_three_sounds_of_each_prompt_are_made_as_the_authors_sample(fake: FakePipeline) -> None:
     result = generate("rain", "wind", "-o", "sounds/", "--sampling", "authors", "-d", "0.3", "--no-rank")
     assert result.exit_code == 0, result.output
@@ -26,6 +35,19 @@ def test_three_sounds_of_each_prompt_are_made_as_the_authors_sample(fake: FakePi
         assert request.sampling.describe() == "200 steps of ddim, uniform spacing"
         assert (request.eta, request.force_zeros_for_empty_prompt, request.plan.frames) == (1.0, True, 7)
     assert "The sound is 0.28 s long, 7 latent frames" in result.stderr
+
+
+def test_as_many_sounds_are_made_as_the_model_s_own_authors_make(
+    musicldm: Checkpoint, fake: FakePipeline, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(litefocus_jax.checkpoint.store, "open_checkpoint", lambda model, **hub: musicldm)
+    result = generate("rain", "-o", "sounds/", "--sampling", "authors", "-d", "0.3", "--no-rank")
+    assert result.exit_code == 0, result.output
+    assert written("sounds") == [f"rain-seed0-{number}.wav" for number in range(5)]
+    (request,) = fake.requests
+    assert (request.guidance_scale, request.num_waveforms_per_prompt) == (2.0, 5)
+    ranked = generate("wind", "-o", "sounds/", "--sampling", "authors", "-d", "0.3")
+    assert "--clap, or take --no-rank" in ranked.stderr
 
 
 def test_each_part_can_be_had_alone_and_left_out(fake: FakePipeline) -> None:

@@ -41,6 +41,28 @@ def paper(folder, recordings, *options):
     return run("paper", "-m", small_checkpoint(), "-o", folder, "-r", recordings, "--bootstrap", 20, *BRIEF, *options)
 
 
+def test_sounds_of_a_table_can_be_sampled_as_the_authors_do(tmp_path, recordings, monkeypatch):
+    requests, run_request = [], AudioLDM2Pipeline.run
+    monkeypatch.setattr(
+        AudioLDM2Pipeline,
+        "run",
+        lambda self, request, **options: requests.append(request) or run_request(self, request, **options),
+    )
+    result = paper(tmp_path / "report", recordings, "--sampling", "authors", "--heads", "stored")
+    assert result.exit_code == 0, result.output
+    batches, timed = requests[:3], requests[3:]
+    assert {request.sampling.describe() for request in timed} == {"4 steps of ddim, uniform spacing"}
+    for request in batches:
+        assert request.sampling.describe() == "2 steps of ddim, uniform spacing"
+        assert (request.eta, request.guidance_scale, request.num_waveforms_per_prompt) == (1.0, 3.5, 1)
+        assert (request.force_zeros_for_empty_prompt, request.prompt_padding) == (True, "alone")
+        assert request.plan.frames == 16
+    assert [request.plan.attention.sets is None for request in batches] == [True, False, True]
+    assert "guidance 3.5, eta 1, zeros for empty prompts" in result.stdout
+    other = paper(tmp_path / "report", recordings)
+    assert "holds sounds of other settings" in other.stderr
+
+
 def test_a_table_is_made_in_turns_goes_on_and_never_mixes_settings(tmp_path, recordings, made):
     folder = tmp_path / "report"
     result = paper(folder, recordings, "--batch-size", 1)

@@ -19,7 +19,7 @@ from litefocus_jax.checkpoint.store import load_components, open_checkpoint
 from tests.support.command_line import run
 from tests.support.folders import new_path
 from tests.support.models import tiny_checkpoint
-from tests.support.originals import FULL, LARGE, small
+from tests.support.originals import FIRST, FULL, LARGE, OF_T5, SPEECH, small
 from tests.support.stored_models import assert_same_model
 
 
@@ -187,6 +187,35 @@ def test_a_folder_without_tokenizers_is_one_clear_error(tmp_path: Path) -> None:
     assert "empty holds no tokenizer, such as tokenizer.json; expected" in refused(
         original(), tmp_path, "--tokenizers", tmp_path / "empty"
     )
+
+
+@pytest.mark.parametrize(("name", "asked", "message"), [
+    (FULL, ("tokenizer_2", "tokenizer"), "pads with token 0, and is not that of the text_encoder; expected CLAP's"),
+    (FIRST, ("tokenizer_2",), "pads with token 0, and is not that of the text_encoder; expected CLAP's"),
+    (SPEECH, ("tokenizer_2",), "pads with token 0, and is not that of the text_encoder; expected CLAP's"),
+    (OF_T5, ("tokenizer",), "pads with token 1, and is not that of the text_encoder; expected T5's"),
+    (FULL, ("tokenizer",), "1 tokenizer is given (--tokenizers); expected CLAP's and T5's"),
+])  # fmt: skip
+def test_tokenizers_of_other_encoders_are_one_clear_error(
+    name: str, asked: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    source = original() if name == FULL else write(tmp_path / "model.pth", small(name))
+    given = ",".join(str(tiny_checkpoint() / each) for each in asked)
+    assert message in refused(source, tmp_path, "--tokenizers", given)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    assert "gone.pth does not exist; expected a file of the authors" in refused(tmp_path / "gone.pth", tmp_path)
+
+
+def test_safetensors_are_told_from_pickles_by_what_they_begin_with(tmp_path: Path) -> None:
+    source = tmp_path / "model.pth"
+    safetensors_files.write_file(source, {key: np.asarray(each) for key, each in small().items()})
+    assert convert(source, tmp_path / "out", "--tokenizers", tiny_checkpoint()).exit_code == 0
+    source.write_bytes(source.read_bytes()[:-9])
+    assert "model.pth is not a complete safetensors file" in refused(source, tmp_path)
+    shutil.copy(original(), tmp_path / "model.safetensors")
+    assert "is a pickle of PyTorch; expected safetensors" in refused(tmp_path / "model.safetensors", tmp_path)
 
 
 def test_options_of_the_authors_files_are_refused_for_folders(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ Way = Annotated[
     Literal["authors"] | None,
     typer.Option(
         "--sampling",
-        help="Sample as AudioLDM2's authors do: eta, steps, spacing, length, zeros and three ranked candidates "
-        "(docs/sampling.md). What is given beside it holds instead.",
+        help="Sample as the model's authors do: eta, steps, spacing, length, zeros and three ranked candidates, five "
+        "of MusicLDM (docs/sampling.md). What is given beside it holds instead.",
         rich_help_panel=PANEL,
     ),
 ]

@@ -21,6 +21,9 @@ from litefocus_jax.system.typed_json import parse_object
 SETTINGS = "paper.json"
 """What all sounds of a folder have in common."""
 
+ZEROS = "force_zeros_for_empty_prompt"
+"""The setting that is written down where it is on."""
+
 _MADE = "made.json"
 
 
@@ -120,6 +123,8 @@ def keep_settings(folder: Path, pipe: AudioLDM2Pipeline, plan: Plan, subjects: S
         "eta": request.eta,
         "prompt_padding": request.prompt_padding,
     }
+    if request.force_zeros_for_empty_prompt:
+        settings[ZEROS] = True
     earlier = kept(folder / SETTINGS)
     if not earlier:
         write_json(folder / SETTINGS, settings)

@@ -250,7 +250,8 @@ def clap_text(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         torch.nn.Linear(GPT2_WIDTH, CLAP_WIDTH), torch.nn.ReLU(), torch.nn.Linear(CLAP_WIDTH, CLAP_WIDTH)
     )
     state = below(tensors, prefix + "text_branch.")
-    state.pop("embeddings.position_ids")  # a buffer that transformers no longer stores
+    if "embeddings.position_ids" not in model.text_branch.state_dict():
+        state.pop("embeddings.position_ids")  # a buffer that transformers 4.30.2 stores, and later ones do not
     model.text_branch.load_state_dict(state)
     model.text_projection.load_state_dict(below(tensors, prefix + "text_projection."))
     ids = torch.tensor([[0, 17, 230, 5, 2, 1, 1], [0, 399, 2, 1, 1, 1, 1]])
