@@ -9,24 +9,20 @@ import pytest
 from litefocus_jax.decoding import whole
 from litefocus_jax.generation import sampling
 from litefocus_jax.models.circular import on_circle
-from litefocus_jax.system.compilation_cache import use_compilation_cache
 from litefocus_jax.system.kept_jit import KeptJit
+from tests.support.compilations import programs_kept_in
 from tests.support.models import small_pipeline
 
 KEPT = (sampling.encode, sampling.project_context, sampling.denoise, whole.decode_latents, whole.vocode)
 
 
 @pytest.fixture
-def fresh_folder(monkeypatch, tmp_path):
+def fresh_folder(tmp_path):
     """An empty folder of compiled programs."""
-    before = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
-    jax.config.update("jax_compilation_cache_dir", None)
-    monkeypatch.setenv("LITEFOCUS_COMPILATION_CACHE", str(tmp_path))
-    use_compilation_cache()
     forget()
-    yield tmp_path
+    with programs_kept_in(tmp_path) as folder:
+        yield folder
     forget()
-    jax.config.update("jax_compilation_cache_dir", before)
 
 
 def forget() -> None:

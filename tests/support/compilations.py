@@ -1,10 +1,28 @@
-"""What JAX compiles, as it says itself."""
+"""What JAX compiles, as it says itself, and where it is kept."""
 
 import contextlib
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import jax
+import pytest
+
+from litefocus_jax.system.compilation_cache import use_compilation_cache
+
+
+@contextlib.contextmanager
+def programs_kept_in(folder: Path) -> Iterator[Path]:
+    """Compiled programs are kept in this folder within this context."""
+    before = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
+    jax.config.update("jax_compilation_cache_dir", None)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("LITEFOCUS_COMPILATION_CACHE", str(folder))
+            use_compilation_cache()
+            yield folder
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
 
 
 @contextlib.contextmanager

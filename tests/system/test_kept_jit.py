@@ -9,9 +9,9 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from litefocus_jax.system import kept_jit
-from litefocus_jax.system.compilation_cache import use_compilation_cache
 from litefocus_jax.system.kept_jit import KeptJit
 from litefocus_jax.system.platform import LowMemoryJit, platform_named, targeting
+from tests.support.compilations import programs_kept_in
 
 
 class Sums(NamedTuple):
@@ -34,15 +34,11 @@ def kept() -> KeptJit:
 
 
 @pytest.fixture(autouse=True)
-def folder(monkeypatch, tmp_path):
+def folder(tmp_path):
     """An empty folder of compiled programs, and nothing traced yet."""
-    before = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
-    jax.config.update("jax_compilation_cache_dir", None)
-    monkeypatch.setenv("LITEFOCUS_COMPILATION_CACHE", str(tmp_path))
-    use_compilation_cache()
     traced.clear()
-    yield tmp_path
-    jax.config.update("jax_compilation_cache_dir", before)
+    with programs_kept_in(tmp_path) as folder:
+        yield folder
 
 
 def network(features: int = 3) -> nnx.Linear:
