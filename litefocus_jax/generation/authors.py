@@ -56,7 +56,7 @@ def with_sampling(options: Mapping[str, Any], model: "ModelFacts") -> dict[str, 
                 f"sampling = 'authors' beside {name} = {value!r}; expected one of them, since the authors' sampler is "
                 "DDIM with steps of its own"
             )
-    filled = {**_OPTIONS, **_own_options(model)}
+    filled = _options(model)
     if options.get("audio") is None:  # which would say how long it is
         filled["latent_frames_per_second"] = authors_frames_per_second(model.geometry)
     if options.get("litefocus", "auto") == "auto":
@@ -70,7 +70,7 @@ def authors_waveforms(model: "ModelFacts") -> int:
     Args:
         model: what is known of it.
     """
-    return {**_OPTIONS, **_own_options(model)}["num_waveforms_per_prompt"]
+    return _options(model)["num_waveforms_per_prompt"]
 
 
 def authors_sampler(model: "ModelFacts") -> dict[str, Any]:
@@ -79,15 +79,15 @@ def authors_sampler(model: "ModelFacts") -> dict[str, Any]:
     Args:
         model: what is known of it.
     """
-    options = {**_OPTIONS, **_own_options(model)}
+    options = _options(model)
     del options["num_waveforms_per_prompt"]
     return options
 
 
-def _own_options(model: "ModelFacts") -> dict[str, Any]:
-    """What the authors of a model do otherwise than those of AudioLDM2."""
+def _options(model: "ModelFacts") -> dict[str, Any]:
+    """How the authors of a model sample: as those of AudioLDM2, but for what they do otherwise."""
     if model.model_type.has_language_model:
-        return {}
+        return dict(_OPTIONS)
     # Not at the top: the help of the command line names what is here, and has no time for networks.
     from litefocus_jax.models.model_type import AUDIOLDM, MUSICLDM
     from litefocus_jax.models.unet.config import ClassConditionedAudioLDM2UNetConfig
@@ -97,7 +97,7 @@ def _own_options(model: "ModelFacts") -> dict[str, Any]:
         own |= _OF_MUSICLDM
     elif model.model_type is AUDIOLDM and not isinstance(model.unet, ClassConditionedAudioLDM2UNetConfig):
         own |= _OF_AUDIOLDM
-    return own
+    return {**_OPTIONS, **own}
 
 
 def authors_frames_per_second(geometry: "LatentGeometry") -> float:

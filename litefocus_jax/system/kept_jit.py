@@ -13,12 +13,11 @@ import flax
 import jax
 import jax.export
 import jaxlib
-from jax.core import Tracer
 from jax.sharding import Mesh
 
 import litefocus_jax
 from litefocus_jax.system.compilation_cache import program_store
-from litefocus_jax.system.platform import current_platform
+from litefocus_jax.system.platform import current_platform, is_traced
 from litefocus_jax.system.program_store import ProgramStore
 
 logger = logging.getLogger(__name__)
@@ -80,20 +79,17 @@ class KeptJit:
 
     def __call__(self, *arguments: Any, **static: Any) -> Any:
         """Call the compiled function, compiling it first for arguments of new shapes."""
-        leaves, structure = jax.tree.flatten(arguments)
-        program = self._program(leaves, structure, static)
+        program, leaves = self._program(arguments, static)
         return self._plain(*arguments, **static) if program is None else program(*leaves)
 
     def lower(self, *arguments: Any, **static: Any) -> Any:
         """The program for such arguments, for which shapes will do, not compiled yet; as of `jax.jit`."""
-        leaves, structure = jax.tree.flatten(arguments)
-        program = self._program(leaves, structure, static)
+        program, _ = self._program(arguments, static)
         return self._plain.lower(*arguments, **static) if program is None else program.lowered
 
     def eval_shape(self, *arguments: Any, **static: Any) -> Any:
         """Shapes and types of the results for such arguments; as of `jax.jit`."""
-        leaves, structure = jax.tree.flatten(arguments)
-        program = self._program(leaves, structure, static)
+        program, _ = self._program(arguments, static)
         return self._plain.eval_shape(*arguments, **static) if program is None else program.shapes
 
     def __getattr__(self, name: str) -> Any:
@@ -102,21 +98,22 @@ class KeptJit:
             raise AttributeError(name)
         return getattr(self._plain, name)
 
-    def _program(self, leaves: list[Any], structure: Any, static: dict[str, Any]) -> "_Program | None":
-        """The compiled function of the leaves, or None where it is left to `jax.jit`."""
-        platform = current_platform()
-        if not platform.keeps_traces or any(_spans_devices(value) for value in static.values()):
-            return None
-        if (store := program_store()) is None or any(_setting(name) for name in _UNUSUAL_SETTINGS):
-            return None
-        if any(isinstance(leaf, Tracer) or not hasattr(leaf, "dtype") for leaf in leaves) or _lie_elsewhere(leaves):
-            return None
+    def _program(self, arguments: tuple[Any, ...], static: dict[str, Any]) -> "tuple[_Program | None, list[Any]]":
+        """The compiled function of the arguments' leaves, None where it is left to `jax.jit`; and the leaves."""
+        platform, store = current_platform(), program_store()
+        if not platform.keeps_traces or store is None or any(_setting(name) for name in _UNUSUAL_SETTINGS):
+            return None, []
+        if any(_spans_devices(value) for value in static.values()):
+            return None, []
+        leaves, structure = jax.tree.flatten(arguments)
+        if not all(hasattr(leaf, "dtype") for leaf in leaves) or is_traced(leaves) or _lie_elsewhere(leaves):
+            return None, []
         shapes = tuple([(leaf.shape, leaf.dtype) for leaf in leaves])
         key = (structure, shapes, *static.items(), platform, *map(_setting, _SETTINGS))
         with self._lock:
             if key not in self._programs:
                 self._programs[key] = self._kept_program(store, key, leaves, structure, static)
-            return self._programs[key]
+            return self._programs[key], leaves
 
     def _kept_program(
         self, store: ProgramStore, key: _Key, leaves: list[Any], structure: Any, static: dict[str, Any]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from jax.core import Tracer
 
 from litefocus_jax.system.devices import start_jax
 
@@ -154,7 +155,7 @@ class LowMemoryJit:
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """Call the compiled function, compiling it first for arguments of new shapes."""
-        if _known_to_xla(current_platform().little_memory_options) and _is_traced((arguments, keywords)):
+        if _known_to_xla(current_platform().little_memory_options) and is_traced((arguments, keywords)):
             return self._function(*arguments, **keywords)  # JAX takes such requests for whole programs alone
         return self._jitted()(*arguments, **keywords)
 
@@ -165,15 +166,9 @@ class LowMemoryJit:
         return getattr(self._jitted(), name)
 
 
-def _is_traced(values: Any) -> bool:
-    """Whether a function that JAX traces is being called: its arrays do not know where they are."""
-    try:
-        for leaf in jax.tree.leaves(values):
-            if isinstance(leaf, jax.Array):
-                leaf.devices()
-    except jax.errors.ConcretizationTypeError:
-        return True
-    return False
+def is_traced(values: Any) -> bool:
+    """Whether a function that JAX traces is being called with these arguments."""
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values))
 
 
 @functools.cache

@@ -62,10 +62,9 @@ def seconds_per_sound(
             chosen = [variant for variant in ALL_VARIANTS if variant.name in wanted | timed.keys()]
             lengths = {**lengths, f"{length}x": _in_turns(pipe, plan, subjects, length, chosen, on_batch)}
             write_json(folder / SPEED, {"machine": dict(machine), "lengths": lengths})
-    seed, start, stop = plan.batches[0]
-    steps = request_of(
-        pipe, subjects, plan.lengths[0], variants[0], (seed, start, stop), plan.options
-    ).schedule.num_steps
+    first = plan.batches[0]
+    steps = request_of(pipe, subjects, plan.lengths[0], variants[0], first, plan.options).schedule.num_steps
+    _, start, stop = first
     return {
         length: {name: steps * step / (stop - start) for name, step in lengths[f"{length}x"].items()}
         for length in plan.lengths
