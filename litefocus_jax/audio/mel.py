@@ -8,7 +8,8 @@ from jaxtyping import Float
 
 from litefocus_jax.audio.waveforms import checked
 
-_QUIETEST = 1e-5  # floor of magnitudes before the logarithm, as AudioLDM was trained with
+QUIETEST_MEL = 1e-5
+"""Floor of mel-weighted magnitudes before the logarithm, as AudioLDM was trained with."""
 
 
 def log_mel_spectrogram(
@@ -34,7 +35,7 @@ def log_mel_spectrogram(
     filters = mel_filters(sampling_rate, n_fft=n_fft, num_mels=num_mels, fmin=fmin, fmax=fmax)
     return np.concatenate(
         [
-            np.log(np.maximum(magnitudes @ filters, _QUIETEST))
+            np.log(np.maximum(magnitudes @ filters, QUIETEST_MEL))
             for magnitudes in magnitude_blocks(waveform, n_fft, hop_length, frames_at_a_time)
         ]
     )

@@ -59,6 +59,11 @@ def export(
             else:
                 save_diffusers(components, folder, overwrite=overwrite)
         output.print(str(folder), markup=False)
+        if corrections := components.vocoder.config.mel_corrections:
+            messages.print(
+                f"The vocoder's sound will be heard as it comes there, without its mel_corrections ({corrections})",
+                markup=False,
+            )
         if layout == "original":
             messages.print("In the authors' code: model.load_state_dict(tensors, strict=False), over a published one")
             return

@@ -23,6 +23,8 @@ class Reach(NamedTuple):
 def vocoder_reach(config: VocoderConfig) -> Reach:
     """Mel frames around one that its ``hop_length`` samples depend on: the receptive field, exactly.
 
+    Where the sound is filtered towards its log-mel, the windows of the filters count whole, to their faded ends.
+
     The samples are followed back through the layers as the first and the last position they depend on.
     """
     edge = EDGE_KERNEL_SIZE // 2
@@ -30,7 +32,8 @@ def vocoder_reach(config: VocoderConfig) -> Reach:
         sum((kernel_size - 1) // 2 * (dilation + 1) for dilation in dilations)
         for kernel_size, dilations in zip(config.resblock_kernel_sizes, config.resblock_dilation_sizes, strict=True)
     )
-    first, last = -edge, config.hop_length - 1 + edge
+    filters = 0 if config.mel_correction is None else config.mel_correction.reach_in_samples
+    first, last = -edge - filters, config.hop_length - 1 + edge + filters
     for rate, kernel_size in list(zip(config.upsample_rates, config.upsample_kernel_sizes, strict=True))[::-1]:
         first, last = first - residual, last + residual
         padding = (kernel_size - rate) // 2

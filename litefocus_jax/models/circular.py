@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from flax import nnx
 
 from litefocus_jax.models.layers import Upsample
+from litefocus_jax.models.mel_correction import MelCorrection
 from litefocus_jax.models.vocoder import Conv1d, TransposedConv1d
 from litefocus_jax.ops.circular_time import CIRCULAR
 
@@ -29,6 +30,6 @@ def on_circle(module: Module) -> Module:
             layer.conv_general_dilated = CIRCULAR[layer.conv_general_dilated]
         elif isinstance(layer, Upsample):
             layer.convolve_doubled = CIRCULAR[layer.convolve_doubled]
-        elif isinstance(layer, Conv1d | TransposedConv1d):
+        elif isinstance(layer, Conv1d | TransposedConv1d | MelCorrection):
             layer.is_circular = True
     return circular

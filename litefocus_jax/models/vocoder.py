@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 from litefocus_jax.models import parameters
 from litefocus_jax.models.keys import KeyTable, Network, Rule, WeightNorm
+from litefocus_jax.models.mel_correction import MelCorrection, MelScale
 from litefocus_jax.ops.circular_time import wrap_time
 from litefocus_jax.system.json_config import ConfigError, Count, JsonConfig
 from litefocus_jax.system.typed_json import Range
@@ -31,6 +32,8 @@ class VocoderConfig(JsonConfig):
         n_fft: samples of each Fourier transform.
         fmin: where the first mel filter begins, in hertz.
         fmax: where the last one ends; half the sampling rate, where that is less.
+        mel_corrections: how often what goes beyond the log-mel that a sound was made from is filtered out of it, as
+            by `litefocus_jax.models.mel_correction`; not at all in published models.
     """
 
     STRICT = False
@@ -47,6 +50,7 @@ class VocoderConfig(JsonConfig):
     n_fft: Annotated[int, Range(16, 65_536)] = 1024
     fmin: Annotated[float, Range(0.0, 500_000.0)] = 0.0
     fmax: Annotated[float, Range(1.0, 500_000.0)] = 8000.0
+    mel_corrections: Annotated[int, Range(0, 16)] = 0
 
     def __post_init__(self) -> None:
         if len(self.upsample_rates) != len(self.upsample_kernel_sizes):
@@ -66,11 +70,25 @@ class VocoderConfig(JsonConfig):
                 f"fmin = {self.fmin:g}; expected less than fmax = {self.fmax:g} and than half of sampling_rate = "
                 f"{self.sampling_rate}"
             )
+        if self.mel_corrections and 2 * self.hop_length > self.n_fft:
+            raise ConfigError(
+                f"mel_corrections = {self.mel_corrections} with frames of n_fft = {self.n_fft} samples, "
+                f"{self.hop_length} apart; expected 0 unless frames overlap by half or more"
+            )
 
     @property
     def hop_length(self) -> int:
         """Samples of sound per mel frame."""
         return math.prod(self.upsample_rates)
+
+    @property
+    def mel_correction(self) -> MelCorrection | None:
+        """What filters the sound; None where there are no `mel_corrections`."""
+        if not self.mel_corrections:
+            return None
+        fmax = min(self.fmax, self.sampling_rate / 2)
+        scale = MelScale(self.sampling_rate, self.hop_length, self.n_fft, self.model_in_dim, self.fmin, fmax)
+        return MelCorrection(scale, self.mel_corrections)
 
     @classmethod
     def tiny(cls) -> Self:
@@ -233,9 +251,15 @@ class Vocoder(nnx.Module):
         # Statistics of the training set, not weights: an optimiser of nnx.Param leaves them alone.
         self.mean = nnx.Variable(jnp.zeros(config.model_in_dim))
         self.scale = nnx.Variable(jnp.ones(config.model_in_dim))
+        self.correction = config.mel_correction
 
     def __call__(self, mel: Float[Array, "batch frames mel_bins"]) -> Float[Array, "batch samples"]:
-        """Synthesise sound from log-mel frames.
+        """Synthesise sound from log-mel frames, and filter it where the configuration says so; as `uncorrected`."""
+        sound = self.uncorrected(mel)
+        return sound if self.correction is None else self.correction(sound, mel.astype(jnp.float32))
+
+    def uncorrected(self, mel: Float[Array, "batch frames mel_bins"]) -> Float[Array, "batch samples"]:
+        """Synthesise sound from log-mel frames, as the network alone does.
 
         Returns:
             Float32 samples between -1 and 1 at ``config.sampling_rate``: ``hop_length * frames`` of them where every

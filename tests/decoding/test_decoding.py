@@ -53,6 +53,7 @@ CONVOLUTIONAL = dataclasses.replace(VAE_CONFIG, mid_block_add_attention=False)
 UNEVEN = dataclasses.replace(
     VOCODER_CONFIG, upsample_rates=(3, 4), upsample_kernel_sizes=(4, 9), resblock_dilation_sizes=((1, 4), (2,))
 )
+CORRECTING = dataclasses.replace(VOCODER_CONFIG, mel_corrections=2)
 
 
 def latents_that_change(frames: int, config: VAEConfig = VAE_CONFIG) -> np.ndarray:
@@ -132,14 +133,14 @@ def test_a_setting_out_of_its_range_is_named(field, value):
         TilingConfig(**{field: value})
 
 
-@pytest.mark.parametrize("config", [VOCODER_CONFIG, UNEVEN])
-@pytest.mark.parametrize("frames", [160, 201])
+@pytest.mark.parametrize("config", [VOCODER_CONFIG, UNEVEN, CORRECTING])
+@pytest.mark.parametrize("frames", [240, 281])
 def test_sound_in_tiles_equals_the_whole_whatever_the_blocks_of_its_spectrogram(config, frames):
-    vocoder = random_model(Vocoder, config)
-    tiles = cut_into_tiles(frames, 64, vocoder_reach(config))
-    mel = jax.random.normal(jax.random.key(0), (frames, config.model_in_dim))
+    vocoder, size = random_model(Vocoder, config), 96
+    tiles = cut_into_tiles(frames, size, vocoder_reach(config))
+    mel = jax.random.normal(jax.random.key(0), (frames, config.model_in_dim)) - 5.0
     mels = iter(np.array_split(mel, [30, 31, 100]))
-    blocks = [*vocode_blocks(vocoder, mels, dataclasses.replace(plan(40), vocoder_tiles=tiles, vocoder_size=64))]
+    blocks = [*vocode_blocks(vocoder, mels, dataclasses.replace(plan(40), vocoder_tiles=tiles, vocoder_size=size))]
     assert len(blocks) == len(tiles) > 2
     np.testing.assert_allclose(np.concatenate(blocks), whole.vocode(vocoder, mel[None])[0], atol=1e-5)
 

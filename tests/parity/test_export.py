@@ -1,5 +1,6 @@
 """An exported model in diffusers: the folder is complete as it is, and the sound is ours."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AudioLDM2Pipeline as DiffusersPipeline
+from flax import nnx
 from typer.testing import CliRunner
 
 from litefocus_jax import AudioLDM2Pipeline
@@ -14,6 +16,7 @@ from litefocus_jax.checkpoint.native import save_native
 from litefocus_jax.checkpoint.store import BUNDLED_MODEL, load_components
 from litefocus_jax.cli import app
 from litefocus_jax.models.components import NETWORKS
+from litefocus_jax.models.vocoder import Vocoder
 from tests.parity.test_pipeline import NEGATIVE_PROMPTS, PROMPTS
 from tests.support.models import many_headed_checkpoint, tiny_checkpoint
 from tests.support.parity import nhwc
@@ -29,7 +32,7 @@ def export(model: Path | str, folder: Path, *options: str) -> Path:
 
 def assert_same_sound(model: Path | str, folder: Path, prompts: list[str] = PROMPTS) -> None:
     """Fail unless a model, exported to the folder, makes in diffusers the sound it makes here."""
-    ours = AudioLDM2Pipeline.from_pretrained(model)
+    ours = uncorrected(AudioLDM2Pipeline.from_pretrained(model))
     # Of a half-precision folder, transformers' parts would stay half and diffusers' would not.
     theirs: Any = DiffusersPipeline.from_pretrained(export(model, folder)).to(torch.float32)
     theirs.set_progress_bar_config(disable=True)
@@ -45,6 +48,14 @@ def assert_same_sound(model: Path | str, folder: Path, prompts: list[str] = PROM
     assert deviation(actual, expected) < 1e-3
 
 
+def uncorrected(pipeline: AudioLDM2Pipeline) -> AudioLDM2Pipeline:
+    """The same model without what follows its vocoder here, and does not in diffusers."""
+    components = pipeline.components
+    vocoder = Vocoder(dataclasses.replace(components.vocoder.config, mel_corrections=0), rngs=nnx.Rngs(0))
+    nnx.update(vocoder, nnx.state(components.vocoder))
+    return AudioLDM2Pipeline(dataclasses.replace(components, vocoder=vocoder))
+
+
 def test_an_exported_model_sounds_the_same_in_diffusers(tmp_path: Path) -> None:
     assert_same_sound(tiny_checkpoint(), tmp_path / "exported")
 
@@ -52,6 +63,15 @@ def test_an_exported_model_sounds_the_same_in_diffusers(tmp_path: Path) -> None:
 def test_the_bundled_model_sounds_the_same_in_diffusers(tmp_path: Path) -> None:
     # In small letters without punctuation, since transformers' classes leave out what its tokenizers say of them.
     assert_same_sound(BUNDLED_MODEL, tmp_path / "exported", ["a steady tone", "a two tone siren and rain"])
+
+
+def test_what_diffusers_does_not_do_after_the_vocoder_is_said(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["export", str(BUNDLED_MODEL), str(tmp_path / "exported")])
+    assert "without its mel_corrections (2)" in " ".join(result.output.split())
+    assert load_components(tmp_path / "exported").vocoder.config.mel_corrections == 2
+    assert (
+        "mel_corrections" not in CliRunner().invoke(app, ["export", str(tiny_checkpoint()), str(tmp_path / "b")]).output
+    )
 
 
 def test_every_weight_comes_back_to_diffusers_as_it_left(tmp_path: Path) -> None:

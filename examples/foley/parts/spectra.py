@@ -1,9 +1,4 @@
-"""Spectra that gradients go through: the log-mel of `litefocus_jax.audio`, and distances between sounds.
-
-Letters in shape comments: B batch, S samples, N blocks of one hop, F frames, W taps.
-"""
-
-import math
+"""Spectra that gradients go through: the log-mel of `litefocus_jax.audio`, and distances between sounds."""
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +7,10 @@ from jaxtyping import Array, Float
 
 from examples.foley.world.clips import HOP_LENGTH, NUM_MELS, SAMPLING_RATE
 from litefocus_jax.audio import hann_window, mel_filters
+from litefocus_jax.audio.mel import QUIETEST_MEL
+from litefocus_jax.ops.short_time_fourier import short_time_fourier
 
 N_FFT = 1024
-_QUIETEST_MEL = 1e-5  # as in litefocus_jax.audio
 _TINIEST_POWER = 1e-14  # keeps the slope of the square root finite in digital silence
 
 RESOLUTIONS = ((128, 32), (256, 64), (512, 128))
@@ -42,25 +38,16 @@ def magnitudes(waveforms: Float[Array, "batch samples"], n_fft: int, hop: int) -
     Raises:
         ValueError: when there are fewer samples.
     """
-    batch, samples = waveforms.shape
+    samples = waveforms.shape[1]
     if samples <= n_fft // 2:
         raise ValueError(f"waveforms has {samples} samples; expected more than {n_fft // 2} for n_fft = {n_fft}")
-    frames = 1 + samples // hop
-    taps = math.ceil(n_fft / hop)
-    padded = jnp.pad(waveforms, ((0, 0), (n_fft // 2, n_fft // 2)), mode="reflect")
-    missing = max(0, (frames - 1 + taps) * hop - padded.shape[1])
-    padded = jnp.pad(padded, ((0, 0), (0, missing)))
-    # Overlapping frames are laid side by side from blocks of one hop. The gradient of that is a sum of shifted copies,
-    # where the gradient of gathered indices would be a scatter, which is slow on a CPU.
-    blocks = padded[:, : (frames - 1 + taps) * hop].reshape(batch, -1, hop)  # [B, N, hop]
-    framed = jnp.concatenate([blocks[:, tap : tap + frames] for tap in range(taps)], axis=-1)  # [B, F, W * hop]
-    spectrum = jnp.fft.rfft(framed[..., :n_fft] * hann_window(n_fft))
+    spectrum = short_time_fourier(waveforms, hann_window(n_fft), hop)
     return jnp.sqrt(jnp.square(spectrum.real) + jnp.square(spectrum.imag) + _TINIEST_POWER)
 
 
 def log_mel(waveforms: Float[Array, "batch samples"]) -> Float[Array, "batch frames mels"]:
     """What `litefocus_jax.audio.log_mel_spectrogram` gives for each sound, at 16 kHz and with its default settings."""
-    return jnp.log(jnp.maximum(_mels(waveforms), _QUIETEST_MEL))
+    return jnp.log(jnp.maximum(_mels(waveforms), QUIETEST_MEL))
 
 
 def _mels(waveforms: Float[Array, "batch samples"]) -> Float[Array, "batch frames mels"]:
@@ -88,7 +75,7 @@ def mel_distances(
     """
     found, expected = _mels(made), _mels(real)
     loudest = jnp.max(expected, axis=(1, 2), keepdims=True)
-    floor = jnp.maximum(_QUIETEST_MEL, _DEEP_SHARE * loudest)
+    floor = jnp.maximum(QUIETEST_MEL, _DEEP_SHARE * loudest)
     difference = jnp.abs(jnp.log(found + floor) - jnp.log(expected + floor))
     # Next to silence the slope of the logarithm would drown that of every other sound of a batch.
     deep = jnp.mean(difference * loudest / (loudest + _SOFT_MEL))

@@ -174,7 +174,7 @@ def spectral_loss(
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """`sound_loss` of what the vocoder makes of crops; nothing is drawn at random."""
     del key
-    return sound_loss(vocoder(crops.mel), crops.waveform)
+    return sound_loss(vocoder.uncorrected(crops.mel), crops.waveform)
 
 
 def adversarial_update(
@@ -202,7 +202,7 @@ def adversarial_update(
     def update(contest: Contest, crops: Crops, key: Array) -> tuple[Contest, dict[str, Array]]:
         del key
         made, pull_back = jax.vjp(
-            lambda weights: nnx.merge(graph, weights, statistics)(crops.mel), contest.vocoder.weights
+            lambda weights: nnx.merge(graph, weights, statistics).uncorrected(crops.mel), contest.vocoder.weights
         )
         critics_figure, gradients = jax.value_and_grad(critics_loss)(contest.critics.weights, made, crops.waveform)
         critics = learn(contest.critics, gradients, transformation)
