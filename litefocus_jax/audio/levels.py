@@ -1,13 +1,33 @@
 """How loud a sound is, measured block by block."""
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 SILENT_IN_DBFS = -60.0
 """Below this root mean square, a whole sound is called silent."""
+
+STRETCH_IN_S = 0.5
+"""Length of the stretch by whose level a sound is called loud or soft."""
+
+MOST_GAIN_IN_DB = 20.0
+"""Sound that is farther below a `LeastLevel` is no soft sound but none, and stays as it is."""
+
+
+class LeastLevel(NamedTuple):
+    """How loud a sound is to be at least.
+
+    Attributes:
+        in_dbfs: root mean square of its loudest stretch, see `loudest_stretch_in_dbfs`.
+        sampling_rate: of the sound.
+    """
+
+    in_dbfs: float
+    sampling_rate: int
 
 
 class SilenceWarning(UserWarning):
@@ -29,6 +49,41 @@ def level_in_dbfs(waveform: Float[np.ndarray, " samples"]) -> float:
     meter = LevelMeter()
     meter.add(waveform)
     return meter.level_in_dbfs
+
+
+def loudest_stretch_in_dbfs(waveform: Float[np.ndarray, "samples ..."], sampling_rate: int) -> float:
+    """Root mean square of the loudest half second of a sound, in decibels of full scale; of all of it, if shorter.
+
+    Of several channels it is the mean of their powers that counts.
+    """
+    if not len(waveform):
+        return -math.inf
+    powers = np.square(waveform, dtype=np.float64).reshape(len(waveform), -1).mean(axis=1)
+    length = min(round(STRETCH_IN_S * sampling_rate), len(powers))
+    sums = np.cumsum(np.concatenate([[0.0], powers]))
+    return decibels(math.sqrt(max(0.0, (sums[length:] - sums[:-length]).max() / length)))
+
+
+def made_audible(
+    blocks: Iterable[Float[np.ndarray, "samples ..."]], least: LeastLevel
+) -> Iterator[Float[np.ndarray, "samples ..."]]:
+    """A sound that comes in one block, made louder where it is softer than it is to be; a longer one as it is.
+
+    A long sound goes to its file before its end is known, and has had time to be loud somewhere.
+    """
+    blocks = iter(blocks)
+    first = next(blocks, None)
+    if first is None:
+        return
+    gain = least.in_dbfs - loudest_stretch_in_dbfs(first, least.sampling_rate)
+    if 0.0 < gain <= MOST_GAIN_IN_DB:
+        second = next(blocks, None)
+        if second is None:  # a click in silence may be loud itself
+            first = first * np.float32(min(amplitude(gain), max(1.0, 1.0 / np.abs(first).max())))
+        else:
+            blocks = itertools.chain((second,), blocks)
+    yield first
+    yield from blocks
 
 
 class LevelMeter:

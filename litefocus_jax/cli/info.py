@@ -59,7 +59,10 @@ def info(
         output.print(_sub_models(checkpoint), "")
         output.print(f"Sound      {_describe_sound(geometry)}")
         output.print(f"Scheduler  {_describe_scheduler(checkpoint.scheduler)}")
-        output.print(f"Prompts    {_PROMPTS[checkpoint.defaults.prompt_padding]}\n")
+        output.print(f"Prompts    {_PROMPTS[checkpoint.defaults.prompt_padding]}")
+        if (least := checkpoint.defaults.least_level_in_dbfs) is not None:
+            output.print(f"Level      the loudest half second has {least:g} dBFS or more")
+        output.print()
         output.print(_sampling(checkpoint), "")
         output.print(_attention(checkpoint.configs["unet"], geometry), "")
         if (doubtful := doubt(checkpoint.configs["unet"])) is not None:

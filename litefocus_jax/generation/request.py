@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from litefocus_jax.audio.levels import LeastLevel
 from litefocus_jax.audio.waveforms import STEREO
 from litefocus_jax.diffusion.scheduler_config import Spacing
 from litefocus_jax.diffusion.schedulers import Schedule, make_schedule
@@ -68,6 +69,7 @@ class Request:
         edit: what is made of a sound that is given, or None.
         timeline: several prompts along the sound, which the one of ``prompts`` stands for, or None.
         speech: what is said, or None where nothing is.
+        least_level: how loud each sound is to be at least, by the model's defaults; None where it is left as it is.
     """
 
     prompts: tuple[str, ...]
@@ -94,6 +96,7 @@ class Request:
     edit: Edit | None = None
     timeline: Timeline | None = None
     speech: Speech | None = None
+    least_level: LeastLevel | None = None
 
     @property
     def batch_size(self) -> int:
@@ -300,7 +303,12 @@ def make_request(
         edit=edit,
         timeline=timeline if timeline is not None and len(timeline.prompts) > 1 else None,
         speech=speech,
+        least_level=_least_level(defaults.least_level_in_dbfs, geometry) if edit is None else None,
     )
+
+
+def _least_level(in_dbfs: float | None, geometry: LatentGeometry) -> LeastLevel | None:
+    return None if in_dbfs is None else LeastLevel(in_dbfs, geometry.sampling_rate)
 
 
 def _schedule(model: ModelFacts, asked: RequestOptions, strength: float) -> tuple[Schedule, Spacing, int, int]:

@@ -6,6 +6,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
+from litefocus_jax.audio.levels import made_audible
 from litefocus_jax.audio.splicing import CROSS_FADE_IN_S, spliced
 from litefocus_jax.decoding.loop import frames_beyond, loop_blocks
 from litefocus_jax.decoding.plan import DecodingPlan, TilingConfig, plan_decoding
@@ -194,8 +195,10 @@ def _joined(decoded: Iterator[Blocks], sides: int) -> Iterator[SoundBlocks]:
 
 
 def _beside_what_was_given(request: Request, blocks: SoundBlocks) -> SoundBlocks:
-    """A sound as it was decoded, with what was given and is not made anew in its place."""
+    """A sound as it was decoded, with what was given and is not made anew in its place; audible, if it is all new."""
     edit = request.edit
+    if request.least_level is not None:
+        return made_audible(blocks, request.least_level)
     if edit is None or not edit.spans:
         return blocks
     fade = round(CROSS_FADE_IN_S * edit.sampling_rate)

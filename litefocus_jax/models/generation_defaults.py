@@ -73,6 +73,9 @@ class GenerationDefaults(Sampling):
         prompt_padding: see `PromptPadding`.
         litefocus_by_length: what ``litefocus="auto"`` chooses from which length on, in ascending order; shorter sound
             has dense attention. As in the paper unless a model's own sounds say otherwise.
+        least_level_in_dbfs: a sound whose loudest half second is softer is made louder, to this level, by at most 20
+            dB; None where sounds are left as they are. It is for what is generated, no matter what else is asked for,
+            not for edits, and not for sound so long that it is decoded in tiles.
         fast: the way to sample for a first impression.
         good: the way to sample for use.
         reference: the way to sample where time does not matter.
@@ -84,6 +87,7 @@ class GenerationDefaults(Sampling):
     guidance_scale: GuidanceScale = 3.5
     prompt_padding: PromptPadding = "batch"
     litefocus_by_length: tuple[FromLength, ...] = PAPER_BY_LENGTH
+    least_level_in_dbfs: Annotated[float, Range(-120.0, 0.0)] | None = None
     fast: Sampling = Sampling("dpm++", 25, "trailing")
     good: Sampling = Sampling("dpm++", 50, "trailing")
     reference: Sampling = Sampling("ddim", 200, "trailing")

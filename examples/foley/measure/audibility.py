@@ -3,28 +3,16 @@
 from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Float
 
-from litefocus_jax.audio.levels import decibels
+from litefocus_jax.audio.levels import loudest_stretch_in_dbfs
 from litefocus_jax.generation.sampling import initial_latents, random_keys
 from litefocus_jax.models.vocabulary import SoundKind
 from litefocus_jax.pipeline import AudioLDM2Pipeline
-
-STRETCH_IN_S = 0.5
-"""Length of the stretch whose level is measured."""
 
 AUDIBLE_IN_DBFS = -40.0
 """What a sound must reach somewhere to count as audible."""
 
 _SENTENCES = ("I would like to hear {}, please", "the sound of {}")
-
-
-def loudest_stretch_in_dbfs(waveform: Float[np.ndarray, " samples"], sampling_rate: int) -> float:
-    """Root mean square of the loudest half second of a sound, in decibels of full scale; of all of it, if shorter."""
-    length = min(round(STRETCH_IN_S * sampling_rate), len(waveform))
-    sums = np.cumsum(np.concatenate([[0.0], np.square(waveform, dtype=np.float64)]))
-    return decibels(float(np.sqrt(max((sums[length:] - sums[:-length]).max() / length, 0.0))))
 
 
 def prompts_of(kind: SoundKind, synonyms: int) -> tuple[str, ...]:

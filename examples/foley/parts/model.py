@@ -41,6 +41,7 @@ VOCODER_CONFIG = VocoderConfig(
     resblock_kernel_sizes=(3, 7),
     resblock_dilation_sizes=((1, 3), (1, 3)),
     normalize_before=False,
+    mel_corrections=2,  # TRAINING.md says what they bring
 )
 CLAP_CONFIG = ClapTextConfig(
     vocab_size=512,
@@ -97,13 +98,15 @@ CONFIGS: dict[str, JsonConfig] = {
     "projection_model": PROJECTION_CONFIG,
 }
 # What examples/foley/measure/presets.py measured. Every prompt is encoded as if alone, as nearly all were in training,
-# whose batches are of like length. Where attention is sparse is what docs/paper.md found.
+# whose batches are of like length. Where attention is sparse is what docs/paper.md found. What the UNet draws so softly
+# that it could not be heard is made louder: some alarms and zaps.
 GENERATION_DEFAULTS = GenerationDefaults(
     scheduler="dpm++",
     num_inference_steps=25,
     timestep_spacing="trailing",
     prompt_padding="alone",
     litefocus_by_length=(FromLength(6.0, "cross_frequency", 0.2), FromLength(12.0, "linear")),
+    least_level_in_dbfs=-38.0,
     fast=Sampling("dpm++", 12, "trailing"),
     good=Sampling("dpm++", 25, "trailing"),
     reference=Sampling("ddim", 250, "trailing"),

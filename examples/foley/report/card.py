@@ -251,8 +251,10 @@ _LIMITS = """
 - It knows its own small world. A piano is a music box to it, a dog a frog, a voice a whistle, and of what it does not
   know it makes something else that it does know.
 - Three sounds at once, or in turn, were never heard in training.
-- Of two sounds one is sometimes missing, more often in the sound than in the log-mel: the vocoder is the weakest part,
-  and lays a faint buzz under tones.
+- Of two sounds one is sometimes missing.
+- The vocoder is the weakest part. It lays a buzz under tones, most of which is filtered out again (`mel_corrections`), and
+  what lies between two multiples of 100 Hz it makes of both.
+- What would be too soft to be heard is made louder, until its loudest half second has -38 dBFS (`least_level_in_dbfs`).
 - The judges come from the same synthetic world. They say whether a sound is recognised, not whether it is good.
 - Beyond the training length, the synthesised sounds that it is compared with repeat, go on or happen somewhere, as
   their kinds do; a model could do well in other ways.

@@ -3,23 +3,14 @@
 import json
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from examples.foley import audible
-from examples.foley.measure.audibility import levels, loudest_stretch_in_dbfs, prompts_of, quietest
+from examples.foley.measure.audibility import levels, prompts_of, quietest
 from examples.foley.report import card
+from litefocus_jax.audio.levels import loudest_stretch_in_dbfs
 from litefocus_jax.models.vocabulary import SoundKind, Vocabulary
-from tests.support.foley import tone
 from tests.support.models import small_pipeline
-
-
-def test_the_level_is_that_of_the_loudest_half_second():
-    quiet = 0.001 * tone(440.0)
-    quiet[16000:24000] = 0.5
-    assert loudest_stretch_in_dbfs(quiet, 16000) == pytest.approx(-6.02, abs=0.01)
-    assert loudest_stretch_in_dbfs(np.zeros(100), 16000) == -np.inf
-    assert loudest_stretch_in_dbfs(np.full(100, 0.1), 16000) == pytest.approx(-20.0)
 
 
 def test_a_kind_is_tried_by_its_name_alone_or_in_other_words_too():
