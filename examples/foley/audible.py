@@ -37,11 +37,12 @@ def main(
     if known is None:
         raise typer.BadParameter(f"{model} has no vocabulary.json, and so no kinds", param_hint="MODEL")
     ledger, weights = Ledger(output / "ledger.jsonl"), digest(pipeline.components.modules.values())
+    least = pipeline.components.defaults.least_level_in_dbfs
     work = [(name, prompt) for name, kind in known.kinds.items() for prompt in prompts_of(kind, synonyms)]
     found: dict[str, dict[str, list[float]]] = {name: {} for name in known.kinds}
     with progress_bar("Prompts", len(work)) as on_progress:
         for done, (name, prompt) in enumerate(work, 1):
-            cell = {"measure": "audible", "prompt": prompt, "seeds": seeds, "model": weights}
+            cell = {"measure": "audible", "prompt": prompt, "seeds": seeds, "model": weights, "least": least}
             figures = ledger.figures(cell, lambda: {"levels": levels(pipeline, prompt, range(seeds))})  # noqa: B023
             found[name][prompt] = figures["levels"]
             on_progress(done)

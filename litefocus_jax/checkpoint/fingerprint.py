@@ -40,6 +40,8 @@ def model_digest(model: Checkpoint | Components) -> str:
         digests = {"scheduler": _digest_of_scheduler(model.scheduler)}
         digests |= {name: _digest_of_network(each.config, each.tensors) for name, each in model.networks.items()}
     digests |= {f"tokenizer {place.name}": _digest_of_folder(place) for place in model.tokenizers.values()}
+    # Of the model's defaults, all but this one are what a recipe says itself.
+    digests["least level"] = str(model.defaults.least_level_in_dbfs)
     return digest(json.dumps(digests, sort_keys=True).encode())
 
 

@@ -54,3 +54,7 @@ def test_it_travels_with_the_model(tmp_path):
 def test_a_level_that_is_none_is_an_error(value):
     with pytest.raises(ConfigError, match="least_level_in_dbfs"):
         GenerationDefaults.from_dict({"least_level_in_dbfs": value})
+
+
+def test_a_recipe_knows_models_apart_that_make_their_sounds_as_loud_as_not():
+    assert pipeline_of(None).model_digest != pipeline_of(-40.0).model_digest

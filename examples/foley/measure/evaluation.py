@@ -288,9 +288,10 @@ def _mean(values: Float[np.ndarray, " any"]) -> float | None:
 
 
 def digest(modules: Iterable[nnx.Module]) -> str:
-    """A checksum of all weights: by it the ledger knows a model again."""
+    """A checksum of all weights and of what goes with them: by it the ledger knows a model again."""
     checksum = 0
     for module in modules:
+        checksum = zlib.crc32(repr(getattr(module, "config", None)).encode(), checksum)
         for _, array in sorted(to_numpy(module).items()):
             checksum = zlib.crc32(np.ascontiguousarray(array).tobytes(), checksum)
     return f"{checksum:08x}"
