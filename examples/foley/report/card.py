@@ -252,7 +252,7 @@ _LIMITS = """
   know it makes something else that it does know.
 - Three sounds at once, or in turn, were never heard in training.
 - Of two sounds one is sometimes missing.
-- The vocoder is the weakest part. It lays a buzz under tones, most of which is filtered out again (`mel_corrections`), and
+- The vocoder is the weakest part. It lays a buzz under tones, which is mostly filtered out again (`mel_corrections`);
   what lies between two multiples of 100 Hz it makes of both.
 - What would be too soft to be heard is made louder, until its loudest half second has -38 dBFS (`least_level_in_dbfs`).
 - The judges come from the same synthetic world. They say whether a sound is recognised, not whether it is good.
