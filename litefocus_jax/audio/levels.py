@@ -14,7 +14,7 @@ SILENT_IN_DBFS = -60.0
 STRETCH_IN_S = 0.5
 """Length of the stretch by whose level a sound is called loud or soft."""
 
-MOST_GAIN_IN_DB = 20.0
+MOST_GAIN_IN_DB = 40.0
 """Sound that is farther below a `LeastLevel` is no soft sound but none, and stays as it is."""
 
 

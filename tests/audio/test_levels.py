@@ -30,7 +30,7 @@ def test_of_less_than_half_a_second_all_counts():
     assert loudest_stretch_in_dbfs(np.zeros(100), RATE) == loudest_stretch_in_dbfs(np.zeros(0), RATE) == -np.inf
 
 
-@pytest.mark.parametrize("level", [-41.0, -50.0, -59.0])
+@pytest.mark.parametrize("level", [-41.0, -50.0, -79.0])
 def test_a_sound_too_soft_to_be_heard_is_made_louder(level):
     assert loudest_stretch_in_dbfs(audible(sine(level)), RATE) == pytest.approx(-40.0, abs=0.01)
 
@@ -42,7 +42,7 @@ def test_both_sides_of_stereo_are_made_louder_alike():
     np.testing.assert_allclose(found[:, 0], found[:, 1] * 10**0.5, atol=1e-6)
 
 
-@pytest.mark.parametrize("level", [-20.0, -39.9, -61.0, -90.0])
+@pytest.mark.parametrize("level", [-20.0, -39.9, -81.0, -110.0])
 def test_a_sound_that_is_loud_enough_or_none_is_left_alone(level):
     np.testing.assert_array_equal(audible(sine(level)), sine(level))
 
