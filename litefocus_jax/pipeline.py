@@ -311,7 +311,8 @@ class AudioLDM2Pipeline:
             request: from `request`.
             {RunOptions}
 
-        A sound that is next to silent as a whole, below -60 dBFS, is warned of (`SilenceWarning`).
+        A sound that is next to silent as a whole, below -60 dBFS, is warned of (`SilenceWarning`); where the model has
+        a least level (`GenerationDefaults`), softer sound has been made louder before.
 
         Raises:
             TypeError: when a callback cannot be called, or for an unknown option.
@@ -456,8 +457,8 @@ class AudioLDM2Pipeline:
     ) -> Iterator[Float[np.ndarray, " samples"]]:
         """Decode one sound block by block; `litefocus_jax.audio.save_audio_blocks` writes them to a file.
 
-        Beyond ``tiling.whole_up_to_in_s`` each block is a tile, and the memory in use does not grow with the sound. What
-        a request asks for beside latents is not known here: an edit's own sound, and the model's least level.
+        Beyond ``tiling.whole_up_to_in_s`` each block is a tile, and the memory in use does not grow with the sound.
+        What a request asks for beside latents is not known here: an edit's own sound, and the model's least level.
 
         Args:
             latents: of one sound, as ``output_type="latent"`` returns them.

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from examples.foley.measure.audibility import AUDIBLE_IN_DBFS, levels, prompts_of
-from examples.foley.measure.evaluation import digest
+from examples.foley.measure.evaluation import digest_of_model
 from examples.foley.measure.ledger import Ledger
 from examples.foley.report.card import AUDIBLE
 from examples.foley.report.tables import audible_table
@@ -36,13 +36,12 @@ def main(
     known = pipeline.components.vocabulary
     if known is None:
         raise typer.BadParameter(f"{model} has no vocabulary.json, and so no kinds", param_hint="MODEL")
-    ledger, weights = Ledger(output / "ledger.jsonl"), digest(pipeline.components.modules.values())
-    least = pipeline.components.defaults.least_level_in_dbfs
+    ledger, weights = Ledger(output / "ledger.jsonl"), digest_of_model(pipeline.components)
     work = [(name, prompt) for name, kind in known.kinds.items() for prompt in prompts_of(kind, synonyms)]
     found: dict[str, dict[str, list[float]]] = {name: {} for name in known.kinds}
     with progress_bar("Prompts", len(work)) as on_progress:
         for done, (name, prompt) in enumerate(work, 1):
-            cell = {"measure": "audible", "prompt": prompt, "seeds": seeds, "model": weights, "least": least}
+            cell = {"measure": "audible", "prompt": prompt, "seeds": seeds, "model": weights}
             figures = ledger.figures(cell, lambda: {"levels": levels(pipeline, prompt, range(seeds))})  # noqa: B023
             found[name][prompt] = figures["levels"]
             on_progress(done)

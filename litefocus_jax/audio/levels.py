@@ -67,9 +67,13 @@ def loudest_stretch_in_dbfs(waveform: Float[np.ndarray, "samples ..."], sampling
 def made_audible(
     blocks: Iterable[Float[np.ndarray, "samples ..."]], least: LeastLevel
 ) -> Iterator[Float[np.ndarray, "samples ..."]]:
-    """A sound that comes in one block, made louder where it is softer than it is to be; a longer one as it is.
+    """A sound that comes in one block, made louder where it is softer than it is to be; one in more of them as it is.
 
     A long sound goes to its file before its end is known, and has had time to be loud somewhere.
+
+    Args:
+        blocks: of one sound.
+        least: how loud it is to be; its peaks stay within [-1, 1], and what is `MOST_GAIN_IN_DB` below stays as it is.
     """
     blocks = iter(blocks)
     first = next(blocks, None)

@@ -15,6 +15,8 @@ from litefocus_jax.system.json_config import JsonConfig
 from litefocus_jax.system.same_run import digest
 
 _SAMPLES_PER_ARRAY = 64
+_LATER = frozenset({"mel_corrections"})
+"""Fields that came later, left out where they say nothing, so that models are known by what they were known by."""
 
 
 def fingerprint(components: Components) -> dict[str, str]:
@@ -41,7 +43,8 @@ def model_digest(model: Checkpoint | Components) -> str:
         digests |= {name: _digest_of_network(each.config, each.tensors) for name, each in model.networks.items()}
     digests |= {f"tokenizer {place.name}": _digest_of_folder(place) for place in model.tokenizers.values()}
     # Of the model's defaults, all but this one are what a recipe says itself.
-    digests["least level"] = str(model.defaults.least_level_in_dbfs)
+    if (least := model.defaults.least_level_in_dbfs) is not None:
+        digests["least level"] = f"{least:g}"
     return digest(json.dumps(digests, sort_keys=True).encode())
 
 
@@ -50,7 +53,8 @@ def _digest_of_scheduler(config: SchedulerConfig) -> str:
 
 
 def _digest_of_network(config: JsonConfig, arrays: Mapping[str, Any]) -> str:
-    pieces = [json.dumps(config.to_dict(), sort_keys=True).encode()]
+    fields = {name: value for name, value in config.to_dict().items() if value or name not in _LATER}
+    pieces = [json.dumps(fields, sort_keys=True).encode()]
     for name, array in sorted(arrays.items()):
         values = np.asarray(array).reshape(-1)
         some = values[:: max(1, values.size // _SAMPLES_PER_ARRAY)].astype(np.float32)

@@ -59,11 +59,12 @@ def export(
             else:
                 save_diffusers(components, folder, overwrite=overwrite)
         output.print(str(folder), markup=False)
-        if corrections := components.vocoder.config.mel_corrections:
-            messages.print(
-                f"The vocoder's sound will be heard as it comes there, without its mel_corrections ({corrections})",
-                markup=False,
-            )
+        left_out = {
+            "mel_corrections": components.vocoder.config.mel_corrections or None,
+            "least_level_in_dbfs": components.defaults.least_level_in_dbfs,
+        }
+        if named := [f"{name} = {value:g}" for name, value in left_out.items() if value is not None]:
+            messages.print(f"Other programs do nothing about {' and '.join(named)} of this model", markup=False)
         if layout == "original":
             messages.print("In the authors' code: model.load_state_dict(tensors, strict=False), over a published one")
             return

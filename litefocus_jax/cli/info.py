@@ -61,7 +61,7 @@ def info(
         output.print(f"Scheduler  {_describe_scheduler(checkpoint.scheduler)}")
         output.print(f"Prompts    {_PROMPTS[checkpoint.defaults.prompt_padding]}")
         if (least := checkpoint.defaults.least_level_in_dbfs) is not None:
-            output.print(f"Level      the loudest half second has {least:g} dBFS or more")
+            output.print(f"Level      sound whose loudest half second is softer than {least:g} dBFS is made louder")
         output.print()
         output.print(_sampling(checkpoint), "")
         output.print(_attention(checkpoint.configs["unet"], geometry), "")

@@ -156,7 +156,7 @@ def sound_of_request(
         for side in latents.reshape(request.sides, *latents.shape[-3:])
     ]
     blocks = decoded[0] if request.sides == 1 else (np.stack(sides, axis=-1) for sides in zip(*decoded, strict=True))
-    return _beside_what_was_given(request, blocks)
+    return _as_asked(request, blocks)
 
 
 def sounds_of_request(
@@ -183,19 +183,18 @@ def sounds_of_request(
         sides, request.audio_length_in_s, tiling, loop=request.plan.loop, progress=progress, mesh=mesh
     )
     sounds = decoded if request.sides == 1 else _joined(decoded, request.sides)
-    return (_beside_what_was_given(request, blocks) for blocks in sounds)
+    return (_as_asked(request, blocks) for blocks in sounds)
 
 
 def _joined(decoded: Iterator[Blocks], sides: int) -> Iterator[SoundBlocks]:
     """As many sides as a sound has, each of which is to be taken before the next, as that sound."""
     for first in decoded:
-        waveforms = [np.concatenate([*first])]
-        waveforms += [np.concatenate([*next(decoded)]) for _ in range(sides - 1)]
-        yield iter([np.stack(waveforms, axis=-1)])
+        of_sides = [[*first], *([*next(decoded)] for _ in range(sides - 1))]
+        yield iter([np.stack(blocks, axis=-1) for blocks in zip(*of_sides, strict=True)])
 
 
-def _beside_what_was_given(request: Request, blocks: SoundBlocks) -> SoundBlocks:
-    """A sound as it was decoded, with what was given and is not made anew in its place; audible, if it is all new."""
+def _as_asked(request: Request, blocks: SoundBlocks) -> SoundBlocks:
+    """A sound as it was decoded, made audible; or with what was given and is not made anew in its place."""
     edit = request.edit
     if request.least_level is not None:
         return made_audible(blocks, request.least_level)

@@ -73,9 +73,9 @@ class GenerationDefaults(Sampling):
         prompt_padding: see `PromptPadding`.
         litefocus_by_length: what ``litefocus="auto"`` chooses from which length on, in ascending order; shorter sound
             has dense attention. As in the paper unless a model's own sounds say otherwise.
-        least_level_in_dbfs: a sound whose loudest half second is softer is made louder, to this level, by at most 40
-            dB; None where sounds are left as they are. It is for what is generated, no matter what else is asked for,
-            not for edits, and not for sound so long that it is decoded in tiles.
+        least_level_in_dbfs: a sound whose loudest half second is softer is made louder, to this level, as far as its
+            peaks leave room; None where sounds are left as they are. What lies more than 40 dB below is no soft sound
+            but none, and stays as it is, and so do edits, and sound so long that it is decoded in tiles.
         fast: the way to sample for a first impression.
         good: the way to sample for use.
         reference: the way to sample where time does not matter.

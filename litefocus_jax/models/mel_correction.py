@@ -1,9 +1,10 @@
 """Sound brought to the log-mel that it was made from.
 
 A small vocoder adds a sound of its own: a buzz under tones, noise where there should be silence. How loud each band
-of each frame should be is known, since that is the very spectrogram that it was given; what goes beyond is taken away
-by a filter that changes with time. Nothing is made louder: what is missing cannot be had from what is there, and peaks
-would clip. No part of AudioLDM2: a model asks for it in its vocoder's configuration.
+of each frame should be is known, since that is the very spectrogram that it was given; most of what goes beyond is
+taken away by a filter that changes with time. No band of a frame is made louder: what is missing cannot be had from
+what is there, and peaks would clip. As by all such filters, a little of a loud onset is laid before it, within half a
+window. No part of AudioLDM2: a model asks for it in its vocoder's configuration.
 """
 
 from typing import NamedTuple
@@ -35,7 +36,7 @@ class MelScale(NamedTuple):
 
 
 class MelCorrection(nnx.Module):
-    """Filters sound until its log-mel is nowhere above the given one, or hardly.
+    """Filters sound until its log-mel is hardly anywhere above the given one.
 
     Args:
         scale: of the log-mels.
@@ -55,7 +56,7 @@ class MelCorrection(nnx.Module):
     def __call__(
         self, waveforms: Float[Array, "batch samples"], mel: Float[Array, "batch frames mels"]
     ) -> Float[Array, "batch samples"]:
-        """The filtered sounds.
+        """The filtered sounds, between -1 and 1.
 
         Args:
             waveforms: at least ``hop_length`` samples for each frame; the filter of the last frame goes on to the end.
@@ -70,10 +71,12 @@ class MelCorrection(nnx.Module):
             return self._filtered(waveforms, mel)[:, around : around + samples]
         return self._filtered(waveforms, mel)
 
-    def _filtered(self, waveforms: Array, mel: Array) -> Array:
+    def _filtered(
+        self, waveforms: Float[Array, "batch samples"], mel: Float[Array, "batch frames mels"]
+    ) -> Float[Array, "batch samples"]:
         hop_length, filters = self.scale.hop_length, self.scale.filters
         window = hann_window(self.scale.n_fft)
-        shares = (filters / np.maximum(filters.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)).T
+        shares = self._shares_of_bands()
         for _ in range(self.rounds):
             spectra = short_time_fourier(waveforms, window, hop_length)  # [B, frames, bins]
             found = jnp.log(jnp.maximum(jnp.abs(spectra[:, : mel.shape[1]]) @ filters, QUIETEST_MEL))
@@ -82,4 +85,13 @@ class MelCorrection(nnx.Module):
             waveforms = inverse_short_time_fourier(
                 spectra * jnp.exp(gain @ shares), window, hop_length, waveforms.shape[1]
             )
-        return waveforms
+        return jnp.clip(waveforms, -1.0, 1.0)
+
+    def _shares_of_bands(self) -> Float32[np.ndarray, "mels bins"]:
+        """How much the gain of each band counts for each bin; bins beside all bands go by the nearest one."""
+        filters = self.scale.filters
+        bins = np.arange(len(filters))
+        (covered,) = np.nonzero(filters.sum(axis=1))
+        nearest = covered[np.argmin(np.abs(bins[:, None] - covered), axis=1)]
+        filters = filters[nearest]
+        return (filters / filters.sum(axis=1, keepdims=True)).T

@@ -70,10 +70,10 @@ class VocoderConfig(JsonConfig):
                 f"fmin = {self.fmin:g}; expected less than fmax = {self.fmax:g} and than half of sampling_rate = "
                 f"{self.sampling_rate}"
             )
-        if self.mel_corrections and 2 * self.hop_length > self.n_fft:
+        if self.mel_corrections and 4 * self.hop_length > self.n_fft:
             raise ConfigError(
                 f"mel_corrections = {self.mel_corrections} with frames of n_fft = {self.n_fft} samples, "
-                f"{self.hop_length} apart; expected 0 unless frames overlap by half or more"
+                f"{self.hop_length} apart; expected 0 unless frames overlap by three quarters or more"
             )
 
     @property
@@ -254,7 +254,7 @@ class Vocoder(nnx.Module):
         self.correction = config.mel_correction
 
     def __call__(self, mel: Float[Array, "batch frames mel_bins"]) -> Float[Array, "batch samples"]:
-        """Synthesise sound from log-mel frames, and filter it where the configuration says so; as `uncorrected`."""
+        """Synthesise sound from log-mel frames: `uncorrected`, then filtered where the configuration says so."""
         sound = self.uncorrected(mel)
         return sound if self.correction is None else self.correction(sound, mel.astype(jnp.float32))
 

@@ -45,7 +45,8 @@ def inverse_short_time_fourier(
 
     Args:
         spectra: of frames centred on every ``hop_length``-th sample.
-        window: as it was; frames must overlap, so that their squares nowhere add up to 0.
+        window: as it was; frames must overlap so far that its squares nowhere add up to next to nothing, by three
+            quarters for a Hann window.
         hop_length: likewise.
         samples: length of the sound.
     """

@@ -30,6 +30,11 @@ def test_info_shows_a_checkpoint_without_reading_its_weights(monkeypatch):
         assert part in result.stdout
 
 
+def test_info_says_how_loud_sounds_are_at_least_where_a_model_does():
+    assert "softer than -38 dBFS is made louder" in run("info", "foley").stdout
+    assert "Level" not in run("info", tiny_checkpoint()).stdout
+
+
 def test_info_shows_the_heads_and_what_is_known_of_them(monkeypatch):
     shown = run("info", many_headed_checkpoint()).stdout
     rows = [line.split() for line in shown.splitlines()]

@@ -142,7 +142,9 @@ def test_sound_in_tiles_equals_the_whole_whatever_the_blocks_of_its_spectrogram(
     mels = iter(np.array_split(mel, [30, 31, 100]))
     blocks = [*vocode_blocks(vocoder, mels, dataclasses.replace(plan(40), vocoder_tiles=tiles, vocoder_size=size))]
     assert len(blocks) == len(tiles) > 2
-    np.testing.assert_allclose(np.concatenate(blocks), whole.vocode(vocoder, mel[None])[0], atol=1e-5)
+    # What lies beyond a tile's reach has next to no say in a corrected sound: nearer than rounding it has to be.
+    atol = 1e-7 if config is CORRECTING else 1e-5
+    np.testing.assert_allclose(np.concatenate(blocks), whole.vocode(vocoder, mel[None])[0], atol=atol)
 
 
 def test_the_vocoder_takes_no_more_of_the_spectrogram_than_its_next_tile_needs():

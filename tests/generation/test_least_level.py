@@ -16,7 +16,7 @@ OPTIONS = {"audio_length_in_s": 0.64, "num_inference_steps": 2, "scheduler": "dd
 
 def pipeline_of(least: float | None) -> AudioLDM2Pipeline:
     components = small_pipeline().components
-    defaults = dataclasses.replace(components.defaults or GenerationDefaults(), least_level_in_dbfs=least)
+    defaults = dataclasses.replace(components.defaults, least_level_in_dbfs=least)
     return AudioLDM2Pipeline(dataclasses.replace(components, defaults=defaults))
 
 

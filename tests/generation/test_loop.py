@@ -1,12 +1,17 @@
 """Sound that runs on into its own beginning."""
 
+import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 from litefocus_jax import AudioLDM2Pipeline, WindowedDenoising
+from litefocus_jax.checkpoint.random_model import random_model
 from litefocus_jax.decoding.plan import TilingConfig
+from litefocus_jax.models.vocoder import Vocoder
 from tests.support.models import tiny_pipeline
 from tests.support.tolerance import deviation
 
@@ -26,9 +31,18 @@ def decoded(pipe: AudioLDM2Pipeline, latents: np.ndarray, **options: Any) -> np.
     return np.concatenate([*pipe.decode_blocks(latents, **options)])
 
 
+@functools.cache
+def correcting_pipeline() -> AudioLDM2Pipeline:
+    """One whose vocoder's sound is filtered, as foley's is."""
+    components = tiny_pipeline().components
+    config = dataclasses.replace(components.vocoder.config, mel_corrections=2)
+    return AudioLDM2Pipeline(dataclasses.replace(components, vocoder=random_model(Vocoder, config)))
+
+
+@pytest.mark.parametrize("make", [tiny_pipeline, correcting_pipeline])
 @pytest.mark.parametrize("frames", [16, 5])
-def test_what_is_decoded_of_rolled_latents_is_rolled(frames: int) -> None:
-    latents, pipe = noise(frames), tiny_pipeline()
+def test_what_is_decoded_of_rolled_latents_is_rolled(make: Callable[[], AudioLDM2Pipeline], frames: int) -> None:
+    latents, pipe = noise(frames), make()
     expected = np.roll(decoded(pipe, latents, loop=True), 3 * SAMPLES_PER_FRAME)
     assert deviation(decoded(pipe, np.roll(latents, 3, axis=0), loop=True), expected) < 1e-4
     assert deviation(decoded(pipe, np.roll(latents, 3, axis=0)), np.roll(decoded(pipe, latents), 3 * 640)) > 1e-2
@@ -63,12 +77,13 @@ def mean_deviation(found: np.ndarray, expected: np.ndarray, *, of: np.ndarray) -
     return float(np.sqrt(np.mean(np.square(found - expected))) / of.std())
 
 
-def test_a_long_loop_is_decoded_in_tiles_whose_ends_meet() -> None:
-    pipe = AudioLDM2Pipeline(tiny_pipeline().components)
+@pytest.mark.parametrize("make", [tiny_pipeline, correcting_pipeline])
+def test_a_long_loop_is_decoded_in_tiles_whose_ends_meet(make: Callable[[], AudioLDM2Pipeline]) -> None:
+    pipe = AudioLDM2Pipeline(make().components)
     pipe.tiling = TilingConfig(whole_up_to_in_s=1.0, tile_in_s=1.92, margin_in_s=0.2, sample_in_s=1.6)
     latents = noise(200)
     blocks = [*pipe.decode_blocks(latents, loop=True)]
-    whole, tiles = decoded(tiny_pipeline(), latents, loop=True), np.concatenate(blocks)
+    whole, tiles = decoded(make(), latents, loop=True), np.concatenate(blocks)
     assert len(blocks) > 1
     assert len(tiles) == 200 * SAMPLES_PER_FRAME
     # Normalisation counts the ends twice that are written out beyond each other, which changes all of it a little.

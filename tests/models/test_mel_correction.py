@@ -52,6 +52,17 @@ def test_sound_that_is_nowhere_too_loud_stays_as_it_is(louder):
     np.testing.assert_allclose(corrected(BUZZ, log_mel(BUZZ) + louder), BUZZ, atol=2e-5)
 
 
+def test_what_lies_beside_all_bands_is_filtered_as_the_nearest():
+    constant = np.full(8000, 0.05, np.float32)
+    found = corrected(constant, log_mel(np.zeros(8000, np.float32)))
+    assert level_in_dbfs(found[2000:-2000]) < level_in_dbfs(constant) - 40.0
+
+
+def test_filtered_sound_stays_between_its_bounds():
+    square = 0.99 * np.sign(TONE)
+    assert np.abs(corrected(square, log_mel(TONE * 12.0))).max() == 1.0
+
+
 def test_silence_stays_silence():
     silence = np.zeros(4000, np.float32)
     np.testing.assert_array_equal(corrected(silence, log_mel(silence)), silence)
@@ -99,5 +110,5 @@ def test_a_correction_has_no_weights():
 
 
 def test_frames_that_hardly_overlap_cannot_be_corrected():
-    with pytest.raises(ConfigError, match="mel_corrections = 1 with frames of n_fft = 256 samples, 160 apart"):
-        dataclasses.replace(CONFIG, n_fft=256, mel_corrections=1)
+    with pytest.raises(ConfigError, match="mel_corrections = 1 with frames of n_fft = 512 samples, 160 apart"):
+        dataclasses.replace(CONFIG, n_fft=512, mel_corrections=1)

@@ -8,11 +8,11 @@ import pytest
 from litefocus_jax.audio.mel import hann_window, magnitude_blocks
 from litefocus_jax.ops.short_time_fourier import inverse_short_time_fourier, short_time_fourier
 
-SIZES = [(1024, 160), (1024, 256), (512, 160), (64, 32)]
+SIZES = [(1024, 160), (1024, 256), (64, 16)]
 
 
 @pytest.mark.parametrize(("n_fft", "hop_length"), SIZES)
-@pytest.mark.parametrize("samples", [2000, 4321])
+@pytest.mark.parametrize("samples", [2000, 4319])
 def test_spectra_are_those_of_log_mels(n_fft, hop_length, samples):
     sounds = np.asarray(jax.random.normal(jax.random.key(0), (2, samples)))
     found = short_time_fourier(jnp.asarray(sounds), hann_window(n_fft), hop_length)
@@ -21,7 +21,7 @@ def test_spectra_are_those_of_log_mels(n_fft, hop_length, samples):
 
 
 @pytest.mark.parametrize(("n_fft", "hop_length"), SIZES)
-@pytest.mark.parametrize("samples", [2000, 4321])
+@pytest.mark.parametrize("samples", [2000, 4319])
 def test_spectra_that_nobody_changed_become_the_sound_they_were(n_fft, hop_length, samples):
     sounds, window = jax.random.normal(jax.random.key(0), (2, samples)), hann_window(n_fft)
     spectra = short_time_fourier(sounds, window, hop_length)

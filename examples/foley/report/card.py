@@ -254,7 +254,7 @@ _LIMITS = """
 - Of two sounds one is sometimes missing.
 - The vocoder is the weakest part. It lays a buzz under tones, which is mostly filtered out again (`mel_corrections`);
   what lies between two multiples of 100 Hz it makes of both.
-- What would be too soft to be heard is made louder, until its loudest half second has -38 dBFS (`least_level_in_dbfs`).
+- What it draws too softly to be heard is made louder, as far as its peaks leave room (`least_level_in_dbfs`).
 - The judges come from the same synthetic world. They say whether a sound is recognised, not whether it is good.
 - Beyond the training length, the synthesised sounds that it is compared with repeat, go on or happen somewhere, as
   their kinds do; a model could do well in other ways.

@@ -22,6 +22,7 @@ from examples.foley.world.clips import TRAINING_SECONDS
 from litefocus_jax import LiteFocusConfig, WindowedDenoising
 from litefocus_jax.generation.request import make_request
 from litefocus_jax.models.components import LatentGeometry, ModelFacts
+from litefocus_jax.models.generation_defaults import PUBLISHED
 from tests.support.foley import (
     RATE,
     SMALL_CLAP,
@@ -32,7 +33,8 @@ class Singer:
     """Stands in for the pipeline: each sound tells its caption's length, and the first number of its noise."""
 
     geometry = SimpleNamespace(latent_frames=lambda seconds: 3, frequencies=2, channels=1)
-    components = SimpleNamespace(modules={}, vae=SimpleNamespace(unscaled=lambda latents: latents), vocoder=None)
+    vae = SimpleNamespace(unscaled=lambda latents: latents)
+    components = SimpleNamespace(modules={}, defaults=PUBLISHED, vae=vae, vocoder=None)
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
