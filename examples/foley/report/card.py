@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from examples.foley.measure.audibility import quietest
+from examples.foley.measure.audibility import AUDIBLE_IN_DBFS, quietest
 from examples.foley.measure.variants import DENSE, SYNTHESISED
 from examples.foley.parts.model import CONFIGS
 from examples.foley.report.diary import write_diary
@@ -103,12 +103,26 @@ def kinds_table(known: Vocabulary, levels: Mapping[str, Mapping[str, Sequence[fl
 def _how_audible(audible: Results) -> str:
     if not audible:
         return ""
-    counts = [len(prompts) for prompts in audible["levels"].values()]
-    prompts = "its bare name" if max(counts) == 1 else f"{min(counts)} to {max(counts)} of its prompts"
+    levels: Mapping[str, Mapping[str, Sequence[float]]] = audible["levels"]
+    fewest, most = (of(map(len, levels.values())) for of in (min, max))
+    count = f"{most}" if fewest == most else f"{fewest} to {most}"
+    prompts = "its bare name" if most == 1 else f"{count} of its prompts"
+    command = "python -m examples.foley.audible foley -o runs/evaluation" + ("" if most == 1 else " --synonyms 3")
     return (
         f"\nQuietest: the level of the loudest half second, where that is least among {audible['seeds']} seeds of "
-        f"{prompts} (`python -m examples.foley.audible`).\n"
+        f"{prompts} (`{command}`).{_not_heard(levels)}\n"
     )
+
+
+def _not_heard(levels: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
+    """Which prompts had sounds too soft to be heard, and how many."""
+    soft = {
+        prompt: sum(level < AUDIBLE_IN_DBFS for level in found)
+        for prompts in levels.values()
+        for prompt, found in prompts.items()
+    }
+    named = [f'"{prompt}" at {count}' for prompt, count in soft.items() if count]
+    return f" Under {AUDIBLE_IN_DBFS:.0f} dBFS: {', '.join(named)} of them." if named else ""
 
 
 def _command(results: Results) -> str:

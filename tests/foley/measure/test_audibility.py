@@ -43,3 +43,4 @@ def test_the_command_goes_on_where_it_was_and_its_levels_stand_in_the_card(tmp_p
     text = card.write_card(tmp_path, tmp_path / "card").read_text()
     assert next(line for line in text.splitlines() if line.startswith("| rain |")).endswith("| -42 dBFS |")
     assert "least among 2 seeds of its bare name" in text
+    assert 'Under -40 dBFS: "rain" at 1, "sea" at 1 of them.' in text
