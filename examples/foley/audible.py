@@ -12,7 +12,6 @@ from typing import Annotated
 import typer
 
 from examples.foley.measure.audibility import AUDIBLE_IN_DBFS, levels, prompts_of
-from examples.foley.measure.evaluation import digest_of_model
 from examples.foley.measure.ledger import Ledger
 from examples.foley.report.card import AUDIBLE
 from examples.foley.report.tables import audible_table
@@ -36,7 +35,7 @@ def main(
     known = pipeline.components.vocabulary
     if known is None:
         raise typer.BadParameter(f"{model} has no vocabulary.json, and so no kinds", param_hint="MODEL")
-    ledger, weights = Ledger(output / "ledger.jsonl"), digest_of_model(pipeline.components)
+    ledger, weights = Ledger(output / "ledger.jsonl"), pipeline.model_digest
     work = [(name, prompt) for name, kind in known.kinds.items() for prompt in prompts_of(kind, synonyms)]
     found: dict[str, dict[str, list[float]]] = {name: {} for name in known.kinds}
     with progress_bar("Prompts", len(work)) as on_progress:

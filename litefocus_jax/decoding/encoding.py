@@ -20,15 +20,7 @@ _MARGIN_IN_FRAMES = 32
 
 def mel_of(waveform: Float[np.ndarray, " samples"], vocoder: VocoderConfig) -> Float[np.ndarray, "frames mel_bins"]:
     """The log-mel spectrogram that a model's latents are of, a frame for every whole hop of the vocoder."""
-    mel = log_mel_spectrogram(
-        waveform,
-        vocoder.sampling_rate,
-        num_mels=vocoder.model_in_dim,
-        n_fft=vocoder.n_fft,
-        hop_length=vocoder.hop_length,
-        fmin=vocoder.fmin,
-        fmax=min(vocoder.fmax, vocoder.sampling_rate / 2),
-    )
+    mel = log_mel_spectrogram(waveform, **vocoder.mel_scale._asdict())
     return mel[: len(waveform) // vocoder.hop_length]  # the last one is centred on the end
 
 

@@ -20,7 +20,7 @@ from litefocus_jax.ops.short_time_fourier import inverse_short_time_fourier, sho
 
 
 class MelScale(NamedTuple):
-    """Of which spectrograms a correction is made; the names are those of `litefocus_jax.audio.log_mel_spectrogram`."""
+    """What makes log-mels of one kind; the names are those of `litefocus_jax.audio.log_mel_spectrogram`."""
 
     sampling_rate: int
     hop_length: int

@@ -82,13 +82,15 @@ class VocoderConfig(JsonConfig):
         return math.prod(self.upsample_rates)
 
     @property
+    def mel_scale(self) -> MelScale:
+        """Of the spectrograms that it reads."""
+        fmax = min(self.fmax, self.sampling_rate / 2)
+        return MelScale(self.sampling_rate, self.hop_length, self.n_fft, self.model_in_dim, self.fmin, fmax)
+
+    @property
     def mel_correction(self) -> MelCorrection | None:
         """What filters the sound; None where there are no `mel_corrections`."""
-        if not self.mel_corrections:
-            return None
-        fmax = min(self.fmax, self.sampling_rate / 2)
-        scale = MelScale(self.sampling_rate, self.hop_length, self.n_fft, self.model_in_dim, self.fmin, fmax)
-        return MelCorrection(scale, self.mel_corrections)
+        return MelCorrection(self.mel_scale, self.mel_corrections) if self.mel_corrections else None
 
     @classmethod
     def tiny(cls) -> Self:

@@ -22,7 +22,6 @@ from jaxtyping import Float32
 from examples.foley.judges.classifier import hear
 from examples.foley.judges.listening import log_mels
 from examples.foley.judges.panel import SHIPPED_JUDGES, Judges
-from examples.foley.measure.evaluation import digest_of_model
 from examples.foley.measure.ledger import Figures, Ledger
 from examples.foley.measure.measures import share_named
 from examples.foley.measure.presets import log_mel_distance
@@ -123,7 +122,7 @@ def main(
     assert isinstance(vocabulary, Vocabulary), "foley has one"
     names = [vocabulary.kinds[kind].names[0] for kind in KIND_NAMES]
     kinds = [[number] for number in range(len(names)) for _ in range(seeds)]
-    asked = {"weights": digest_of_model(pipeline.components), "seeds": seeds}
+    asked = {"weights": pipeline.model_digest, "seeds": seeds}
 
     def judged() -> Figures:
         new, known = (np.concatenate([*sounds_of(pipeline, what, seeds)]) for what in ([*NEW_SOUNDS.values()], names))

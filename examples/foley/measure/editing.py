@@ -19,7 +19,6 @@ from jaxtyping import Float, Float32
 from examples.foley.judges.classifier import hear
 from examples.foley.judges.listening import log_mels
 from examples.foley.judges.panel import SHIPPED_JUDGES, Judges
-from examples.foley.measure.evaluation import digest_of_model
 from examples.foley.measure.ledger import Figures, Ledger
 from examples.foley.measure.measures import share_named
 from examples.foley.measure.presets import log_mel_distance
@@ -210,7 +209,7 @@ def main(
     pipeline = AudioLDM2Pipeline.from_pretrained(model, dtype="float32")
     judges = Judges.load(SHIPPED_JUDGES, pipeline.components.tokenizer)
     sounds = given_sounds(count, seed)
-    asked = {"weights": digest_of_model(pipeline.components), "seed": seed}
+    asked = {"weights": pipeline.model_digest, "seed": seed}
     ways = [
         ({"made": made, "sounds": count}, measure)
         for made, measure in measures_of_one(pipeline, judges, sounds).items()

@@ -40,7 +40,6 @@ from examples.foley.world.sounds import render
 from litefocus_jax.checkpoint.weights import to_numpy
 from litefocus_jax.decoding.whole import decode_latents
 from litefocus_jax.evaluation import Gaussian
-from litefocus_jax.models.components import Components
 from litefocus_jax.pipeline import AudioLDM2Pipeline
 from litefocus_jax.system.progress import progress_bar
 
@@ -80,7 +79,7 @@ class Evaluation:
         self.pipeline, self.judges, self.folder = pipeline, judges, folder
         self.config, self.progress = config, progress
         self.ledger = Ledger(folder / "ledger.jsonl")
-        self._model = digest_of_model(pipeline.components)
+        self._model = pipeline.model_digest
         self._judges = digest([judges.classifier, judges.clap])
         self.corpus = functools.lru_cache(self._corpus)
         self.reference = functools.lru_cache(self._reference)
@@ -288,16 +287,10 @@ def _mean(values: Float[np.ndarray, " any"]) -> float | None:
     return float(np.mean(values)) if len(values) else None
 
 
-def digest_of_model(components: Components) -> str:
-    """By what the ledger knows a model again: a checksum of its weights, configurations and least level."""
-    least = components.defaults.least_level_in_dbfs
-    return digest(components.modules.values(), checksum=zlib.crc32(repr(least).encode()))
-
-
-def digest(modules: Iterable[nnx.Module], *, checksum: int = 0) -> str:
-    """A checksum of all weights and configurations, going on from another one."""
+def digest(modules: Iterable[nnx.Module]) -> str:
+    """A checksum of all weights: by it the ledger knows judges again."""
+    checksum = 0
     for module in modules:
-        checksum = zlib.crc32(repr(getattr(module, "config", None)).encode(), checksum)
         for _, array in sorted(to_numpy(module).items()):
             checksum = zlib.crc32(np.ascontiguousarray(array).tobytes(), checksum)
     return f"{checksum:08x}"

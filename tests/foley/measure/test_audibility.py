@@ -9,7 +9,6 @@ from examples.foley import audible
 from examples.foley.measure.audibility import levels, prompts_of, quietest
 from examples.foley.report import card
 from litefocus_jax.audio.levels import loudest_stretch_in_dbfs
-from litefocus_jax.models.generation_defaults import PUBLISHED
 from litefocus_jax.models.vocabulary import SoundKind, Vocabulary
 from tests.support.models import small_pipeline
 
@@ -31,7 +30,7 @@ def test_every_seed_has_the_level_that_it_has_alone():
 
 def test_the_command_goes_on_where_it_was_and_its_levels_stand_in_the_card(tmp_path, monkeypatch, capsys):
     known = Vocabulary({"rain": SoundKind(("rain",)), "sea": SoundKind(("sea", "waves"))}, frozenset())
-    pipe = SimpleNamespace(components=SimpleNamespace(vocabulary=known, modules={}, defaults=PUBLISHED))
+    pipe = SimpleNamespace(components=SimpleNamespace(vocabulary=known), model_digest="0")
     asked: list[str] = []
     monkeypatch.setattr(audible, "AudioLDM2Pipeline", SimpleNamespace(from_pretrained=lambda *_, **__: pipe))
     monkeypatch.setattr(audible, "levels", lambda _, prompt, seeds: asked.append(prompt) or [-41.5, -20.0])

@@ -22,7 +22,6 @@ from examples.foley.world.clips import TRAINING_SECONDS
 from litefocus_jax import LiteFocusConfig, WindowedDenoising
 from litefocus_jax.generation.request import make_request
 from litefocus_jax.models.components import LatentGeometry, ModelFacts
-from litefocus_jax.models.generation_defaults import PUBLISHED
 from tests.support.foley import (
     RATE,
     SMALL_CLAP,
@@ -34,7 +33,8 @@ class Singer:
 
     geometry = SimpleNamespace(latent_frames=lambda seconds: 3, frequencies=2, channels=1)
     vae = SimpleNamespace(unscaled=lambda latents: latents)
-    components = SimpleNamespace(modules={}, defaults=PUBLISHED, vae=vae, vocoder=None)
+    components = SimpleNamespace(vae=vae, vocoder=None)
+    model_digest = "0"
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
